@@ -1,0 +1,1 @@
+"""Remembers screens, plates, runs, the ledger of work units and the results."""

@@ -1,0 +1,80 @@
+"""Every error that a caller can be told about, with the exit code that the command line gives it.
+
+A message is one paragraph: what was expected, what came, where, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class HcsError(Exception):
+    """Something that can be explained to the person who asked. `exit_code` is the command line's."""
+
+    exit_code = 1
+
+
+class UsageError(HcsError, ValueError):
+    """The request itself is wrong: an unknown name, a malformed option or SCREEN.yaml."""
+
+    exit_code = 2
+
+
+class ScreenFileError(UsageError):
+    """A SCREEN.yaml that cannot be read or does not say what it must."""
+
+
+class UnknownLayoutError(UsageError):
+    """A layout name that nobody registered."""
+
+
+class PatternError(UsageError):
+    """A filename template that cannot be understood."""
+
+
+class UnknownEncoderError(UsageError, LookupError):
+    """An encoder name that nobody knows; the message offers the nearest names."""
+
+
+class NotFoundError(UsageError, LookupError):
+    """A run, perturbation, plate or well that the catalog does not hold."""
+
+
+class InputRejectedError(HcsError, ValueError):
+    """What was delivered cannot be worked with."""
+
+    exit_code = 4
+
+
+class DeliveryError(InputRejectedError):
+    """A delivery without images, or one that its layout cannot be read from."""
+
+
+class PlatemapError(InputRejectedError):
+    """A platemap that cannot be read, or that does not fit the plate."""
+
+
+class ChannelMismatchError(InputRejectedError):
+    """Channels that are missing, or that an encoder was not made for."""
+
+
+class WeightsError(InputRejectedError):
+    """Weights that are missing, corrupt, or do not fit the encoder."""
+
+
+class UnreadableImageError(InputRejectedError, OSError):
+    """One image that cannot be decoded; its site becomes a row with this reason."""
+
+
+class ControlsError(InputRejectedError):
+    """Too few control wells for what was asked."""
+
+
+class StorageError(HcsError, OSError):
+    """A catalog, part or folder that cannot be written or read: permissions, a full disk, a torn file."""
+
+
+class CatalogError(HcsError):
+    """The catalog is not what this version of the project expects."""
+
+
+class LeaseLostError(CatalogError):
+    """A write with a fence that is no longer the unit's: another owner has it."""

@@ -1,0 +1,1 @@
+"""Says which perturbations are active, how strongly, and how sure that is."""

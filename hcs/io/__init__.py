@@ -1,0 +1,1 @@
+"""Finds the images of a delivered plate, reads its platemap, and reads pixels."""

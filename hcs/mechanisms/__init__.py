@@ -1,0 +1,1 @@
+"""Annotates mechanism of action and finds neighbours."""

@@ -1,0 +1,1 @@
+"""Plans a run as work units and performs them in this process."""

@@ -1,0 +1,1 @@
+"""Aggregates vectors to wells and treatments, and removes plate effects."""

@@ -1,0 +1,21 @@
+"""What the environment says, read once at the entry points and passed down; nothing else reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Environment variables `HCS_...`. An option of a command beats them."""
+
+    model_config = SettingsConfigDict(env_prefix="HCS_", extra="ignore")
+
+    catalog: str = Field(default="hcs-data/catalog.sqlite", description="URL of the catalog, or a path for SQLite.")
+    weights_cache: Path = Field(
+        default=Path("~/.cache/hcs/weights"), description="Folder that downloaded safetensors are kept in."
+    )
+    offline: bool = Field(default=False, description="Never ask the hub for weights.")
+    threads: int | None = Field(default=None, ge=1, description="Worker threads; default: the cores of the machine.")

@@ -1,0 +1,1 @@
+"""Makes synthetic Cell Painting screens with known truth."""

@@ -1,0 +1,156 @@
+"""What a person writes about a screen: the model behind SCREEN.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+WELL_PATTERN = r"^(?:[A-Z]|A[A-F])(?:0[1-9]|[1-3][0-9]|4[0-8])$"
+"""`A01` ... `P24` (96, 384), to `AF48` (1536)."""
+
+
+class Record(BaseModel):
+    """An immutable record that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+def _string_keys(value: Any) -> Any:
+    return {str(key): str(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+ChannelNames = Annotated[dict[str, str], BeforeValidator(_string_keys)]
+"""The delivery's own channel key (read as a string) -> the stain's name, as in `{ch5: DNA}`."""
+
+
+class PlateEntry(Record):
+    """One delivered plate: where it lies and what it was made with."""
+
+    uri: str = Field(description="Folder or URI of the delivery; relative paths start at the SCREEN.yaml.")
+    barcode: str | None = Field(default=None, description="Beats the folder's name.")
+    layout: str = Field(default="auto", description="How the delivery is arranged: auto, cpg or files.")
+    batch: str | None = Field(default=None, description="Plates treated and imaged together.")
+    source: str | None = None
+    cell_line: str | None = None
+    timepoint: str | None = None
+    stain_lot: str | None = None
+    instrument: str | None = None
+    compound_lot: str | None = None
+    pattern: str | None = Field(default=None, description="Beats the screen's pattern for this plate.")
+    channels: ChannelNames | None = Field(default=None, description="Beats the screen's channels for this plate.")
+
+    @field_validator("barcode", "batch", "timepoint", mode="before")
+    @classmethod
+    def _numbers_are_names(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+class EncoderChoice(Record):
+    """An encoder asked for by name, with explicit weights when they are not the named ones."""
+
+    name: str = Field(min_length=1)
+    weights: str | None = Field(
+        default=None, description="A safetensors file; relative paths start at the SCREEN.yaml."
+    )
+    mean: tuple[float, ...] | None = Field(default=None, description="Of the weights' training input, in [0, 1].")
+    std: tuple[float, ...] | None = None
+
+
+class PixelsConfig(Record):
+    """What is cut out of a site and how its pixels are prepared."""
+
+    unit: Literal["tiles"] = "tiles"
+    tile: int = Field(default=224, ge=16, le=2048, description="Side of a tile in pixels.")
+    projection: Literal["max", "mean", "none"] = Field(
+        default="max", description="How the planes of a z stack become one; none refuses a stack."
+    )
+    brightfield: bool = Field(default=False, description="Whether brightfield channels are embedded too.")
+
+
+class ProfileConfig(Record):
+    """How embeddings become profiles."""
+
+    normalize: Literal["mad_robustize"] = "mad_robustize"
+    correct: Literal["auto", "none"] = Field(
+        default="auto", description="auto whitens over all wells where every plate has enough controls."
+    )
+    consensus: Literal["median", "mean"] = "median"
+
+
+class HitsConfig(Record):
+    """When a treatment counts as a hit."""
+
+    q_max: float = Field(default=0.05, gt=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class ControlNames(Record):
+    """Which perturbations are controls, where the platemap does not say."""
+
+    negcon: tuple[str, ...] = ("DMSO",)
+    poscon: tuple[str, ...] = ()
+
+
+class ExcludedWell(Record):
+    """A well that a person takes out of the calls, and why."""
+
+    plate: str
+    well: str = Field(pattern=WELL_PATTERN)
+    reason: str = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        """Accept `BARCODE:A01: reason`, which YAML reads as a mapping of one entry."""
+        if isinstance(value, dict) and len(value) == 1:
+            ((place, reason),) = value.items()
+            plate, separator, well = str(place).rpartition(":")
+            if separator:
+                return {"plate": plate, "well": well.upper(), "reason": reason}
+        return value
+
+
+class ScreenConfig(Record):
+    """One SCREEN.yaml. Only `screen` and `plates` are required."""
+
+    screen: str = Field(min_length=1, description="Name of the project that all these plates belong to.")
+    plates: tuple[PlateEntry, ...] = Field(min_length=1)
+    platemaps: str | tuple[str, ...] | dict[str, str] | None = Field(
+        default=None, description="One platemap or a barcode map, a list of them, or a map from barcode to platemap."
+    )
+    annotations: str | tuple[str, ...] | None = Field(
+        default=None, description="Perturbation -> name, InChIKey or SMILES, mechanism, control type."
+    )
+    pattern: str | None = Field(default=None, description="Filename template for the layout `files`.")
+    channels: ChannelNames | None = Field(default=None, description="Where the layout does not say.")
+    encoders: tuple[EncoderChoice, ...] = Field(
+        default=(
+            EncoderChoice(name="named"),
+            EncoderChoice(name="mobilenetv3_small_100.untrained"),
+            EncoderChoice(name="pvt_v2_b0.untrained"),
+        ),
+        min_length=1,
+    )
+    pixels: PixelsConfig = PixelsConfig()
+    profile: ProfileConfig = ProfileConfig()
+    hits: HitsConfig = HitsConfig()
+    controls: ControlNames = ControlNames()
+    exclude_wells: tuple[ExcludedWell, ...] = ()
+    quality: Literal["keep", "drop"] = Field(default="keep", description="drop: flagged sites leave the profiles.")
+
+    @field_validator("encoders", mode="before")
+    @classmethod
+    def _names_are_choices(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return tuple({"name": item} if isinstance(item, str) else item for item in value)
+        return value
+
+    @field_validator("encoders")
+    @classmethod
+    def _encoders_are_distinct(cls, value: tuple[EncoderChoice, ...]) -> tuple[EncoderChoice, ...]:
+        names = [choice.name for choice in value]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"every encoder is named once, but {', '.join(repeated)} is named again")
+        return value

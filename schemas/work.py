@@ -1,0 +1,113 @@
+"""How work is divided and finished: units, their receipts, states, and the executor that performs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from schemas.encoders import EncoderInfo
+from schemas.screen import PixelsConfig, Record
+
+
+class UnitState(StrEnum):
+    """ready -> leased -> done | failed -> quarantined."""
+
+    READY = "ready"
+    LEASED = "leased"
+    DONE = "done"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+
+
+class RunState(StrEnum):
+    """submitted -> running -> complete | complete_with_holes | failed | cancelled."""
+
+    SUBMITTED = "submitted"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    COMPLETE_WITH_HOLES = "complete_with_holes"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class RunPin(Record):
+    """What a worker must honour so that results are byte-identical: mixed engines are a batch effect."""
+
+    engine: Literal["eager"] = "eager"
+    precision: Literal["float32"] = "float32"
+    device: Literal["cpu"] = "cpu"
+    instruction_set: str = Field(description="As the engine reports it, e.g. AVX512.")
+    batch_size: int = Field(ge=1, description="Planes of one forward.")
+    torch: str = Field(description="Version of the engine.")
+
+
+class PlaneRef(Record):
+    """One image plane of a unit."""
+
+    well: str
+    site: int
+    channel: str
+    z: int = 1
+    timepoint: int = 1
+    relative_path: str
+    size_bytes: int
+
+
+class UnitSpec(Record):
+    """One piece of work, complete: a worker needs nothing else, and no database.
+
+    `kind` survey estimates illumination and percentiles of a plate; kind embed turns a few wells into vectors.
+    """
+
+    key: str = Field(pattern=r"^[0-9a-f]{64}$")
+    kind: Literal["survey", "embed"]
+    plate: str
+    root: str = Field(description="URI of the delivery; not part of the key.")
+    planes: tuple[PlaneRef, ...]
+    channels: tuple[str, ...] = Field(description="Names that are embedded, sorted.")
+    pixels: PixelsConfig
+    encoders: tuple[EncoderInfo, ...]
+    pin: RunPin
+    survey_uri: str | None = Field(default=None, description="Part with the plate's survey, for kind embed.")
+    survey_sha256: str | None = None
+    parts_uri: str = Field(description="Folder that parts are written to; not part of the key.")
+
+
+class PartReceipt(Record):
+    """One file that a unit wrote; it is visible only once its row is committed."""
+
+    kind: Literal["survey", "embedding", "sites", "channels", "images"]
+    encoder: str | None = None
+    relative_path: str = Field(description="Under the parts folder.")
+    sha256: str
+    n_bytes: int = Field(ge=0)
+    n_rows: int = Field(ge=0)
+
+
+class Receipt(Record):
+    """What a worker returns of a finished unit, under 10 kB."""
+
+    key: str
+    parts: tuple[PartReceipt, ...]
+    n_sites: int = Field(ge=0)
+    n_failed_sites: int = Field(ge=0)
+    seconds: dict[str, float] = Field(description="CPU or wall seconds by stop, for the benchmark and progress.")
+
+
+class UnitOutcome(Record):
+    """A unit that came back: with a receipt, or with the reason why not."""
+
+    key: str
+    receipt: Receipt | None = None
+    reason: str | None = None
+
+
+class Executor(Protocol):
+    """Performs units somewhere and yields each as it comes back, in any order."""
+
+    def perform(self, units: Iterable[UnitSpec]) -> Iterator[UnitOutcome]:
+        """Yield one outcome a unit; a failing unit is an outcome, never an exception."""
+        ...
