@@ -64,6 +64,10 @@ class UnreadableImageError(InputRejectedError, OSError):
     """One image that cannot be decoded; its site becomes a row with this reason."""
 
 
+class InputChangedError(InputRejectedError):
+    """An image whose content is not what a run has already read."""
+
+
 class ControlsError(InputRejectedError):
     """Too few control wells for what was asked."""
 
@@ -78,3 +82,7 @@ class CatalogError(HcsError):
 
 class LeaseLostError(CatalogError):
     """A write with a fence that is no longer the unit's: another owner has it."""
+
+
+class CancelledError(HcsError):
+    """Work that stopped because somebody asked it to."""

@@ -83,6 +83,7 @@ class ImageWitnesses(dy.Schema):
     plate = dy.String(primary_key=True)
     relative_path = dy.String(primary_key=True)
     size_bytes = dy.Int64(min=0)
+    witness = dy.String(nullable=True, description="ETag or modification time when the delivery was listed.")
     sha256 = dy.String(regex=r"^[0-9a-f]{64}$")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -54,6 +54,7 @@ class PlaneRef(Record):
     timepoint: int = 1
     relative_path: str
     size_bytes: int
+    witness: str | None = Field(default=None, description="ETag or modification time when listed; not part of a key.")
 
 
 class UnitSpec(Record):
@@ -74,6 +75,8 @@ class UnitSpec(Record):
     survey_uri: str | None = Field(default=None, description="Part with the plate's survey, for kind embed.")
     survey_sha256: str | None = None
     parts_uri: str = Field(description="Folder that parts are written to; not part of the key.")
+    parts_folder: str = Field(description="Under `parts_uri`: the run's and the plate's own folder.")
+    attempt: int = Field(default=1, ge=1, description="Stands in the parts' names, so that a late writer harms nobody.")
 
 
 class PartReceipt(Record):
@@ -108,6 +111,6 @@ class UnitOutcome(Record):
 class Executor(Protocol):
     """Performs units somewhere and yields each as it comes back, in any order."""
 
-    def perform(self, units: Iterable[UnitSpec]) -> Iterator[UnitOutcome]:
+    def perform(self, units: Iterable[UnitSpec]) -> Generator[UnitOutcome]:
         """Yield one outcome a unit; a failing unit is an outcome, never an exception."""
         ...

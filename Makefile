@@ -1,0 +1,53 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Every target stands on `make install`, which does nothing while .venv is up to date.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_OUT ?= demo-out
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow check imports docs bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## Make .venv with the tested set of packages (PYTHON=... chooses the interpreter)
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "installing into $(VENV): a few minutes the first time"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,docs]"
+	@touch $(STAMP)
+
+demo: install ## Simulate a screen, run the whole line on it, print hits beside the truth
+	$(BIN)/hcs demo --out $(DEMO_OUT) $(DEMO_OPTIONS)
+
+test: install ## Run the tests, except those marked slow
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_OPTIONS)
+
+test-slow: install ## Run the tests marked slow
+	$(BIN)/python -m pytest -m slow $(PYTEST_OPTIONS)
+
+check: install ## Lint, types, import contracts, changelog fragments and documentation
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/towncrier build --draft --version next > /dev/null
+	$(BIN)/mkdocs build --strict --quiet
+
+imports: install ## Draw the imports between the packages of hcs (DOT) and check the contracts
+	$(BIN)/import-linter drawgraph hcs --show-import-totals
+	$(BIN)/lint-imports --no-logo
+
+docs: install ## Serve the documentation on 127.0.0.1:8000
+	$(BIN)/mkdocs serve
+
+bench: install ## Measure speed and memory against a bare loop of the same model
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean: ## Remove .venv and everything that was built
+	rm -rf $(VENV) build dist site $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

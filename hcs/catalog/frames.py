@@ -1,0 +1,66 @@
+"""Tables in and out: polars frames become rows, and rows become typed frames in an order of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+from dataframely.exc import SchemaError, ValidationError
+from sqlalchemy import Connection, Select, insert
+
+from hcs.errors import CatalogError
+
+
+def canonical_json(value: object) -> str:
+    """Return the one spelling of a JSON value: keys sorted, no spaces, ASCII, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256_of_json(value: object) -> str:
+    """Return the SHA-256 of a JSON value's one spelling."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def checked(frame: pl.DataFrame, contract: type[dy.Schema], *, what: str) -> pl.DataFrame:
+    """Return the contract's columns of a table, in its order and dtypes.
+
+    Raises:
+        CatalogError: If the table breaks the contract; it is a mistake of the caller, and nothing is written.
+    """
+    problem = f"{what} must satisfy the contract {contract.__name__}, but they do not, and nothing was written"
+    if missing := [name for name in contract.columns() if name not in frame.columns]:
+        raise CatalogError(f"{problem}: without {', '.join(missing)}.")
+    try:
+        return contract.validate(frame, cast=True)
+    except (ValidationError, SchemaError) as error:
+        raise CatalogError(f"{problem}: {' '.join(str(error).split())}.") from error
+
+
+def insert_frame(connection: Connection, model: type[Any], frame: pl.DataFrame, **constants: object) -> None:
+    """Insert the rows of a table in its order, each with the same further columns."""
+    if len(frame):
+        connection.execute(insert(model), [{**constants, **row} for row in frame.to_dicts()])
+
+
+def select_frame(
+    connection: Connection, query: Select[Any], schema: Mapping[str, Any], *, by: Sequence[str]
+) -> pl.DataFrame:
+    """Return the answer to a query as a typed table, sorted here: databases order text in different ways.
+
+    Args:
+        connection: Where to ask.
+        query: Its columns are those of `schema`, in its order.
+        schema: Column -> polars dtype.
+        by: The columns to sort by, nulls first.
+    """
+    rows = [tuple(row) for row in connection.execute(query)]
+    return pl.DataFrame(rows, schema=dict(schema), orient="row").sort(by, maintain_order=True)
+
+
+def schema_of(contract: type[dy.Schema]) -> dict[str, Any]:
+    """Return column -> polars dtype of a contract."""
+    return {name: column.dtype for name, column in contract.columns().items()}

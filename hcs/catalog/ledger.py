@@ -1,0 +1,267 @@
+"""The ledger: which work is ready, who holds it, and what became of it.
+
+`ready -> leased -> done | failed`. An attempt is counted when work is handed out, before it starts, so that work which
+kills its worker is not handed out for ever. Every lease has a higher fence than the one before; a write with another
+fence than the present one comes from someone who lost the lease, and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
+
+from hcs.catalog.dialects import Now
+from hcs.catalog.engine import Catalog
+from hcs.catalog.frames import select_frame
+from hcs.catalog.models import Run, Unit
+from hcs.catalog.names import storable_reason
+from hcs.catalog.owners import is_dead_here
+from hcs.catalog.runs import move
+from hcs.errors import CatalogError, LeaseLostError, NotFoundError
+from schemas.work import RunState, UnitSpec, UnitState
+
+MAX_ATTEMPTS = 3
+"""How often a unit is handed out before it counts as failed."""
+
+_FREE = {"owner": None, "lease_until": None}
+
+
+@dataclass(frozen=True)
+class LeasedUnit:
+    """A unit handed out: what is to be done, the fence that its result must carry, and which attempt this is."""
+
+    spec: UnitSpec
+    fence: int
+    attempt: int
+
+
+def n_sites_of(spec: UnitSpec) -> int:
+    """Return how many sites a unit's planes belong to: what its result is counted against."""
+    return len({(plane.well, plane.site) for plane in spec.planes})
+
+
+def plan(catalog: Catalog, run_id: int, units: Iterable[UnitSpec]) -> int:
+    """Return how many of the units are new to the run; they are ready, and handed out in the order given.
+
+    A unit that the run has already stays in its state. While it is not done it takes the new description, whose URIs
+    may have changed: they are no part of its key.
+    """
+    specs = {spec.key: spec for spec in units}
+    with catalog.writing() as connection:
+        known = dict(connection.execute(select(Unit.key, Unit.state).where(Unit.run_id == run_id)).all())
+        last = connection.scalar(select(func.max(Unit.ordinal)).where(Unit.run_id == run_id))
+        first = 0 if last is None else last + 1
+        new = [spec for key, spec in specs.items() if key not in known]
+        rows = [_row(run_id, spec, ordinal) for ordinal, spec in enumerate(new, start=first)]
+        if rows:
+            connection.execute(insert(Unit), rows)
+        for key in sorted(known.keys() & specs.keys()):
+            if known[key] is not UnitState.DONE:
+                text = specs[key].model_dump_json()
+                connection.execute(update(Unit).where(_is(run_id, key)).values(spec=text))
+    return len(new)
+
+
+def lease(
+    catalog: Catalog,
+    run_id: int,
+    owner: str,
+    *,
+    limit: int,
+    seconds: float,
+    kind: Literal["survey", "embed"] | None = None,
+) -> list[LeasedUnit]:
+    """Return up to `limit` units, now held by `owner` for `seconds` by the database's clock.
+
+    Leases that ran out are free again first. Of a cancelled run nothing is handed out.
+
+    Raises:
+        CatalogError: If the run is neither running nor cancelled.
+        NotFoundError: If there is no such run.
+    """
+    with catalog.writing() as connection:
+        if not _hands_out(connection, run_id):
+            return []
+        _free(connection, Unit.run_id == run_id, _has_run_out(), why="its lease ran out")
+        wanted = select(Unit.key, Unit.spec, Unit.fence, Unit.attempt).where(
+            Unit.run_id == run_id, Unit.state == UnitState.READY
+        )
+        if kind is not None:
+            wanted = wanted.where(Unit.kind == kind)
+        wanted = wanted.order_by(Unit.ordinal, Unit.key).limit(limit).with_for_update(skip_locked=True)
+        rows = connection.execute(wanted).all()
+        taken = {"owner": owner, "lease_until": Now() + seconds, "leased_at": Now(), "state": UnitState.LEASED}
+        for row in rows:
+            counted = {"fence": row.fence + 1, "attempt": row.attempt + 1}
+            connection.execute(update(Unit).where(_is(run_id, row.key)).values(**taken, **counted))
+    return [
+        LeasedUnit(spec=UnitSpec.model_validate_json(row.spec), fence=row.fence + 1, attempt=row.attempt + 1)
+        for row in rows
+    ]
+
+
+def renew(catalog: Catalog, run_id: int, key: str, *, fence: int, seconds: float) -> None:
+    """Hold a unit for `seconds` from now on.
+
+    Raises:
+        LeaseLostError: If another has it, or it is not leased any more.
+    """
+    with catalog.writing() as connection:
+        change_held(connection, run_id, key, fence=fence, values={"lease_until": Now() + seconds})
+
+
+def hand_back(catalog: Catalog, run_id: int, key: str, *, fence: int) -> None:
+    """Make a unit ready again whose work was interrupted on purpose; the attempt is not counted.
+
+    Raises:
+        LeaseLostError: As `renew`.
+    """
+    values = {**_FREE, "state": UnitState.READY, "attempt": Unit.attempt - 1}
+    with catalog.writing() as connection:
+        change_held(connection, run_id, key, fence=fence, values=values)
+
+
+def fail(catalog: Catalog, run_id: int, key: str, *, fence: int, reason: str) -> UnitState:
+    """Return the state of a unit whose work failed: ready for another attempt, failed after the third.
+
+    Raises:
+        LeaseLostError: As `renew`.
+    """
+    values = {**_FREE, "state": _after_attempt(), "reason": storable_reason(reason), "finished_at": Now()}
+    with catalog.writing() as connection:
+        change_held(connection, run_id, key, fence=fence, values=values)
+        return connection.execute(select(Unit.state).where(_is(run_id, key))).scalar_one()
+
+
+def release_dead_owners(catalog: Catalog, run_id: int) -> int:
+    """Return how many leases were broken: those that ran out, and those of processes that died on this machine."""
+    with catalog.writing() as connection:
+        expired = _free(connection, Unit.run_id == run_id, _has_run_out(), why="its lease ran out")
+        owners = connection.scalars(
+            select(Unit.owner).where(Unit.run_id == run_id, Unit.state == UnitState.LEASED).distinct()
+        )
+        dead = sorted(owner for owner in owners if owner is not None and is_dead_here(owner))
+        why = "the process that worked on it ended"
+        return expired + sum(_free(connection, Unit.run_id == run_id, Unit.owner == owner, why=why) for owner in dead)
+
+
+def retry(catalog: Catalog, run_id: int, *, only: str | None = None) -> int:
+    """Return how many failed units are ready again, with all their attempts; a run that has ended is running then.
+
+    Args:
+        catalog: Where the run is.
+        run_id: The run.
+        only: Part of the reason, in any case: the units that failed for another reason stay failed.
+    """
+    ended = (UnitState.FAILED, UnitState.QUARANTINED)
+    with catalog.writing() as connection:
+        rows = connection.execute(
+            select(Unit.key, Unit.reason).where(Unit.run_id == run_id, Unit.state.in_(ended)).with_for_update()
+        ).all()
+        part = (only or "").casefold()
+        keys = sorted(row.key for row in rows if part in (row.reason or "").casefold())
+        for key in keys:
+            values = {"state": UnitState.READY, "attempt": 0, "reason": None, "finished_at": None}
+            connection.execute(update(Unit).where(_is(run_id, key)).values(**values))
+        if keys:
+            move(connection, run_id, RunState.RUNNING)
+    return len(keys)
+
+
+def count_units(catalog: Catalog, run_id: int) -> dict[UnitState, int]:
+    """Return how many units are in each state; every state is a key."""
+    with catalog.reading() as connection:
+        return counts(connection, run_id)
+
+
+def counts(connection: Connection, run_id: int) -> dict[UnitState, int]:
+    """Return how many units of a run are in each state, as this transaction sees them."""
+    query = select(Unit.state, func.count()).where(Unit.run_id == run_id).group_by(Unit.state)
+    found = dict(connection.execute(query).all())
+    return {state: found.get(state, 0) for state in UnitState}
+
+
+def units_of(catalog: Catalog, run_id: int) -> pl.DataFrame:
+    """Return one row a unit, in the order they are handed out, without owners and times."""
+    schema = {
+        "ordinal": pl.Int64,
+        "key": pl.String,
+        "kind": pl.String,
+        "plate": pl.String,
+        "state": pl.String,
+        "attempt": pl.Int32,
+        "reason": pl.String,
+        "n_sites": pl.Int32,
+        "n_failed_sites": pl.Int32,
+    }
+    query = select(*(getattr(Unit, name) for name in schema)).where(Unit.run_id == run_id)
+    with catalog.reading() as connection:
+        return select_frame(connection, query, schema, by=["ordinal", "key"])
+
+
+def change_held(connection: Connection, run_id: int, key: str, *, fence: int, values: dict[str, Any]) -> None:
+    """Change a unit that is leased with this fence.
+
+    Raises:
+        LeaseLostError: If it is not, or is no unit of the run.
+    """
+    held = (_is(run_id, key), Unit.state == UnitState.LEASED, Unit.fence == fence)
+    if connection.execute(update(Unit).where(*held).values(**values)).rowcount != 1:
+        row = connection.execute(select(Unit.state, Unit.fence).where(_is(run_id, key))).first()
+        now = "is no unit of this run" if row is None else f"is {row.state.value} with fence {row.fence}"
+        raise LeaseLostError(
+            f"unit {key[:12]} of run-{run_id} was to be changed by the owner with fence {fence}, but it {now}: "
+            "someone else has it, or it is finished. Nothing was written; the result of the other counts."
+        )
+
+
+def _row(run_id: int, spec: UnitSpec, ordinal: int) -> dict[str, object]:
+    return {
+        "run_id": run_id,
+        "key": spec.key,
+        "ordinal": ordinal,
+        "kind": spec.kind,
+        "plate": spec.plate,
+        "state": UnitState.READY,
+        "fence": 0,
+        "attempt": 0,
+        "n_sites": n_sites_of(spec),
+        "spec": spec.model_dump_json(),
+    }
+
+
+def _is(run_id: int, key: str) -> ColumnElement[bool]:
+    return (Unit.run_id == run_id) & (Unit.key == key)
+
+
+def _has_run_out() -> ColumnElement[bool]:
+    return Unit.lease_until <= Now()
+
+
+def _after_attempt() -> ColumnElement[UnitState]:
+    return case((Unit.attempt < MAX_ATTEMPTS, UnitState.READY), else_=UnitState.FAILED)
+
+
+def _free(connection: Connection, *which: ColumnElement[bool], why: str) -> int:
+    """Return how many leases were broken; a unit that was at its last attempt has failed."""
+    values = {**_FREE, "state": _after_attempt(), "reason": f"{why} before it came back"}
+    return connection.execute(update(Unit).where(*which, Unit.state == UnitState.LEASED).values(**values)).rowcount
+
+
+def _hands_out(connection: Connection, run_id: int) -> bool:
+    state = connection.scalar(select(Run.state).where(Run.id == run_id))
+    if state is None:
+        raise NotFoundError(f"the catalog holds no run-{run_id}, so it has no work to hand out.")
+    if state not in (RunState.RUNNING, RunState.CANCELLED):
+        raise CatalogError(f"work is handed out of a running run, but run-{run_id} is {state.value}.")
+    return state is RunState.RUNNING
+
+
+def keys_in(connection: Connection, run_id: int, *, states: Sequence[UnitState]) -> list[str]:
+    """Return the keys of a run's units in these states, sorted."""
+    query = select(Unit.key).where(Unit.run_id == run_id, Unit.state.in_(states))
+    return sorted(connection.scalars(query))

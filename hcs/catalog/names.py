@@ -1,0 +1,61 @@
+"""What may be stored as a name or a text: everything that can be told apart and read back, verbatim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from hcs.errors import UsageError
+
+NAME_LIMIT = 500
+"""Characters of a name: what is searched, joined and indexed."""
+
+TEXT_LIMIT = 100_000
+"""Characters of other text, such as a SMILES or the remaining columns of a platemap."""
+
+REASON_LIMIT = 4_000
+"""Characters that are kept of the reason why work failed."""
+
+
+def check_name(value: str, *, what: str, limit: int = NAME_LIMIT) -> str:
+    """Return the name itself: quotes, brackets and any script are stored as they came.
+
+    Raises:
+        UsageError: If it is longer than `limit`, holds a NUL character, or is no valid Unicode.
+    """
+    if len(value) > limit:
+        raise UsageError(
+            f"a {what} has at most {limit:,} characters, but {value[:40]!r}... has {len(value):,}. Shorten it."
+        )
+    if "\0" in value:
+        raise UsageError(f"a {what} is text, but {value[:80]!r} holds a NUL character. Remove it.")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise UsageError(f"a {what} is Unicode text, but {value[:80]!a} holds bytes that are none. Rename it.")
+    return value
+
+
+def check_texts(frame: pl.DataFrame, *, what: str, names: Iterable[str]) -> pl.DataFrame:
+    """Return the table itself when every text in it can be stored.
+
+    Args:
+        frame: Any table; its text columns are looked at.
+        what: The table, for the message.
+        names: The columns that hold names; the others hold text.
+
+    Raises:
+        UsageError: As `check_name`, naming the column.
+    """
+    short = set(names)
+    for column in frame.select(pl.col(pl.String)).iter_columns():
+        limit = NAME_LIMIT if column.name in short else TEXT_LIMIT
+        unfit = column.filter((column.str.len_chars() > limit) | column.str.contains("\0", literal=True))
+        for value in unfit.head(1):
+            check_name(value, what=f"{column.name} in {what}", limit=limit)
+    return frame
+
+
+def storable_reason(reason: str) -> str:
+    """Return a reason that any database takes: escaped where it is no text, and cut at 4,000 characters."""
+    readable = reason.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+    return readable if len(readable) <= REASON_LIMIT else readable[: REASON_LIMIT - 1] + "…"

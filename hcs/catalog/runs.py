@@ -1,0 +1,179 @@
+"""Finds runs, and moves them from state to state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, func, select, update
+
+from hcs.catalog.dialects import Now
+from hcs.catalog.engine import Catalog
+from hcs.catalog.frames import canonical_json
+from hcs.catalog.models import Run, Screen
+from hcs.catalog.names import storable_reason
+from hcs.errors import CatalogError, NotFoundError
+from schemas.encoders import EncoderInfo
+from schemas.screen import ScreenConfig
+from schemas.work import RunPin, RunState
+
+FINISHED = (RunState.COMPLETE, RunState.COMPLETE_WITH_HOLES)
+
+NEXT_STATES: dict[RunState, tuple[RunState, ...]] = {
+    RunState.SUBMITTED: (RunState.RUNNING, RunState.FAILED, RunState.CANCELLED),
+    RunState.RUNNING: (*FINISHED, RunState.FAILED, RunState.CANCELLED),
+    RunState.COMPLETE: (),
+    RunState.COMPLETE_WITH_HOLES: (RunState.RUNNING,),
+    RunState.FAILED: (RunState.RUNNING, RunState.CANCELLED),
+    RunState.CANCELLED: (RunState.RUNNING,),
+}
+"""A run that is complete stays as it is; every other can be taken up again."""
+
+ENCODERS = TypeAdapter(tuple[EncoderInfo, ...])
+_NOTES = TypeAdapter(tuple[str, ...])
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run as the catalog holds it."""
+
+    id: int
+    screen: str
+    state: RunState
+    config: ScreenConfig
+    config_sha256: str
+    code_version: str
+    pin: RunPin
+    encoders: tuple[EncoderInfo, ...]
+    notes: tuple[str, ...]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        """What people call it, such as run-12."""
+        return f"run-{self.id}"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it published its results, with or without holes."""
+        return self.state in FINISHED
+
+
+def get_run(catalog: Catalog, reference: str | int = "latest", *, finished: bool = True) -> RunRecord:
+    """Return the run that `run-12`, `12` or `latest` names.
+
+    Args:
+        catalog: Where to look.
+        reference: A run, or `latest`.
+        finished: Whether `latest` is the one that finished last, or the newest in any state.
+
+    Raises:
+        NotFoundError: If there is none; it says which there are.
+    """
+    with catalog.reading() as connection:
+        return run_record(connection, resolve(connection, reference, finished=finished))
+
+
+def resolve(connection: Connection, reference: str | int, *, finished: bool = True) -> int:
+    """Return the number of the run that a reference names; as `get_run`."""
+    wanted = select(Run.id)
+    if reference == "latest":
+        wanted = wanted.order_by(Run.finished_at.desc(), Run.id.desc()) if finished else wanted.order_by(Run.id.desc())
+        wanted = wanted.where(Run.state.in_(FINISHED)) if finished else wanted
+    else:
+        digits = re.fullmatch(r"(?:run-)?([0-9]{1,9})", str(reference).strip())
+        wanted = wanted.where(Run.id == (int(digits[1]) if digits else -1))
+    found = connection.scalar(wanted.limit(1))
+    if found is None:
+        raise NotFoundError(_no_such_run(connection, reference, finished=finished))
+    return found
+
+
+def set_run_state(catalog: Catalog, run_id: int, state: RunState, *, notes: Sequence[str] = ()) -> RunRecord:
+    """Return the run after it has moved to another state; the same state again changes nothing.
+
+    Raises:
+        CatalogError: If the run cannot move there from where it is, or is to finish without its results.
+        NotFoundError: If there is no such run.
+    """
+    if state in FINISHED:
+        raise CatalogError(f"run-{run_id} finishes by publishing its results, not by being called {state.value}.")
+    with catalog.writing() as connection:
+        move(connection, run_id, state)
+        append_notes(connection, run_id, notes)
+        return run_record(connection, run_id)
+
+
+def cancel_run(catalog: Catalog, run_id: int) -> RunRecord:
+    """Return the run after it was cancelled: no unit is leased from now on, and finished ones are kept."""
+    return set_run_state(catalog, run_id, RunState.CANCELLED)
+
+
+def add_notes(catalog: Catalog, run_id: int, notes: Sequence[str]) -> None:
+    """Keep sentences with a run that who reads its results should know; one that it has is not repeated."""
+    with catalog.writing() as connection:
+        append_notes(connection, run_id, notes)
+
+
+def move(connection: Connection, run_id: int, state: RunState) -> None:
+    """Move a run to a state, with the time by the database's clock."""
+    present = _row(connection, run_id, lock=True).state
+    if state == present:
+        return
+    if state not in NEXT_STATES[present]:
+        raise CatalogError(f"run-{run_id} is {present.value} and cannot become {state.value}.")
+    times: dict[str, Any] = {"finished_at": None if state is RunState.RUNNING else Now()}
+    if state is RunState.RUNNING:
+        times["started_at"] = func.coalesce(Run.started_at, Now())
+    connection.execute(update(Run).where(Run.id == run_id).values(state=state, **times))
+
+
+def append_notes(connection: Connection, run_id: int, notes: Sequence[str]) -> None:
+    """Add the notes that a run does not have yet, in their order."""
+    present = _NOTES.validate_json(_row(connection, run_id, lock=True).notes)
+    together = list(dict.fromkeys([*present, *map(storable_reason, notes)]))
+    connection.execute(update(Run).where(Run.id == run_id).values(notes=canonical_json(together)))
+
+
+def run_record(connection: Connection, run_id: int) -> RunRecord:
+    """Return one run.
+
+    Raises:
+        NotFoundError: If there is none of that number.
+    """
+    row = _row(connection, run_id)
+    return RunRecord(
+        id=row.id,
+        screen=row.screen,
+        state=row.state,
+        config=ScreenConfig.model_validate_json(row.config),
+        config_sha256=row.config_sha256,
+        code_version=row.code_version,
+        pin=RunPin.model_validate_json(row.pin),
+        encoders=ENCODERS.validate_json(row.encoders),
+        notes=_NOTES.validate_json(row.notes),
+        created_at=datetime.fromtimestamp(row.created_at, UTC),
+        started_at=None if row.started_at is None else datetime.fromtimestamp(row.started_at, UTC),
+        finished_at=None if row.finished_at is None else datetime.fromtimestamp(row.finished_at, UTC),
+    )
+
+
+def _row(connection: Connection, run_id: int, *, lock: bool = False) -> Any:
+    query = select(*Run.__table__.columns, Screen.name.label("screen")).join(Screen).where(Run.id == run_id)
+    row = connection.execute(query.with_for_update(of=Run) if lock else query).first()
+    if row is None:
+        raise NotFoundError(_no_such_run(connection, run_id, finished=False))
+    return row
+
+
+def _no_such_run(connection: Connection, reference: str | int, *, finished: bool) -> str:
+    recent = connection.execute(select(Run.id, Run.state).order_by(Run.id.desc()).limit(5)).all()
+    there_are = ", ".join(f"run-{row.id} ({row.state.value})" for row in recent) or "none yet"
+    sought = "a finished run" if reference == "latest" and finished else f"the run {str(reference)[:40]!r}"
+    return f"the catalog does not hold {sought}; the newest runs are: {there_are}. `hcs runs` lists all of them."

@@ -1,0 +1,66 @@
+"""Brings a catalog to the newest schema, and refuses what is not a catalog or is newer than this version."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, inspect, text
+
+from hcs import __version__
+from hcs.catalog.dialects import violated_references
+from hcs.catalog.migrations import HEAD
+from hcs.errors import CatalogError
+
+
+def revision_of(connection: Connection, *, location: str) -> str | None:
+    """Return the schema of a catalog, or None of an empty database.
+
+    Raises:
+        CatalogError: If the database holds tables of something else.
+    """
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if tables:
+        raise CatalogError(
+            f"{location} is a database, but no catalog of this project: it holds {', '.join(sorted(tables)[:5])}. "
+            "Name another file with --catalog; it is made when it does not exist."
+        )
+    return None
+
+
+def upgrade(engine: Engine, *, location: str) -> None:
+    """Bring the catalog to the newest schema in one transaction; a second process waits, and finds it done.
+
+    Raises:
+        CatalogError: If the catalog was written by a newer version, or is no catalog.
+    """
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        revision = revision_of(connection, location=location)
+        if revision == HEAD:
+            return
+        _check_is_known(revision, location=location)
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        if violations := violated_references(connection):
+            raise CatalogError(
+                f"the catalog {location} holds {violations} rows that refer to nothing, so its schema was left as it "
+                "was. Restore it from a copy, or name a new catalog with --catalog."
+            )
+
+
+def _check_is_known(revision: str | None, *, location: str) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise CatalogError(
+            f"the catalog {location} has schema {revision}, but hcs {__version__} knows schemas up to {HEAD}: a newer "
+            "version wrote it. Install that version, or name another catalog with --catalog."
+        )
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "hcs.catalog:migrations")
+    return config

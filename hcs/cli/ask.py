@@ -1,0 +1,125 @@
+"""`hcs hits`, `hcs show`, `hcs neighbours`: what a screening group wants to know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import polars as pl
+import typer
+
+from hcs.cli.common import CatalogOption, FormatOption, OutputOption, RunOption, open_existing
+from hcs.cli.output import Format, print_object, print_table, put
+
+if TYPE_CHECKING:
+    from hcs.catalog import PerturbationView
+
+HIT_COLUMNS = (
+    "perturbation", "concentration_micromolar", "dose_step", "control_type", "name", "mechanism", "mechanism_source",
+    "call", "n_replicates", "n_controls", "mean_average_precision", "p_value", "smallest_possible_p", "q_value",
+    "effect", "cell_count_ratio", "explained_by_count", "reason",
+)  # fmt: skip
+"""What the table on a terminal shows; json, csv and files hold every column."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(hits)
+    app.command()(show)
+    app.command()(neighbours)
+
+
+def hits(
+    run: RunOption = "latest",
+    mechanism: Annotated[str | None, typer.Option(help="Only this mechanism, annotated or predicted.")] = None,
+    q_max: Annotated[float, typer.Option(min=0, max=1, help="Largest q; 1 keeps rows without a q too.")] = 0.05,
+    not_toxic: Annotated[
+        bool, typer.Option("--not-toxic", help="Only where at least half of the cells are left.")
+    ] = False,
+    min_batches: Annotated[int | None, typer.Option(min=1, help="Seen in at least so many batches.")] = None,
+    profile: Annotated[
+        str, typer.Option(help="The profile that calls are made on, or an encoder's name.")
+    ] = "combined",
+    wells: Annotated[bool, typer.Option("--wells", help="List the wells of the hits, for cherry-picking.")] = False,
+    catalog: CatalogOption = None,
+    form: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """List hits, one row a treatment; positive controls are a family of their own.
+
+    Example: hcs hits --mechanism "tubulin inhibitor" --not-toxic
+    """
+    from hcs.catalog import find_hits, wells_of
+
+    with open_existing(catalog) as store:
+        found = find_hits(
+            store,
+            run=run,
+            mechanism=mechanism,
+            q_max=q_max,
+            not_toxic=not_toxic,
+            min_batches=min_batches,
+            profile=profile,
+        )
+        if wells:
+            found = wells_of(store, run=run).join(found.select("treatment"), on="treatment", how="semi")
+        elif form is Format.TABLE and output is None:
+            found = _readable(found)
+        print_table(found, form=form, output=output)
+
+
+def _readable(found: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns a terminal has room for, without those that say nothing here."""
+    shown = found.select([name for name in HIT_COLUMNS if name in found.columns])
+    return shown.select([column for column in shown if column.null_count() < max(shown.height, 1)])
+
+
+def show(
+    perturbation: Annotated[str, typer.Argument(help="A perturbation, by its identifier or name.")],
+    run: RunOption = "latest",
+    catalog: CatalogOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Show everything known of one perturbation: calls, wells, quality, neighbours.
+
+    Example: hcs show BRD-K62391742-001-19-9
+    """
+    from hcs.catalog import show_perturbation
+
+    with open_existing(catalog) as store:
+        view = show_perturbation(store, perturbation, run=run)
+    if form is Format.JSON:
+        print_object(_as_object(view))
+        return
+    put(f"{view.perturbation}" + (f" ({view.name})" if view.name else ""))
+    put(
+        f"mechanism: {view.mechanism or 'not annotated'}; SMILES: {view.smiles or '-'}; "
+        f"InChIKey: {view.inchikey or '-'}"
+    )
+    for title, frame in (("calls", _readable(view.calls)), ("wells", view.wells), ("neighbours", view.neighbours)):
+        print_table(frame, form=form, title=title)
+
+
+def _as_object(view: PerturbationView) -> dict[str, object]:
+    return {
+        name: value.to_dicts() if isinstance(value, pl.DataFrame) else value
+        for name, value in ((field, getattr(view, field)) for field in view.__dataclass_fields__)
+    }
+
+
+def neighbours(
+    perturbation: Annotated[str, typer.Argument(help="A perturbation.")],
+    top: Annotated[int, typer.Option(min=1, help="How many.")] = 10,
+    run: RunOption = "latest",
+    profile: Annotated[str, typer.Option(help="The profile compared, or an encoder's name.")] = "combined",
+    catalog: CatalogOption = None,
+    form: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """List the most similar profiles of other perturbations, with their annotation.
+
+    Example: hcs neighbours BRD-K62391742-001-19-9 --top 5
+    """
+    from hcs.catalog import neighbours_of
+
+    with open_existing(catalog) as store:
+        print_table(neighbours_of(store, perturbation, run=run, profile=profile, top=top), form=form, output=output)

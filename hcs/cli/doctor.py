@@ -1,0 +1,151 @@
+"""`hcs doctor`: what is here, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from hcs import __version__
+from hcs.cli.common import CatalogOption
+from hcs.cli.output import Format, print_object, print_table, put
+from hcs.errors import HcsError
+from hcs.settings import Settings
+
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "tifffile",
+    "imagecodecs",
+    "polars",
+    "pyarrow",
+    "sqlalchemy",
+    "numpy",
+    "scipy",
+)
+EXTRAS = {
+    "bioio": "reads .czi, .nd2, .lif: pip install 'hcs[bioio]'",
+    "aicsimageio": "the same by an older library, in an environment of its own: pip install 'hcs[aicsimageio]'",
+    "s3fs": "reads and writes s3://: pip install 'hcs[s3]'",
+}
+OK, MISSING, BROKEN = "ok", "missing", "broken"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(
+    catalog: CatalogOption = None,
+    form: Annotated[Format, typer.Option("--format", help="How the report is printed.")] = Format.TABLE,
+) -> None:
+    """Say which versions, devices and engines are here, what is missing, and how to get it.
+
+    Exit code 0: `hcs run` can work here; 1: something it needs is broken.
+
+    Example: hcs doctor
+    """
+    settings = Settings()
+    rows = [
+        *_libraries(),
+        *_extras(),
+        _engine(),
+        *_encoders(settings),
+        _catalog(catalog or settings.catalog),
+        _disk(catalog or settings.catalog),
+    ]
+    if form is Format.JSON:
+        print_object({"hcs": __version__, "python": platform.python_version(), "checks": rows})
+    else:
+        put(f"hcs {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+        print_table(pl.DataFrame(rows), form=form)
+    raise typer.Exit(1 if any(row["state"] == BROKEN for row in rows) else 0)
+
+
+def _row(what: str, state: str, detail: str) -> dict[str, Any]:
+    return {"what": what, "state": state, "detail": detail}
+
+
+def _libraries() -> list[dict[str, Any]]:
+    rows = []
+    for name in LIBRARIES:
+        try:
+            rows.append(_row(name, OK, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            rows.append(_row(name, BROKEN, f"not installed: pip install 'hcs', which needs {name}"))
+    return rows
+
+
+def _extras() -> list[dict[str, Any]]:
+    rows = []
+    for name, remedy in EXTRAS.items():
+        try:
+            rows.append(_row(name, OK, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            rows.append(_row(name, MISSING, f"optional; {remedy}"))
+    return rows
+
+
+def _engine() -> dict[str, Any]:
+    from hcs.embedding.engine import pin_for
+
+    try:
+        pin = pin_for(1)
+    except Exception as error:
+        return _row("engine", BROKEN, f"{type(error).__name__}: {error}")
+    cores = len(os.sched_getaffinity(0))
+    return _row("engine", OK, f"{pin.engine} {pin.precision} on {pin.device} ({pin.instruction_set}), {cores} cores")
+
+
+def _encoders(settings: Settings) -> list[dict[str, Any]]:
+    """Describe the default encoders and run each on one grey image."""
+    import numpy as np
+
+    from hcs.embedding.loading import load_encoder
+    from hcs.embedding.registry import describe_encoder
+    from schemas.screen import ScreenConfig
+
+    rows = []
+    for choice in ScreenConfig.model_fields["encoders"].default:
+        try:
+            info = describe_encoder(choice, settings=settings)
+            size = info.embedding_size
+            if choice.name != "named":
+                vectors = load_encoder(info).embed(np.zeros((1, 64, 64), np.float32), batch_size=1)
+                size = vectors.shape[1]
+            rows.append(
+                _row(f"encoder {info.name}", OK, f"{size} numbers a channel, weights {info.weights_sha256[:12]}")
+            )
+        except Exception as error:
+            rows.append(_row(f"encoder {choice.name}", BROKEN, f"{type(error).__name__}: {error}"))
+    return rows
+
+
+def _catalog(url: str) -> dict[str, Any]:
+    from hcs.catalog import list_runs, open_catalog
+    from hcs.errors import NotFoundError
+
+    try:
+        with open_catalog(url, create=False) as store:
+            return _row("catalog", OK, f"{store.location}: {list_runs(store).height} runs")
+    except NotFoundError:
+        return _row("catalog", OK, f"none at {url} yet: the first `hcs run` makes it")
+    except HcsError as error:
+        return _row("catalog", BROKEN, str(error))
+
+
+def _disk(url: str) -> dict[str, Any]:
+    """Free space where a SQLite catalog lies or will lie."""
+    folder = Path(url.removeprefix("sqlite:///")).absolute()
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    return _row("disk", OK if free > 1 else BROKEN, f"{free:.1f} GB free at {folder}")

@@ -1,0 +1,70 @@
+"""The command `hcs`: one file a command group, everything heavy imported inside the commands."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+
+from hcs import __version__
+from hcs.cli import ask, check, demo, doctor, export, run, simulate
+from hcs.errors import HcsError
+
+app = typer.Typer(
+    name="hcs",
+    help="The open platform for high-content screening: from delivered plates to hits by mechanism.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (doctor, check, run, simulate, demo, ask, export):
+    group.register(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"hcs {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def hcs(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False,
+) -> None:
+    """From delivered plates to hits by mechanism."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+
+
+def main() -> None:
+    """Run the command line; an error that can be explained is one paragraph on stderr and its own exit code."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app()
+    except HcsError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what is finished is kept, and the same command goes on from there\n")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        sys.stderr.write(
+            f"error: something went wrong that this version does not explain ({type(error).__name__}: {error}); "
+            "run the command again with --debug before its name for a traceback\n"
+        )
+        sys.exit(1)

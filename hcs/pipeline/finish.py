@@ -1,0 +1,256 @@
+"""Stops 5 to 7 of a run: from its visible parts to profiles, calls and mechanisms, published by one commit.
+
+From here on the tables are small; everything runs in this process with one BLAS thread, since float products differ
+between one thread and two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import structlog
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from hcs.catalog import (
+    Catalog,
+    RunRecord,
+    channel_rows,
+    count_units,
+    plates_of,
+    publish,
+    site_rows,
+    visible_parts,
+    wells_of,
+)
+from hcs.hits.activity import call_activity
+from hcs.io.storage import join, sha256_of_bytes, write_atomically
+from hcs.io.tables import embedding_table_bytes, read_embedding_table
+from hcs.mechanisms.annotate import annotate_calls
+from hcs.mechanisms.neighbours import treatment_neighbours
+from hcs.pipeline.flags import flag_sites
+from hcs.profiling.aggregate import aggregate_sites
+from hcs.profiling.profiles import build_profiles
+from schemas.results import ProfileReceipt, PublishedCalls, TreatmentNeighbours
+from schemas.screen import ScreenConfig
+from schemas.work import RunState, UnitState
+
+log = structlog.get_logger(__name__)
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WellTable:
+    """Every well of a run that has a vector, and its vector by each encoder: rows in the order of `wells`."""
+
+    wells: pl.DataFrame
+    embeddings: dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """What stops 5 and 6 make of a well table."""
+
+    wells: pl.DataFrame
+    profiles: dict[str, Matrix]
+    calls: pl.DataFrame
+    neighbours: pl.DataFrame
+    notes: tuple[str, ...]
+
+
+def finish_run(catalog: Catalog, run: RunRecord, *, holes: Sequence[str] = ()) -> RunState:
+    """Compute and publish the results of a run whose units are all done or failed; return the state it ends in.
+
+    Args:
+        catalog: Where the run is.
+        run: The run.
+        holes: What is known to be missing already, as sentences: plates that were rejected, images not delivered.
+    """
+    table, missing = read_wells(catalog, run)
+    with threadpool_limits(limits=1):
+        results = make_results(table, config=run.config)
+    found = [*holes, *missing, *_failed_units(catalog, run.id), *_uncallable(results.calls)]
+    state = RunState.COMPLETE_WITH_HOLES if found else RunState.COMPLETE
+    receipts = [_write_profile(catalog, run, name, results) for name in sorted(results.profiles)]
+    publish(
+        catalog,
+        run.id,
+        calls=results.calls,
+        neighbours=results.neighbours,
+        profiles=receipts,
+        state=state,
+        notes=[*results.notes, *found],
+    )
+    return state
+
+
+def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
+    """Return profiles, calls and neighbours of the wells of a run. Wells that are excluded or empty are left out."""
+    is_called = table.wells["control_type"].is_in(["treatment", "negcon", "poscon"]).fill_null(value=False)
+    used = is_called & table.wells["excluded_reason"].is_null()
+    wells = table.wells.filter(used)
+    if wells.is_empty():
+        return _no_results(wells)
+    rows = np.flatnonzero(used.to_numpy())
+    profiles = build_profiles(
+        wells, {name: matrix[rows] for name, matrix in table.embeddings.items()}, config=config.profile
+    )
+    calls, neighbours = [], []
+    for name, matrix in sorted(profiles.blocks.items()):
+        called = call_activity(matrix, wells, profile_name=name, q_max=config.hits.q_max, seed=config.hits.seed)
+        near = treatment_neighbours(matrix, wells, profile_name=name, operation=config.profile.consensus)
+        calls.append(annotate_calls(called, near, wells))
+        neighbours.append(near)
+    return RunResults(
+        wells=wells,
+        profiles=dict(profiles.blocks),
+        calls=pl.concat(calls),
+        neighbours=pl.concat(neighbours),
+        notes=tuple(profiles.notes),
+    )
+
+
+def _no_results(wells: pl.DataFrame) -> RunResults:
+    """Return the results of a run in which no well can be profiled."""
+    note = "no well has both a vector and a place in a platemap: embeddings are stored, nothing is called"
+    return RunResults(
+        wells=wells,
+        profiles={},
+        calls=PublishedCalls.create_empty(),
+        neighbours=TreatmentNeighbours.create_empty(),
+        notes=(note,),
+    )
+
+
+def read_wells(catalog: Catalog, run: RunRecord) -> tuple[WellTable, list[str]]:
+    """Return the wells of a run with their vectors, and its holes. Plates are read one by one."""
+    sites = usable_sites(catalog, run)
+    layout = wells_of(catalog, run=run.id).join(
+        plates_of(catalog, run.id).select("plate", "batch"), on="plate", how="left"
+    )
+    names = [info.name for info in run.encoders]
+    pieces = [
+        piece
+        for plate in sorted(layout["plate"].unique().to_list())
+        if (piece := _plate_wells(catalog, run, plate, names, sites)) is not None
+    ]
+    if not pieces:
+        empty = {name: np.zeros((0, 1), dtype=np.float32) for name in names}
+        return WellTable(wells=_described(layout.clear().select("plate", "well"), layout, sites), embeddings=empty), []
+    keys = pl.concat([piece.wells for piece in pieces])
+    embeddings = {name: np.concatenate([piece.embeddings[name] for piece in pieces]) for name in names}
+    return WellTable(wells=_described(keys, layout, sites), embeddings=embeddings), list(_holes(layout, sites, keys))
+
+
+def usable_sites(catalog: Catalog, run: RunRecord) -> pl.DataFrame:
+    """Return plate, well, site and cell count of the sites that enter profiles: measured and, if asked, not flagged."""
+    good = site_rows(catalog, run.id).filter(pl.col("status") == "ok").select("plate", "well", "site", "cell_count")
+    if run.config.quality == "keep":
+        return good
+    flagged = flag_sites(channel_rows(catalog, run.id)).filter(pl.col("flags") != "")
+    return good.join(flagged, on=["plate", "well", "site"], how="anti")
+
+
+def _plate_wells(
+    catalog: Catalog, run: RunRecord, plate: str, names: Sequence[str], sites: pl.DataFrame
+) -> WellTable | None:
+    """Return the wells of one plate, or nothing if none of its sites can be used."""
+    embeddings: dict[str, NDArray[np.float32]] = {}
+    wells = None
+    for name in names:
+        keys, vectors = read_plate_embedding(catalog, run, plate, name)
+        rows = _rows_in(keys, sites)
+        if not len(rows):
+            return None
+        aggregated, matrix = aggregate_sites(keys[rows], vectors[rows])
+        wells = aggregated.select("plate", "well")
+        embeddings[name] = matrix.astype(np.float32)
+    return None if wells is None else WellTable(wells=wells, embeddings=embeddings)
+
+
+def read_plate_embedding(
+    catalog: Catalog, run: RunRecord, plate: str, encoder: str
+) -> tuple[pl.DataFrame, NDArray[np.float32]]:
+    """Return the sites of a plate, sorted, and their vectors (S, C x D) by one encoder.
+
+    Raises:
+        StorageError: If a part is not the file that was registered.
+    """
+    parts = visible_parts(catalog, run.id, kind="embedding", encoder=encoder, plate=plate)
+    read = [
+        read_embedding_table(join(catalog.parts_uri, row["relative_path"]), expected_sha256=row["sha256"])
+        for row in parts.iter_rows(named=True)
+    ]
+    if not read:
+        return pl.DataFrame(schema={"plate": pl.String, "well": pl.String, "site": pl.Int32}), np.zeros(
+            (0, 1), np.float32
+        )
+    keys = pl.concat([frame for frame, _ in read]).with_row_index("row").sort("plate", "well", "site")
+    vectors = np.concatenate([matrix for _, matrix in read])
+    return keys.drop("row"), vectors[keys["row"].to_numpy()]
+
+
+def _rows_in(keys: pl.DataFrame, sites: pl.DataFrame) -> NDArray[np.int64]:
+    indexed = keys.select("plate", "well", "site").with_row_index("row")
+    kept = indexed.join(sites, on=["plate", "well", "site"], how="semi")["row"]
+    return np.sort(kept.to_numpy().astype(np.int64))
+
+
+def _described(keys: pl.DataFrame, layout: pl.DataFrame, sites: pl.DataFrame) -> pl.DataFrame:
+    """Return what was done to every well, with its mean cell count a site, in the order of `keys`."""
+    counts = sites.group_by("plate", "well").agg(cell_count=pl.col("cell_count").mean(), n_sites=pl.len())
+    joined = keys.join(layout, on=["plate", "well"], how="left", maintain_order="left")
+    return joined.join(counts, on=["plate", "well"], how="left", maintain_order="left")
+
+
+def _holes(layout: pl.DataFrame, sites: pl.DataFrame, keys: pl.DataFrame) -> Iterator[str]:
+    """Yield what a person must know is missing from the profiles, as sentences."""
+    expected = layout.filter(pl.col("control_type") != "empty")
+    without = expected.join(keys, on=["plate", "well"], how="anti").sort("plate", "well")
+    if without.height:
+        examples = ", ".join(f"{row['plate']}:{row['well']}" for row in without.head(5).iter_rows(named=True))
+        yield f"{without.height} wells of the platemap have no usable site and no profile, first {examples}"
+    unknown = keys.join(layout, on=["plate", "well"], how="anti")
+    if unknown.height:
+        yield f"{unknown.height} wells were embedded but are not in a platemap: they are stored and not called"
+
+
+def _failed_units(catalog: Catalog, run_id: int) -> Iterator[str]:
+    counts = count_units(catalog, run_id)
+    n_failed = counts[UnitState.FAILED] + counts[UnitState.QUARANTINED]
+    if n_failed:
+        yield f"{n_failed} units failed; `hcs status` gives their reasons"
+    failed_sites = site_rows(catalog, run_id).filter(pl.col("status") == "failed")
+    if failed_sites.height:
+        yield f"{failed_sites.height} sites could not be used, first: {failed_sites['reason'][0]}"
+
+
+def _uncallable(calls: pl.DataFrame) -> Iterator[str]:
+    """Yield a line when plates without negative controls kept treatments from being called."""
+    reasons = calls.filter((pl.col("call") == "not_callable") & (pl.col("n_controls") == 0))
+    if reasons.height:
+        n_treatments = reasons.select("perturbation", "concentration_micromolar", "dose_step").n_unique()
+        yield f"{n_treatments} treatments are not callable: none of their plates has a negative control"
+
+
+def _write_profile(catalog: Catalog, run: RunRecord, name: str, results: RunResults) -> ProfileReceipt:
+    """Write one profile of a run: one row a well, sorted, and its vector."""
+    keys = results.wells.select(
+        "plate", "well", "perturbation", "concentration_micromolar", "dose_step", "control_type"
+    )
+    matrix = results.profiles[name].astype(np.float32)
+    content = embedding_table_bytes(keys, matrix)
+    relative_path = f"{run.name}/profiles/{name}.parquet"
+    write_atomically(join(catalog.parts_uri, relative_path), content)
+    return ProfileReceipt(
+        name=name,
+        relative_path=relative_path,
+        sha256=sha256_of_bytes(content),
+        n_rows=keys.height,
+        n_features=matrix.shape[1],
+        n_bytes=len(content),
+    )

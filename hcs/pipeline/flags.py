@@ -1,0 +1,59 @@
+"""Which sites look unlike the rest of their plate: out of focus, or saturated."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from hcs.statistics.robust import median_and_mad
+
+FLAG_Z = 5.0
+"""Robust z beyond which a site is flagged (methods: flag relative to the plate and channel, never globally)."""
+SATURATED_FRACTION = 0.01
+"""A saturation outlier is only flagged when at least this share of its pixels is at the top of the range."""
+
+
+def flag_sites(channels: pl.DataFrame) -> pl.DataFrame:
+    """Return the flags of every measured site.
+
+    Args:
+        channels: Rows of `schemas.tables.ChannelQuality`.
+
+    Returns:
+        One row a site, sorted: plate, well, site, flags (`blurred:DNA|saturated:AGP`, empty where nothing is wrong).
+    """
+    keys = ["plate", "well", "site"]
+    if channels.is_empty():
+        return channels.select(keys).with_columns(flags=pl.lit("", dtype=pl.String))
+    groups = channels.sort(*keys, "channel").partition_by(["plate", "channel"], maintain_order=True)
+    flagged = pl.concat([_flag_group(group) for group in groups])
+    return (
+        flagged.sort(*keys, "channel")
+        .group_by(keys, maintain_order=True)
+        .agg(pl.concat_list("blurred", "saturated").explode().drop_nulls().str.join("|").alias("flags"))
+    )
+
+
+def _flag_group(group: pl.DataFrame) -> pl.DataFrame:
+    """Return the flags of one plate and channel."""
+    blurred = _robust_z(group["power_loglog_slope"]) < -FLAG_Z
+    saturation = group["saturation_fraction"].to_numpy()
+    saturated = (_robust_z(group["saturation_fraction"]) > FLAG_Z) & (saturation >= SATURATED_FRACTION)
+    named = group["channel"]
+    return group.select("plate", "well", "site", "channel").with_columns(
+        blurred=pl.when(pl.Series(blurred)).then(pl.lit("blurred:") + named),
+        saturated=pl.when(pl.Series(saturated)).then(pl.lit("saturated:") + named),
+    )
+
+
+def _robust_z(values: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return robust z; where most sites agree exactly, any other value is infinitely far. Null gives 0."""
+    numbers = values.cast(pl.Float64).to_numpy()
+    known = np.isfinite(numbers)
+    z = np.zeros(len(numbers))
+    if not known.any():
+        return z
+    median, scale = median_and_mad(numbers[known, None])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z[known] = np.nan_to_num((numbers[known] - median[0]) / scale[0], nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return z

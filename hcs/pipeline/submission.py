@@ -1,0 +1,195 @@
+"""Stop 1 of a run: looks at every delivered plate of a screen and says what the run will be, before anything runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import structlog
+
+from hcs.embedding.engine import pin_for
+from hcs.embedding.registry import describe_encoder
+from hcs.errors import ChannelMismatchError, DeliveryError, InputRejectedError, UnreadableImageError, UsageError
+from hcs.imaging.tiles import tile_origins
+from hcs.io.acceptance import accept
+from hcs.io.layouts import Delivery, read_delivery
+from hcs.io.pixels import read_plane
+from hcs.io.platemaps import read_plate_wells
+from hcs.io.storage import join
+from hcs.pipeline.plan import PlannedPlate, is_brightfield, planes_of
+from hcs.settings import Settings
+from schemas.acceptance import AcceptanceReport, Verdict
+from schemas.encoders import EncoderInfo
+from schemas.screen import PlateEntry, ScreenConfig
+from schemas.work import RunPin
+
+log = structlog.get_logger(__name__)
+
+TRIED_FOR_SHAPE = 64
+"""Images looked at, at most, to learn the size of a site."""
+
+
+@dataclass(frozen=True)
+class ExaminedPlate:
+    """One delivered plate with its report; a plate that could not be listed at all has no delivery."""
+
+    entry: PlateEntry
+    plate: str
+    delivery: Delivery | None
+    report: AcceptanceReport | None
+    reason: str | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the plate takes part in the run."""
+        return self.report is not None and self.report.verdict is not Verdict.REJECT
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """Everything that a run needs to know before its first unit."""
+
+    config: ScreenConfig
+    examined: tuple[ExaminedPlate, ...]
+    plates: tuple[PlannedPlate, ...]
+    wells: pl.DataFrame
+    channels: tuple[str, ...]
+    encoders: tuple[EncoderInfo, ...]
+    pin: RunPin
+
+    @property
+    def rejected(self) -> tuple[ExaminedPlate, ...]:
+        """The plates that do not take part, each with its reason."""
+        return tuple(plate for plate in self.examined if not plate.is_accepted)
+
+
+def examine_screen(config: ScreenConfig, *, decode: str = "headers") -> tuple[tuple[ExaminedPlate, ...], pl.DataFrame]:
+    """Return every plate of a screen with its acceptance report, and what was done to the wells of all of them.
+
+    A plate that cannot be listed does not stop the others.
+
+    Raises:
+        PlatemapError: If a platemap cannot be read: nothing is loaded unless all rows are valid.
+        UsageError: If two entries name the same plate.
+    """
+    listed = [_list_plate(entry, config) for entry in config.plates]
+    names = [plate for _, plate, _, _ in listed]
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise UsageError(
+            f"screen {config.screen}: expected every plate once, but {', '.join(repeated)} is given more than once; "
+            "give each entry of `plates` its own `barcode`"
+        )
+    wells = read_plate_wells(config, names)
+    examined = []
+    for entry, plate, delivery, reason in listed:
+        own = wells.filter(pl.col("plate") == plate)
+        report = None if delivery is None else accept(delivery, own, config=config, decode=decode)
+        examined.append(ExaminedPlate(entry=entry, plate=plate, delivery=delivery, report=report, reason=reason))
+    return tuple(examined), wells
+
+
+def _list_plate(entry: PlateEntry, config: ScreenConfig) -> tuple[PlateEntry, str, Delivery | None, str | None]:
+    try:
+        delivery = read_delivery(entry, config)
+    except DeliveryError as error:
+        if len(config.plates) == 1:
+            raise
+        name = entry.barcode or entry.uri.rstrip("/").rsplit("/", 1)[-1]
+        log.warning("plate cannot be listed", plate=name, reason=str(error))
+        return entry, name, None, str(error)
+    return entry, delivery.plate, delivery, None
+
+
+def prepare_run(config: ScreenConfig, *, settings: Settings) -> PreparedRun:
+    """Return what a run of this screen will be.
+
+    Raises:
+        InputRejectedError: If no plate can take part.
+        UnknownEncoderError: If an encoder is not known.
+        WeightsError: If an encoder's weights are missing or do not fit.
+    """
+    encoders = tuple(describe_encoder(choice, settings=settings) for choice in config.encoders)
+    examined, wells = examine_screen(config)
+    accepted = [plate for plate in examined if plate.is_accepted]
+    if not accepted:
+        raise InputRejectedError(_all_rejected(config, examined))
+    _refuse_mixed_biology(config)
+    channels = channels_of(accepted, config)
+    plates = tuple(_planned(config, plate, channels) for plate in accepted)
+    pin = pin_for(_planes_a_site(plates, config=config))
+    own = wells.filter(pl.col("plate").is_in([plate.plate for plate in plates])).sort("plate", "well")
+    return PreparedRun(
+        config=config,
+        examined=examined,
+        plates=plates,
+        wells=own,
+        channels=channels,
+        encoders=encoders,
+        pin=pin,
+    )
+
+
+def channels_of(examined: Sequence[ExaminedPlate], config: ScreenConfig) -> tuple[str, ...]:
+    """Return the names of the channels that the run embeds, sorted: those of all its plates.
+
+    Raises:
+        ChannelMismatchError: If no channel is left to embed.
+    """
+    found: set[str] = set()
+    for plate in examined:
+        if plate.delivery is not None:
+            found |= set(plate.delivery.images["channel"].unique())
+    kept = sorted(name for name in found if config.pixels.brightfield or not is_brightfield(name))
+    if not kept:
+        raise ChannelMismatchError(
+            f"screen {config.screen}: expected at least one fluorescence channel, got {sorted(found) or 'none'}; "
+            "set `pixels: {brightfield: true}` to embed brightfield"
+        )
+    return tuple(kept)
+
+
+def _planned(config: ScreenConfig, plate: ExaminedPlate, channels: Sequence[str]) -> PlannedPlate:
+    if plate.delivery is None:
+        raise DeliveryError(f"plate {plate.plate} was not listed: {plate.reason}")
+    return PlannedPlate(
+        screen=config.screen,
+        plate=plate.plate,
+        root=plate.delivery.uri,
+        planes=planes_of(plate.delivery.images, channels=channels),
+        channels=tuple(channels),
+    )
+
+
+def _planes_a_site(plates: Sequence[PlannedPlate], *, config: ScreenConfig) -> int:
+    """Return how many grey images a site gives an encoder: channels times tiles of the first that can be read."""
+    for plate in plates:
+        for plane in plate.planes[:TRIED_FOR_SHAPE]:
+            try:
+                height, width = read_plane(join(plate.root, plane.relative_path)).pixels.shape
+            except UnreadableImageError:
+                continue
+            return len(plate.channels) * len(tile_origins(height, width, config.pixels.tile))
+    return len(plates[0].channels)
+
+
+def _refuse_mixed_biology(config: ScreenConfig) -> None:
+    """Replicates and negatives are never pooled across cell lines or time points: one run holds one of each."""
+    for field in ("cell_line", "timepoint"):
+        values = sorted({getattr(entry, field) or "unknown" for entry in config.plates})
+        if len(values) > 1:
+            raise UsageError(
+                f"screen {config.screen}: expected plates of one {field} in a run, got {', '.join(values)}; "
+                f"make one SCREEN.yaml for each {field}, since their wells are not replicates of one another"
+            )
+
+
+def _all_rejected(config: ScreenConfig, examined: Sequence[ExaminedPlate]) -> str:
+    reasons = []
+    for plate in examined:
+        fatal = [item for item in plate.report.findings if item.severity == "fatal"] if plate.report else []
+        said = plate.reason or "; ".join(f"{item.kind} at {item.place}: {item.consequence}" for item in fatal)
+        reasons.append(f"{plate.plate}: {said}")
+    return f"screen {config.screen}: no plate can be worked with. {' | '.join(reasons)}. `hcs check` tells more."

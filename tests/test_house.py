@@ -1,0 +1,322 @@
+"""The house itself: what is packaged, declared, imported and written down."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hcs
+from schemas.acceptance import FindingKind
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGES = ("hcs", "schemas")
+
+IMPORT_NAMES = {
+    "alembic": {"alembic"},
+    "pydantic-settings": {"pydantic_settings"},
+    "pyyaml": {"yaml"},
+}
+"""Distribution -> what one imports, where that is not the same word."""
+
+UNIMPORTED = {
+    "torchvision": "timm imports it, and its release must fit torch's",
+    "imagecodecs": "tifffile imports it to decode what is compressed",
+}
+"""Dependencies that no module of ours has to name, each with the reason."""
+
+
+def tracked_files() -> list[Path]:
+    """Every file that git has or would take."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],  # noqa: S607
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout: there is no list of the repository's files")
+    paths = (REPOSITORY / name for name in listed.stdout.decode().split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    for package in PACKAGES:
+        for path in sorted((REPOSITORY / package).rglob("*.py")):
+            yield path.relative_to(REPOSITORY), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """Dotted names of everything that a module imports from elsewhere."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def third_party(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - set(PACKAGES)
+
+
+def declared(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=!~\[; ]", requirement)[0].lower() for requirement in requirements}
+
+
+def import_names(distributions: set[str]) -> set[str]:
+    return set().union(*(IMPORT_NAMES.get(name, {name.replace("-", "_")}) for name in distributions))
+
+
+@pytest.fixture(scope="module")
+def wheel_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Build a wheel from a copy of the repository, without the network, and return its files."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for path in tracked_files():
+        target = folder / "source" / path.relative_to(REPOSITORY)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")],
+        cwd=folder / "source",
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel_files: dict[str, bytes]) -> None:
+    packaged = {
+        str(path.relative_to(REPOSITORY))
+        for path in tracked_files()
+        if path.relative_to(REPOSITORY).parts[0] in PACKAGES
+    }
+
+    found = {name for name in wheel_files if ".dist-info/" not in name}
+
+    assert found == packaged
+
+
+def test_the_wheel_carries_types_licence_and_the_command(wheel_files: dict[str, bytes]) -> None:
+    info = f"hcs-{hcs.__version__}.dist-info"
+
+    assert {"hcs/py.typed", "schemas/py.typed", f"{info}/licenses/LICENSE"} <= set(wheel_files)
+    assert b"hcs = hcs.cli.main:main" in wheel_files[f"{info}/entry_points.txt"]
+
+
+def test_the_wheel_carries_what_the_packages_read_beside_their_code(wheel_files: dict[str, bytes]) -> None:
+    assert "hcs/embedding/encoders.json" in wheel_files
+    assert any(re.fullmatch(r"hcs/catalog/migrations/versions/\w+\.py", name) for name in wheel_files)
+
+
+def test_there_is_one_version(wheel_files: dict[str, bytes]) -> None:
+    metadata = wheel_files[f"hcs-{hcs.__version__}.dist-info/METADATA"].decode()
+    places = [
+        path
+        for path in tracked_files()
+        if path.suffix in {".py", ".toml"} and "__version__ =" in path.read_text("utf-8")
+    ]
+
+    assert f"\nVersion: {hcs.__version__}\n" in metadata
+    assert [path.relative_to(REPOSITORY) for path in places if "tests" not in path.parts] == [Path("hcs/__init__.py")]
+
+
+def test_every_third_party_import_is_declared() -> None:
+    distributions = declared(PROJECT["project"]["dependencies"])
+
+    undeclared = {
+        (str(path), name)
+        for path, tree in modules()
+        for name in third_party(imports(tree)) - import_names(distributions)
+    }
+
+    assert undeclared == set()
+
+
+def test_every_dependency_is_imported() -> None:
+    imported = set().union(*(third_party(imports(tree)) for _, tree in modules()))
+    distributions = declared(PROJECT["project"]["dependencies"]) - set(UNIMPORTED)
+
+    assert {name for name in distributions if not import_names({name}) & imported} == set()
+
+
+def test_every_dependency_has_a_floor_and_a_reason() -> None:
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    block = text.split("\ndependencies = [\n")[1].split("\n]\n")[0].splitlines()
+
+    for reason, requirement in zip(block[::2], block[1::2], strict=True):
+        assert reason.strip().startswith("# "), requirement
+        assert ">=" in requirement, requirement
+
+
+def test_every_dependency_stands_in_the_constraints_inside_its_bounds() -> None:
+    from packaging.requirements import Requirement
+
+    lines = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.lower().replace("_", "-").split("==") for line in lines if not line.startswith("#"))
+    extras = PROJECT["project"]["optional-dependencies"]
+
+    for text in [*PROJECT["project"]["dependencies"], *extras["dev"], *extras["docs"], *extras["s3"]]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(tested[requirement.name.lower().replace("_", "-")]), text
+    assert not [line for line in lines if "+" in line or "@" in line or "/" in line.split("#")[0]]
+
+
+def test_pixels_are_filtered_only_where_pixels_are() -> None:
+    homes = (Path("hcs/imaging"), Path("hcs/simulation"))
+
+    strangers = [
+        path
+        for path, tree in modules()
+        if any(name.startswith(("scipy.ndimage", "skimage")) for name in imports(tree))
+        and not any(home in path.parents for home in homes)
+    ]
+
+    assert strangers == []
+
+
+def test_every_package_says_what_it_is_for() -> None:
+    for package in (REPOSITORY / "hcs").iterdir():
+        if package.is_dir() and list(package.glob("*.py")):
+            assert ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))), package
+
+
+VIOLATIONS = {
+    "an unknown package": ("hcs/newcomer/__init__.py", "", "floors"),
+    "an import upwards": ("hcs/statistics/robust.py", "import hcs.pipeline", "floors"),
+    "an import across a floor": ("hcs/hits/__init__.py", "import hcs.mechanisms", "floors"),
+    "a vocabulary that computes": ("schemas/screen.py", "import hcs.errors", "trees"),
+    "torch outside its home": ("hcs/profiling/__init__.py", "import torch", "torch"),
+    "timm outside its home": ("hcs/pipeline/plan.py", "import timm", "torch"),
+    "SQL outside its home": ("hcs/pipeline/plan.py", "import sqlalchemy", "sql"),
+    "migrations outside their home": ("hcs/cli/main.py", "import alembic", "sql"),
+    "files outside their home": ("hcs/imaging/__init__.py", "import tifffile", "files"),
+    "object stores outside their home": ("hcs/catalog/__init__.py", "import fsspec", "files"),
+}
+
+
+def lint_imports(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Check the contracts of the packages that lie in a folder."""
+    command = "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as run; run()"
+    return subprocess.run(
+        [sys.executable, "-P", "-c", command, "--no-cache", "--no-logo", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def copied_packages(tmp_path: Path) -> Path:
+    """A copy of the packages and their contracts, to be broken."""
+    for package in PACKAGES:
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(REPOSITORY / "pyproject.toml", tmp_path / "pyproject.toml")
+    return tmp_path
+
+
+def test_the_import_contracts_are_kept(copied_packages: Path) -> None:
+    result = lint_imports(copied_packages)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(("place", "line", "contract"), VIOLATIONS.values(), ids=list(VIOLATIONS))
+def test_a_broken_import_contract_is_noticed(copied_packages: Path, place: str, line: str, contract: str) -> None:
+    module = copied_packages / place
+    module.parent.mkdir(exist_ok=True)
+    module.write_text((module.read_text(encoding="utf-8") if module.exists() else "") + f"\n{line}\n", encoding="utf-8")
+
+    result = lint_imports(copied_packages, "--contract", contract)
+
+    assert result.returncode == 1, result.stdout + result.stderr
+
+
+FORBIDDEN = re.compile(
+    "|".join(
+        [
+            r"/(?:work|home|opt|root|Users)/[a-z]",  # a path of one machine
+            r"/tmp/[a-z]+",
+            r"\b[T]ODO\b|\b[F]IXME\b|\bX[X]X\b",
+            r"raise NotImplemented[E]rror",
+        ]
+    )
+)
+
+
+def test_the_repository_speaks_of_no_machine_and_of_nothing_unfinished() -> None:
+    found = []
+    for path in tracked_files():
+        if path == Path(__file__):
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(REPOSITORY)}: {match.group()}" for match in FORBIDDEN.finditer(text)]
+
+    assert found == []
+
+
+def test_no_file_of_the_repository_is_large() -> None:
+    assert [path for path in tracked_files() if path.stat().st_size > 2_000_000] == []
+
+
+def decision_records() -> list[Path]:
+    return sorted((REPOSITORY / "docs/explanations/decisions").glob("[0-9]*.md"))
+
+
+def test_every_decision_record_has_its_three_sections_and_stands_in_the_index() -> None:
+    index = (REPOSITORY / "docs/explanations/decisions/index.md").read_text(encoding="utf-8")
+
+    for number, path in enumerate(decision_records(), start=1):
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# {number:04} "), path.name
+        assert re.findall(r"^## (.*)$", text, flags=re.MULTILINE) == ["Context", "Decision", "Consequences"], path.name
+        assert f"]({path.name})" in index, path.name
+
+
+def targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "STYLE.md", ".ci/run"])
+def test_every_make_command_that_is_written_down_is_a_target(document: str) -> None:
+    text = (REPOSITORY / document).read_text(encoding="utf-8")
+
+    commands = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)(?= *(?:[`\n#]|[A-Z_]+=))", text))
+
+    assert commands <= targets()
+
+
+def test_the_readme_names_what_ci_runs() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    ci = (REPOSITORY / ".ci/run").read_text(encoding="utf-8")
+
+    for command in ("make check", "make demo", "make test"):
+        assert command in readme
+        assert command in ci or command.replace("make ", "tests ") in ci
+
+
+def test_the_readme_fits_one_screen() -> None:
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 80
+
+
+def test_every_finding_of_the_acceptance_report_is_explained() -> None:
+    page = (REPOSITORY / "docs/reference/acceptance.md").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)) >= {kind.value for kind in FindingKind}
