@@ -36,7 +36,7 @@ check: install ## Lint, types, import contracts, changelog fragments and documen
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/towncrier build --draft --version next > /dev/null
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 imports: install ## Draw the imports between the packages of hcs (DOT) and check the contracts
 	$(BIN)/import-linter drawgraph hcs --show-import-totals

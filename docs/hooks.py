@@ -1,6 +1,7 @@
 """Fill the reference pages from the code, so that they cannot drift from it.
 
-A page asks with a line `<!-- from the code: NAME -->`; NAME is a key of `PAGES`.
+A page asks with a line `<!-- from the code: NAME -->`, where NAME is a key of `PAGES`, or with
+`<!-- from the code: package NAME -->`, where NAME is a package whose modules are all listed.
 """
 
 from __future__ import annotations
@@ -9,15 +10,24 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-MARKER = re.compile(r"^<!-- from the code: (?P<name>[a-z ]+) -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- from the code: (?P<name>[a-z]+)(?: (?P<package>[a-z.]+))? -->$", re.MULTILINE)
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Return the page with every marker replaced by what the code says."""
-    return MARKER.sub(lambda match: PAGES[match["name"]](), markdown)
+    return MARKER.sub(lambda match: package(match["package"]) if match["package"] else PAGES[match["name"]](), markdown)
+
+
+def package(name: str) -> str:
+    """Return one mkdocstrings block for every public module of a package that has something public."""
+    folder = ROOT / name.replace(".", "/")
+    modules = [path.stem for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+    return "\n\n".join(f"::: {name}.{module}" for module in modules)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -150,42 +160,28 @@ def settings() -> str:
     return _table(("variable", "default", "meaning"), rows)
 
 
-def _option(option: Any) -> tuple[str, str, str]:
-    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-    if option.param_type_name == "argument":
-        names = f"`{option.make_metavar(None) if not option.metavar else option.metavar}`"
-    choices = getattr(option.type, "choices", None)
-    accepts = ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices) if choices else option.type.name
-    if getattr(option, "is_flag", False):
-        accepts = ""
-    return names, accepts, getattr(option, "help", None) or ""
-
-
 def commands() -> str:
-    """Return every command with its arguments and options."""
-    from typer.main import get_command
+    """Return what every command prints for `--help`."""
+    from typer.testing import CliRunner
 
     from hcs.cli.main import app
 
+    plain = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
     sections = []
-    for words, command in _leaves(get_command(app), ()):
-        text = inspect.cleandoc(command.help or "")
-        sections.append(
-            f"## `{' '.join(words)}`\n\n" + re.sub(r"^(Example: )(.*)$", r"\1`\2`", text, flags=re.MULTILINE)
-        )
-        rows = [_option(option) for option in command.params if option.name != "help"]
-        if rows:
-            sections.append(_table(("argument or option", "accepts", "meaning"), rows))
+    for words in _words(app):
+        asked = plain.invoke(app, [*words, "--help"])
+        text = "\n".join(line.rstrip() for line in asked.output.strip().splitlines())
+        sections.append(f"## `hcs {' '.join(words)}`\n\n```text\n{text}\n```")
     return "\n\n".join(sections)
 
 
-def _leaves(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    words = (*words, command.name)
-    children = getattr(command, "commands", None)
-    if children is None:
-        yield words, command
-    for name in children or ():
-        yield from _leaves(children[name], words)
+def _words(app: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command of a typer application, groups before their commands."""
+    for command in app.registered_commands:
+        yield (command.name or command.callback.__name__.replace("_", "-"),)
+    for group in app.registered_groups:
+        for words in _words(group.typer_instance):
+            yield (group.name, *words)
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -64,6 +64,14 @@ class UnreadableImageError(InputRejectedError, OSError):
     """One image that cannot be decoded; its site becomes a row with this reason."""
 
 
+class ImplausibleImageError(UnreadableImageError):
+    """One image that declares far more pixels than it can hold; it is refused before it is decoded."""
+
+
+class PixelsError(UnreadableImageError):
+    """Pixels that were decoded but cannot be used: another shape than their plate's, or values that are not finite."""
+
+
 class InputChangedError(InputRejectedError):
     """An image whose content is not what a run has already read."""
 
@@ -86,3 +94,11 @@ class LeaseLostError(CatalogError):
 
 class CancelledError(HcsError):
     """Work that stopped because somebody asked it to."""
+
+
+class EngineError(HcsError, RuntimeError):
+    """A process that cannot compute what a run is pinned to: another engine, version or instruction set."""
+
+
+class ModelOutputError(HcsError, ArithmeticError):
+    """An encoder that computed NaN or infinity; nothing of it is stored."""

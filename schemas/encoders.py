@@ -11,6 +11,12 @@ from pydantic import Field
 
 from schemas.screen import Record
 
+NAMED_FEATURES_VERSION = "named-1"
+"""Version of the named features' definition. Its SHA-256 stands where other encoders have that of their weights."""
+
+NAMED_FEATURES_SIZE = 4
+"""Named features a channel: mean, spread, high percentile, texture."""
+
 
 class WeightsOrigin(StrEnum):
     """Where weights come from; they are looked for in this order and never silently replaced."""
@@ -34,7 +40,10 @@ class EncoderInfo(Record):
     embedding_size: int = Field(ge=1, description="Per channel.")
     mean: float = Field(description="Subtracted from grey values in [0, 1].")
     std: float = Field(gt=0)
-    licence: str
+    input_size: int | None = Field(
+        default=None, ge=1, description="Side in pixels that planes are resized to; null takes them as they are."
+    )
+    licence: str = Field(description="Of the weights: as their source says it, else `unknown`.")
 
 
 @runtime_checkable

@@ -1,1 +1,90 @@
-"""Remembers screens, plates, runs, the ledger of work units and the results."""
+"""Remembers screens, plates, runs, the ledger of work units and the results.
+
+`open_catalog` returns a `Catalog`; every other function takes it first:
+
+- `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`: runs and how far they are;
+- `plan`, `lease`, `renew`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
+- `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
+- `publish`: the results of a run, once;
+- `find_hits`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask.
+"""
+
+from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
+from hcs.catalog.engine import Catalog, open_catalog
+from hcs.catalog.ledger import (
+    MAX_ATTEMPTS,
+    LeasedUnit,
+    count_units,
+    fail,
+    hand_back,
+    lease,
+    plan,
+    release_dead_owners,
+    renew,
+    retry,
+    units_of,
+)
+from hcs.catalog.measurements import channel_rows, failures_of, site_rows, visible_parts
+from hcs.catalog.owners import is_dead_here, owner_of_this_process
+from hcs.catalog.progress import PlateProgress, RunStatus, acceptance_reports, list_runs, plates_of, run_status
+from hcs.catalog.publishing import publish
+from hcs.catalog.registration import PlateOfRun, Registration, configuration_sha256, register_run
+from hcs.catalog.results import (
+    PerturbationView,
+    find_hits,
+    known_mechanisms,
+    neighbours_of,
+    profiles_of,
+    show_perturbation,
+    wells_of,
+)
+from hcs.catalog.runs import RunRecord, add_notes, cancel_run, get_run, set_run_state
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "Adoptable",
+    "Catalog",
+    "LeasedUnit",
+    "PerturbationView",
+    "PlateOfRun",
+    "PlateProgress",
+    "Registration",
+    "RunRecord",
+    "RunStatus",
+    "acceptance_reports",
+    "add_notes",
+    "adopt_finished",
+    "adoptable",
+    "cancel_run",
+    "channel_rows",
+    "complete",
+    "configuration_sha256",
+    "count_units",
+    "fail",
+    "failures_of",
+    "find_hits",
+    "get_run",
+    "hand_back",
+    "is_dead_here",
+    "known_mechanisms",
+    "lease",
+    "list_runs",
+    "neighbours_of",
+    "open_catalog",
+    "owner_of_this_process",
+    "plan",
+    "plates_of",
+    "profiles_of",
+    "publish",
+    "register_run",
+    "release_dead_owners",
+    "renew",
+    "retry",
+    "run_status",
+    "set_run_state",
+    "show_perturbation",
+    "site_rows",
+    "units_of",
+    "visible_parts",
+    "wells_of",
+]

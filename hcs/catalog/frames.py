@@ -47,7 +47,7 @@ def insert_frame(connection: Connection, model: type[Any], frame: pl.DataFrame, 
 
 
 def select_frame(
-    connection: Connection, query: Select[Any], schema: Mapping[str, Any], *, by: Sequence[str]
+    connection: Connection, query: Select[*tuple[Any, ...]], schema: Mapping[str, Any], *, by: Sequence[str]
 ) -> pl.DataFrame:
     """Return the answer to a query as a typed table, sorted here: databases order text in different ways.
 

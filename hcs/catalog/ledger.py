@@ -7,12 +7,12 @@ fence than the present one comes from someone who lost the lease, and is refused
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, insert, literal, select, update
 
 from hcs.catalog.dialects import Now
 from hcs.catalog.engine import Catalog
@@ -20,7 +20,7 @@ from hcs.catalog.frames import select_frame
 from hcs.catalog.models import Run, Unit
 from hcs.catalog.names import storable_reason
 from hcs.catalog.owners import is_dead_here
-from hcs.catalog.runs import move
+from hcs.catalog.runs import FINISHED, move
 from hcs.errors import CatalogError, LeaseLostError, NotFoundError
 from schemas.work import RunState, UnitSpec, UnitState
 
@@ -49,6 +49,10 @@ def plan(catalog: Catalog, run_id: int, units: Iterable[UnitSpec]) -> int:
 
     A unit that the run has already stays in its state. While it is not done it takes the new description, whose URIs
     may have changed: they are no part of its key.
+
+    Raises:
+        CatalogError: If units are new to a run that has finished.
+        NotFoundError: If there is no such run.
     """
     specs = {spec.key: spec for spec in units}
     with catalog.writing() as connection:
@@ -58,11 +62,12 @@ def plan(catalog: Catalog, run_id: int, units: Iterable[UnitSpec]) -> int:
         new = [spec for key, spec in specs.items() if key not in known]
         rows = [_row(run_id, spec, ordinal) for ordinal, spec in enumerate(new, start=first)]
         if rows:
+            _check_open(connection, run_id)
             connection.execute(insert(Unit), rows)
         for key in sorted(known.keys() & specs.keys()):
             if known[key] is not UnitState.DONE:
                 text = specs[key].model_dump_json()
-                connection.execute(update(Unit).where(_is(run_id, key)).values(spec=text))
+                connection.execute(update(Unit).where(_is(run_id, key), Unit.spec != text).values(spec=text))
     return len(new)
 
 
@@ -243,7 +248,8 @@ def _has_run_out() -> ColumnElement[bool]:
 
 
 def _after_attempt() -> ColumnElement[UnitState]:
-    return case((Unit.attempt < MAX_ATTEMPTS, UnitState.READY), else_=UnitState.FAILED)
+    state = Unit.state.type  # without it the names of the members would be stored, not their values
+    return case((Unit.attempt < MAX_ATTEMPTS, literal(UnitState.READY, state)), else_=literal(UnitState.FAILED, state))
 
 
 def _free(connection: Connection, *which: ColumnElement[bool], why: str) -> int:
@@ -252,16 +258,21 @@ def _free(connection: Connection, *which: ColumnElement[bool], why: str) -> int:
     return connection.execute(update(Unit).where(*which, Unit.state == UnitState.LEASED).values(**values)).rowcount
 
 
-def _hands_out(connection: Connection, run_id: int) -> bool:
+def _state_of(connection: Connection, run_id: int) -> RunState:
     state = connection.scalar(select(Run.state).where(Run.id == run_id))
     if state is None:
-        raise NotFoundError(f"the catalog holds no run-{run_id}, so it has no work to hand out.")
+        raise NotFoundError(f"the catalog holds no run-{run_id}, so it has no work; `hcs runs` lists those it holds.")
+    return state
+
+
+def _check_open(connection: Connection, run_id: int) -> None:
+    state = _state_of(connection, run_id)
+    if state in FINISHED:
+        raise CatalogError(f"run-{run_id} is {state.value}: its results stand, and no work can be added to it.")
+
+
+def _hands_out(connection: Connection, run_id: int) -> bool:
+    state = _state_of(connection, run_id)
     if state not in (RunState.RUNNING, RunState.CANCELLED):
         raise CatalogError(f"work is handed out of a running run, but run-{run_id} is {state.value}.")
     return state is RunState.RUNNING
-
-
-def keys_in(connection: Connection, run_id: int, *, states: Sequence[UnitState]) -> list[str]:
-    """Return the keys of a run's units in these states, sorted."""
-    query = select(Unit.key).where(Unit.run_id == run_id, Unit.state.in_(states))
-    return sorted(connection.scalars(query))

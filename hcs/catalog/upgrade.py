@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -11,6 +13,9 @@ from hcs import __version__
 from hcs.catalog.dialects import violated_references
 from hcs.catalog.migrations import HEAD
 from hcs.errors import CatalogError
+
+_ALEMBIC = Lock()
+"""Held while alembic runs: its context is one for the whole process."""
 
 
 def revision_of(connection: Connection, *, location: str) -> str | None:
@@ -36,7 +41,7 @@ def upgrade(engine: Engine, *, location: str) -> None:
     Raises:
         CatalogError: If the catalog was written by a newer version, or is no catalog.
     """
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with _ALEMBIC, engine.connect().execution_options(writes=True) as connection, connection.begin():
         revision = revision_of(connection, location=location)
         if revision == HEAD:
             return

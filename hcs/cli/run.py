@@ -96,7 +96,7 @@ def perform(
 
 
 def _report(store: Catalog, performed: Performed) -> None:
-    from hcs.catalog import find_hits
+    from hcs.catalog import find_hits, profiles_of
 
     run = performed.run
     if performed.was_finished:
@@ -105,6 +105,8 @@ def _report(store: Catalog, performed: Performed) -> None:
         put(f"{run.name} finished: {run.state.value.replace('_', ' ')}")
     for note in run.notes:
         put(f"  note: {note}")
+    if not profiles_of(store, run.id):
+        return
     hits = find_hits(store, run=run.id, q_max=run.config.hits.q_max)
     put(f"{hits.height} hits at q <= {run.config.hits.q_max:g}; `hcs hits --run {run.name}` lists them")
 
@@ -151,13 +153,13 @@ def _print_status(name: str, told: RunStatus, form: Format) -> None:
     units = {state.value: count for state, count in told.units.items()}
     plates = [vars(plate) for plate in told.plates]
     if form is Format.JSON:
-        facts = {key: getattr(told, key) for key in ("sites_planned", "sites_done", "sites_failed")}
+        facts = {key: getattr(told, key) for key in ("sites", "sites_done", "sites_failed")}
         rates = {"sites_per_second": told.sites_per_second, "eta_seconds": told.eta_seconds}
         print_object({"run": name, "state": told.state, "units": units, **facts, **rates, "plates": plates})
         return
     counted = ", ".join(f"{count} {state}" for state, count in units.items() if count)
     put(f"{name}: {told.state.value.replace('_', ' ')}; units: {counted or 'none planned'}")
-    put(f"sites: {told.sites_done} done, {told.sites_failed} of them failed, {told.sites_planned} planned")
+    put(f"sites: {told.sites_done} done, {told.sites_failed} failed, of {told.sites}")
     if told.sites_per_second:
         eta = "" if told.eta_seconds is None else f", {told.eta_seconds:.0f} s left"
         put(f"{told.sites_per_second:.1f} sites a second{eta}")

@@ -45,7 +45,7 @@ def simulate(
     shown = Shown()
     screen = simulate_screen(out, design=design, seed=seed, progress=shown, workers=threads_of(workers, Settings()))
     put(f"{design.n_imaged_sites} sites of {batches * plates} plates written to {out}")
-    put(f"next: hcs check {screen.screen_yaml}; hcs run {screen.screen_yaml}")
+    put(f"next: hcs check {screen.screen_file}; hcs run {screen.screen_file}")
 
 
 class Shown:

@@ -1,1 +1,5 @@
-"""Loads an encoder with its channel contract and turns a batch of pixels into vectors."""
+"""Loads an encoder with its channel contract and turns a batch of pixels into vectors.
+
+`registry` describes an encoder from its name, `loading` loads what was described, `engine` pins what computes it. Only
+what loads or describes a backbone imports torch, so that metadata can be read without it.
+"""

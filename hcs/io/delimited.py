@@ -43,8 +43,8 @@ def read_delimited(
         InputRejectedError: If it is not a table: no header, repeated names, rows longer than the header, broken quotes,
             control characters, an encoding that is neither UTF-8 nor UTF-16 with its mark, or a cell beyond the cap.
     """
-    text = _decoded(_unpacked(data, source), source)
-    body, separator = _separator_of(text)
+    text = decode_text(data, source=source)
+    body, separator = separator_of(text)
     rows = _rows(body, separator, source)
     header = next(([cell.strip() for cell in cells] for _, cells in rows if any(map(str.strip, cells))), [])
     if not header:
@@ -81,7 +81,13 @@ def _unpacked(data: bytes, source: str) -> bytes:
     return unpacked
 
 
-def _decoded(data: bytes, source: str) -> str:
+def decode_text(data: bytes, *, source: str) -> str:
+    """Return the text of a file, unpacked where it is gzip.
+
+    Raises:
+        InputRejectedError: If it is neither UTF-8 nor UTF-16 with its mark, holds NUL, or is beyond the cap.
+    """
+    data = _unpacked(data, source)
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
@@ -97,7 +103,7 @@ def _decoded(data: bytes, source: str) -> str:
     return text
 
 
-def _separator_of(text: str) -> tuple[str, str]:
+def separator_of(text: str) -> tuple[str, str]:
     """Return the text that starts with its header, and the separator; Excel's first line `sep=;` is understood."""
     first, _, rest = text.lstrip("\r\n").partition("\n")
     declared = first.strip().casefold()
@@ -139,7 +145,7 @@ def _filled(rows: Iterator[tuple[int, list[str]]], width: int, source: str) -> I
     for line, cells in rows:
         if len(cells) > width and any(map(str.strip, cells[width:])):
             raise InputRejectedError(
-                f"{source}: line {line} has {len(cells)} cells, the first line {width}; quote cells that hold a separator"
+                f"{source}: line {line} has {len(cells)} cells, the first line {width}; check its quotes"
             )
         if any(map(str.strip, cells)):
             yield line, cells

@@ -234,6 +234,25 @@ def list_files(
     yield from sorted(found, key=lambda file: file.relative_path)
 
 
+def list_names(folder: str) -> tuple[str, ...]:
+    """Return the names of what lies directly in a folder, sorted; those of folders end in `/`.
+
+    Raises:
+        StorageError: If it cannot be listed.
+    """
+    with _explained(folder, "list"):
+        if is_remote(folder):
+            files, path = fsspec.core.url_to_fs(folder)
+            details = files.ls(path, detail=True)
+            names = [
+                (str(item["name"]).rstrip("/").rpartition("/")[2], item["type"] == "directory") for item in details
+            ]
+        else:
+            with os.scandir(local_path(folder)) as entries:
+                names = [(entry.name, entry.is_dir()) for entry in entries]
+    return tuple(sorted(f"{name}/" if is_directory else name for name, is_directory in names))
+
+
 def _list_local(root: str, on_unreadable: Callable[[UnreadableFolder], object]) -> list[StoredFile]:
     top = local_path(root)
     with _explained(root, "list"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Literal
 
 import polars as pl
 import structlog
@@ -44,6 +45,7 @@ log = structlog.get_logger(__name__)
 LEASE_SECONDS = 3600.0
 """Long: a lease of a process of this machine that died is broken at once, whatever it says."""
 
+UnitKind = Literal["survey", "embed"]
 Progress = Callable[[UnitSpec, UnitOutcome], None]
 
 
@@ -123,7 +125,7 @@ class Coordinator:
                 f"them changed since, first {changed[0]}; start anew with `hcs run --new`, or put the images back"
             )
 
-    def _work(self, kind: str) -> None:
+    def _work(self, kind: UnitKind) -> None:
         leased: dict[str, LeasedUnit] = {}
         try:
             with closing(self.executor.perform(self._leased(kind, leased))) as outcomes:
@@ -143,7 +145,7 @@ class Coordinator:
             except HcsError as error:
                 log.warning("lease not handed back", key=unit.spec.key, reason=str(error))
 
-    def _leased(self, kind: str, leased: dict[str, LeasedUnit]) -> Iterator[UnitSpec]:
+    def _leased(self, kind: UnitKind, leased: dict[str, LeasedUnit]) -> Iterator[UnitSpec]:
         while units := lease(self.catalog, self.run.id, self.owner, limit=1, seconds=LEASE_SECONDS, kind=kind):
             for unit in units:
                 leased[unit.spec.key] = unit

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from hcs.catalog import (
     Catalog,
     RunRecord,
-    all_calls,
-    all_neighbours,
     channel_rows,
     failures_of,
+    find_hits,
+    neighbour_rows,
     profiles_of,
     site_rows,
     visible_parts,
@@ -26,6 +26,7 @@ from hcs.io.tables import embedding_table_bytes, read_embedding_table, read_tabl
 from hcs.pipeline.finish import read_plate_embedding
 from hcs.pipeline.flags import flag_sites
 from hcs.pipeline.keys import encoder_identity
+from schemas.results import PublishedCalls
 
 SITE = ["plate", "well", "site"]
 
@@ -68,14 +69,22 @@ def tables_of(catalog: Catalog, run: RunRecord) -> dict[str, pl.DataFrame]:
     channels = channel_rows(catalog, run.id)
     sites = site_rows(catalog, run.id).join(flag_sites(channels), on=SITE, how="left", maintain_order="left")
     return {
-        "hits": all_calls(catalog, run.id),
-        "neighbours": all_neighbours(catalog, run.id),
+        "hits": calls_of(catalog, run),
+        "neighbours": neighbour_rows(catalog, run.id),
         "wells": wells_of(catalog, run=run.id),
         "sites": sites.sort(SITE),
         "channels": channels.sort(*SITE, "channel"),
         "images": images_of(catalog, run),
         "failures": failures_of(catalog, run.id).drop("unit_key", strict=False),
     }
+
+
+def calls_of(catalog: Catalog, run: RunRecord) -> pl.DataFrame:
+    """Return the calls of every profile of a run."""
+    names = [receipt.name for receipt in profiles_of(catalog, run.id)]
+    if not names:
+        return PublishedCalls.create_empty()
+    return pl.concat([find_hits(catalog, run=run.id, q_max=1.0, profile=name) for name in sorted(names)])
 
 
 def images_of(catalog: Catalog, run: RunRecord) -> pl.DataFrame:

@@ -26,6 +26,7 @@ from hcs.catalog import (
     visible_parts,
     wells_of,
 )
+from hcs.errors import InputRejectedError
 from hcs.hits.activity import call_activity
 from hcs.io.storage import join, sha256_of_bytes, write_atomically
 from hcs.io.tables import embedding_table_bytes, read_embedding_table
@@ -73,7 +74,8 @@ def finish_run(catalog: Catalog, run: RunRecord, *, holes: Sequence[str] = ()) -
     table, missing = read_wells(catalog, run)
     with threadpool_limits(limits=1):
         results = make_results(table, config=run.config)
-    found = [*holes, *missing, *_failed_units(catalog, run.id), *_uncallable(results.calls)]
+    uncalled = [] if results.profiles else list(results.notes)
+    found = [*holes, *uncalled, *missing, *_failed_units(catalog, run.id), *_uncallable(results.calls)]
     state = RunState.COMPLETE_WITH_HOLES if found else RunState.COMPLETE
     receipts = [_write_profile(catalog, run, name, results) for name in sorted(results.profiles)]
     publish(
@@ -83,7 +85,7 @@ def finish_run(catalog: Catalog, run: RunRecord, *, holes: Sequence[str] = ()) -
         neighbours=results.neighbours,
         profiles=receipts,
         state=state,
-        notes=[*results.notes, *found],
+        notes=list(dict.fromkeys([*results.notes, *found])),
     )
     return state
 
@@ -94,11 +96,13 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
     used = is_called & table.wells["excluded_reason"].is_null()
     wells = table.wells.filter(used)
     if wells.is_empty():
-        return _no_results(wells)
+        return _no_results(wells, "no well has both a vector and a place in a platemap")
     rows = np.flatnonzero(used.to_numpy())
-    profiles = build_profiles(
-        wells, {name: matrix[rows] for name, matrix in table.embeddings.items()}, config=config.profile
-    )
+    embeddings = {name: matrix[rows] for name, matrix in table.embeddings.items()}
+    try:
+        profiles = build_profiles(wells, embeddings, config=config.profile)
+    except InputRejectedError as error:
+        return _no_results(wells, str(error))
     calls, neighbours = [], []
     for name, matrix in sorted(profiles.blocks.items()):
         called = call_activity(matrix, wells, profile_name=name, q_max=config.hits.q_max, seed=config.hits.seed)
@@ -114,9 +118,9 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
     )
 
 
-def _no_results(wells: pl.DataFrame) -> RunResults:
-    """Return the results of a run in which no well can be profiled."""
-    note = "no well has both a vector and a place in a platemap: embeddings are stored, nothing is called"
+def _no_results(wells: pl.DataFrame, reason: str) -> RunResults:
+    """Return the results of a run in which no well can be profiled: what was embedded is kept."""
+    note = f"embeddings are stored, nothing is called: {reason}"
     return RunResults(
         wells=wells,
         profiles={},

@@ -209,7 +209,8 @@ def perform_site(
             corrected = correct_site(read.pixels, survey)
         return _measured(spec, keys, planes, read, corrected, survey=survey, encoders=encoders, watch=watch)
     except UnreadableImageError as error:
-        return SiteRows(result={**keys, **_failed(str(error))}, channels=[], images=[], vectors={})
+        reason = str(error).replace(spec.root.rstrip("/") + "/", "")  # a delivery that moves keeps its reasons
+        return SiteRows(result={**keys, **_failed(reason)}, channels=[], images=[], vectors={})
 
 
 def _measured(
@@ -266,7 +267,8 @@ def embed_tiles(tiles: NDArray[np.float32], encoder: Encoder, *, batch_size: int
     n_tiles, n_channels, side, _ = tiles.shape
     planes = np.ascontiguousarray(tiles.swapaxes(0, 1)).reshape(n_channels * n_tiles, side, side)
     vectors = encoder.embed(planes, batch_size=batch_size).reshape(n_channels, n_tiles, -1)
-    return vectors.mean(axis=1, dtype=np.float64).astype(np.float32).ravel()
+    means: NDArray[np.float64] = vectors.mean(axis=1, dtype=np.float64)
+    return means.astype(np.float32).ravel()
 
 
 def _asdict(measures: Any) -> dict[str, Any]:
@@ -299,7 +301,7 @@ def _write_rows(spec: UnitSpec, rows: Sequence[SiteRows]) -> Iterator[PartReceip
         ("images", ImageWitnesses, [entry for row in rows for entry in row.images]),
     )
     for kind, contract, entries in tables:
-        frame = contract.validate(pl.DataFrame(entries, schema=contract.to_polars_schema()))
+        frame = contract.validate(pl.DataFrame(entries, schema=contract.create_empty().schema))
         yield _write(spec, kind, table_bytes(frame, ending="parquet"), n_rows=frame.height)
     good = [row for row in rows if row.result["status"] == "ok"]
     if not good:

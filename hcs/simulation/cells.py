@@ -16,7 +16,8 @@ MARGIN: Final = 26
 """Pixels around a field in which cells are seeded too, since they reach into it."""
 _DISTANCE: Final = 17.0
 """Least distance of the centres of two cells in pixels, where there is room."""
-_CLUSTERING: Final = 0.6
+_CLUSTERING: Final = 0.7
+"""Standard deviation, over the ground, of the logarithm of how many cells settle."""
 _COMMON: Final = np.array(
     [
         axis in {"cell_spread", "nuclear_area", "er_amount", "cytoplasmic_rna", "mito_amount", "nucleoli"}

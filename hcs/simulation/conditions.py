@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.simulation.design import PLATE_SHAPES, TechnicalEffects
-from hcs.simulation.library import AXES, CHANNELS, N_AXES
+from hcs.simulation.library import CHANNELS, N_AXES
 from hcs.simulation.optics import Optics
 from hcs.simulation.plan import PlatePlan, ScreenPlan, WellPlan
 from hcs.simulation.streams import Purpose, stream

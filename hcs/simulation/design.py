@@ -22,9 +22,9 @@ class TechnicalEffects:
     untreated cells.
     """
 
-    batch_stain_sd: float = 0.15
-    plate_stain_sd: float = 0.06
-    well_stain_sd: float = 0.03
+    batch_stain_sd: float = 0.2
+    plate_stain_sd: float = 0.1
+    well_stain_sd: float = 0.05
     batch_phenotype_sd: float = 0.15
     plate_phenotype_sd: float = 0.05
     well_phenotype_sd: float = 0.15
@@ -59,7 +59,7 @@ class ScreenDesign:
     n_sites: int = 1
     site_px: int = 256
     """Side of a field in pixels of `PIXEL_SIZE_UM`."""
-    cells_per_site: float = 45.0
+    cells_per_site: float = 48.0
     """Expected in an untreated well, for a field of 256 x 256 pixels; it scales with the area."""
     mechanisms: tuple[str, ...] = DEMO_MECHANISMS
     compounds_per_mechanism: int = 4
@@ -119,10 +119,20 @@ def _check_numbers(design: ScreenDesign) -> None:
     if design.n_wells not in PLATE_SHAPES:
         raise UsageError(f"a plate of {', '.join(map(str, PLATE_SHAPES))} wells was expected, got {design.n_wells}")
     at_least = dict.fromkeys(("n_batches", "n_plates", "n_sites", "compounds_per_mechanism", "n_doses"), 1)
-    at_least |= {"site_px": 64, "n_inactive": 0, "n_negcon": 0, "n_poscon": 0, "n_poscon_perturbations": 0}
+    at_least |= dict.fromkeys(("n_inactive", "n_negcon", "n_poscon", "cells_per_site", "poscon_strength"), 0)
+    at_least |= {"site_px": 64}
     for name, least in at_least.items():
         if getattr(design, name) < least:
-            raise UsageError(f"{name} of at least {least} was expected for a simulated screen, got {getattr(design, name)}")
+            raise UsageError(
+                f"{name} of at least {least} was expected for a simulated screen, got {getattr(design, name)}"
+            )
+    for name in ("annotated_share", "toxic_share"):
+        if not 0 <= getattr(design, name) <= 1:
+            raise UsageError(f"{name} between 0 and 1 was expected, got {getattr(design, name)}")
+    if not (design.strengths and design.viabilities):
+        raise UsageError("at least one strength and one viability were expected for the active compounds, got none")
+    if design.well_layout not in {"shuffled", "fixed"}:
+        raise UsageError(f"shuffled or fixed was expected as the layout of the wells, got {design.well_layout}")
     if design.n_poscon and not 1 <= design.n_poscon_perturbations <= design.n_poscon:
         raise UsageError(
             f"1 to {design.n_poscon} perturbations were expected for {design.n_poscon} positive control wells, "

@@ -17,8 +17,8 @@ from hcs.simulation.library import AXES, N_AXES
 Column = NDArray[np.float32]
 
 N_CHANCES: Final = 24
-"""Uniform numbers that decide about a cell: its cycle (0, 1), nuclei (2 to 5), axis (6, 7), outline (8 to 10), which piece
-of the textures it shows (8, 9), where its Golgi (11) and its nucleoli (12 to 23) lie."""
+"""Uniform numbers that decide about a cell: its cycle (0, 1), nuclei (2 to 5), axis (6, 7), outline (8 to 10), which
+piece of the textures it shows (8, 9), where its Golgi (11) and its nucleoli (12 to 23) lie."""
 MAX_NUCLEI: Final = 4
 MAX_NUCLEOLI: Final = 6
 
@@ -67,7 +67,9 @@ def express(phenotypes: NDArray[np.float64], chances: NDArray[np.float64]) -> Mo
         chances: (N, 24), uniform in [0, 1): what is left to chance in each cell.
     """
     if phenotypes.shape[1:] != (N_AXES,) or chances.shape != (len(phenotypes), N_CHANCES):
-        raise ValueError(f"(N, {N_AXES}) and (N, {N_CHANCES}) were expected, got {phenotypes.shape} and {chances.shape}")
+        raise ValueError(
+            f"(N, {N_AXES}) and (N, {N_CHANCES}) were expected, got {phenotypes.shape} and {chances.shape}"
+        )
     u = {axis: phenotypes[:, index] for index, axis in enumerate(AXES)}
     state = _states(u, chances)
     content = np.where(state == MITOTIC, 2.0, _dna_content(chances[:, 1]))

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from hcs.simulation.morphology import APOPTOTIC, MAX_NUCLEI, MAX_NUCLEOLI, Morphology
 from hcs.simulation.territory import Pixels, Territory
 
-_TYPICAL_RADIUS: Final = np.float32(6.5)
-_ONE: Final = np.float32(1.0)
+_TYPICAL_RADIUS: Final = 6.5
 
 
 @dataclass(frozen=True)
@@ -60,25 +59,23 @@ def _one_nucleus(
     way = morphology.angle + 2 * np.pi * (index + variation) / n
     dy = ground.y[pixels] - (spread * np.sin(way)).astype(np.float32)[cell]
     dx = ground.x[pixels] - (spread * np.cos(way)).astype(np.float32)[cell]
-    turn = np.exp(-1j * (morphology.angle + 0.8 * index)).astype(np.complex64)[cell]
-    turned = (dx + np.complex64(1j) * dy) * turn
-    stretch = np.sqrt(morphology.nuclear_ratio)[cell]
-    flat = turned.real / stretch + np.complex64(1j) * (turned.imag * stretch)
-    radius = np.abs(flat) + np.float32(1e-6)
-    direction = flat / radius
-    lobes = (morphology.nuclear_irregularity[:, None] * np.exp(2j * np.pi * (chances[:, 8:10] + 0.37 * index))).astype(
-        np.complex64
-    )[cell]
-    bumps = (lobes[:, 0] * direction**2 + lobes[:, 1] * direction**3).real
-    border = size[cell] * (_ONE + bumps)
+    turn, stretch = morphology.angle + np.float32(0.8 * index), np.sqrt(morphology.nuclear_ratio)
+    along = (np.cos(turn)[cell] * dx + np.sin(turn)[cell] * dy) / stretch[cell]
+    across = (np.cos(turn)[cell] * dy - np.sin(turn)[cell] * dx) * stretch[cell]
+    radius = np.sqrt(along * along + across * across) + 1e-6
+    direction = (along + np.complex64(1j) * across) / radius
+    lobes = morphology.nuclear_irregularity[:, None] * np.exp(2j * np.pi * (chances[:, 8:10] + 0.37 * index))
+    first, second = lobes.astype(np.complex64).T
+    bumps = (second[cell] * direction + first[cell]) * direction * direction
+    border = size[cell] * (1.0 + bumps.real)
     relative = radius / border
-    cover = np.clip(border - radius + np.float32(0.5), 0, 1)
-    return cover, np.sqrt(np.clip(np.float32(1.25) - relative * relative, np.float32(0.2), None))
+    cover = np.clip(border - radius + 0.5, 0, 1)
+    return cover, np.sqrt(np.clip(1.25 - relative * relative, 0.2, None))
 
 
 def _density(morphology: Morphology) -> Pixels:
     """Return how densely a nucleus is packed: its content over its area, softened since nuclei flatten as they grow."""
-    density = morphology.dna_content * (_TYPICAL_RADIUS / morphology.nuclear_radius) ** np.float32(1.3)
+    density = morphology.dna_content * (_TYPICAL_RADIUS / morphology.nuclear_radius) ** 1.3
     return density.astype(np.float32)
 
 

@@ -62,10 +62,11 @@ def photograph(light: Light, optics: Optics, rng: np.random.Generator, *, site_p
     scale, scattered = _per_channel(FULL_SCALE * optics.gain), _per_channel(optics.background)
     grey = (np.maximum(seen, 0) * scale + scattered) * flat_field(optics, site_px=site_px)
     noise = rng.standard_normal(grey.shape, dtype=np.float32)
-    noise *= np.sqrt(grey * np.float32(_GREY_PER_PHOTON) + np.float32(optics.read_noise**2))
+    noise *= np.sqrt(grey * _GREY_PER_PHOTON + optics.read_noise**2)
     grey += noise
     grey += _per_channel(optics.dark)
-    return np.clip(np.rint(grey), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+    pixels: NDArray[np.uint16] = np.clip(np.rint(grey), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+    return pixels
 
 
 def _per_channel(values: NDArray[np.float64]) -> Light:
@@ -76,7 +77,7 @@ def mix_spectra(light: Light, strength: float) -> Light:
     """Return light, (5, Y, X), with what bleeds from one channel into another."""
     mixed = light.copy()
     for into, source, share in _CROSSTALK:
-        mixed[CHANNELS.index(into)] += np.float32(strength * share) * light[CHANNELS.index(source)]
+        mixed[CHANNELS.index(into)] += strength * share * light[CHANNELS.index(source)]
     return mixed
 
 
@@ -86,9 +87,10 @@ def blur(light: Light, optics: Optics) -> Light:
     rows, columns = fft.fftfreq(side), fft.rfftfreq(side)
     sigma = np.hypot(optics.psf_sigma, optics.defocus_sigma)
     sharp = _gaussian(rows, sigma)[:, :, None] * _gaussian(columns, sigma)[:, None, :]
-    haze = _gaussian(rows, np.array([_HAZE_SIGMA]))[:, :, None] * _gaussian(columns, np.array([_HAZE_SIGMA]))[:, None, :]
+    wide = np.full(1, _HAZE_SIGMA)
+    haze = _gaussian(rows, wide)[:, :, None] * _gaussian(columns, wide)[:, None, :]
     moved = _phase(rows, optics.shift[:, 0])[:, :, None] * _phase(columns, optics.shift[:, 1])[:, None, :]
-    transfer = ((1.0 - _HAZE_SHARE) * sharp + _HAZE_SHARE * haze * sharp).astype(np.float32) * moved
+    transfer = sharp * (1.0 - _HAZE_SHARE + _HAZE_SHARE * haze) * moved
     return np.asarray(fft.irfft2(fft.rfft2(light) * transfer, s=(side, side)), dtype=np.float32)
 
 
@@ -98,12 +100,13 @@ def _gaussian(frequencies: NDArray[np.float64], sigma: NDArray[np.float64]) -> N
 
 
 def _phase(frequencies: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArray[np.complex64]:
-    return np.exp(-2j * np.pi * shift[:, None] * frequencies[None, :]).astype(np.complex64)
+    phase: NDArray[np.complex64] = np.exp(-2j * np.pi * shift[:, None] * frequencies[None, :]).astype(np.complex64)
+    return phase
 
 
 def flat_field(optics: Optics, *, site_px: int) -> Light:
     """Return the illumination, (5, site_px, site_px): 1 where it is brightest, darker towards the corners."""
-    axis = np.linspace(-1.0, 1.0, site_px)
-    a, b, y, x = optics.vignetting.T[:, :, None, None]
-    r2 = 0.5 * ((axis[None, :, None] - y) ** 2 + (axis[None, None, :] - x) ** 2)
-    return np.asarray(1.0 - a * r2 - b * r2**2, dtype=np.float32)
+    axis = np.linspace(-1.0, 1.0, site_px, dtype=np.float32)
+    a, b, y, x = optics.vignetting.T.astype(np.float32)[:, :, None, None]
+    r2 = 0.5 * (axis[None, :, None] - y) ** 2 + 0.5 * (axis[None, None, :] - x) ** 2
+    return np.asarray(1 - r2 * (a + b * r2), dtype=np.float32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,6 @@ from hcs.simulation.morphology import INTERPHASE, Morphology
 from hcs.simulation.nuclei import Nuclei, draw_nuclei
 from hcs.simulation.territory import Pixels, Territory, divide_ground
 from hcs.simulation.textures import SIDE, Map, textures
-
-_ONE: Final = np.float32(1.0)
 
 
 def draw_cells(
@@ -58,19 +55,22 @@ class _Canvas:
     def outside_nucleus(self) -> Pixels:
         """How far a pixel is from the nucleus in pixels; 0 within."""
         radius = self.morphology.nuclear_radius * np.sqrt(self.morphology.n_nuclei, dtype=np.float32)
-        return np.maximum(self.from_centre - self.of_cell(radius), 0)
+        outside: Pixels = np.maximum(self.from_centre - self.of_cell(radius), 0)
+        return outside
 
     @cached_property
     def from_centre(self) -> Pixels:
-        return np.sqrt(self.ground.x**2 + self.ground.y**2)
+        distance: Pixels = np.sqrt(self.ground.x**2 + self.ground.y**2)
+        return distance
 
     @cached_property
     def cytoplasm(self) -> Pixels:
         """Thickness of the cytoplasm: thin at the rim, thick in the middle, none in the nucleus and in vacuoles."""
-        rim = np.clip(self.ground.edge * np.float32(0.5), 0, 1)
-        thickness = rim * (np.float32(0.35) + np.float32(0.9) * np.clip(self.ground.depth, 0, 1))
-        holes = _ONE - self.of_cell(self.morphology.vacuoles) * (_ONE - self.texture(textures().holes))
-        return thickness * (_ONE - np.float32(0.85) * self.nuclei.cover) * holes
+        rim = np.clip(self.ground.edge * 0.5, 0, 1)
+        thickness = rim * (0.35 + 0.9 * np.clip(self.ground.depth, 0, 1))
+        holes = 1.0 - self.of_cell(self.morphology.vacuoles) * (1.0 - self.texture(textures().holes))
+        cytoplasm: Pixels = thickness * (1.0 - 0.85 * self.nuclei.cover) * holes
+        return cytoplasm
 
     @cached_property
     def _place(self) -> NDArray[np.intp]:
@@ -90,55 +90,59 @@ class _Canvas:
 
 def _dna(canvas: _Canvas) -> Pixels:
     grains = np.exp(canvas.of_cell(canvas.morphology.chromatin_contrast) * canvas.texture(textures().chromatin))
-    return canvas.nuclei.genome * grains * (_ONE - np.float32(0.35) * np.minimum(canvas.nuclei.nucleoli, 1))
+    light: Pixels = canvas.nuclei.genome * grains * (1.0 - 0.35 * np.minimum(canvas.nuclei.nucleoli, 1))
+    return light
 
 
 def _rna(canvas: _Canvas) -> Pixels:
     """Nucleoli, and ribosomes in the cytoplasm; the nucleus between its nucleoli is darker."""
-    ribosomes = canvas.cytoplasm * (np.float32(0.6) + np.float32(0.4) * canvas.texture(textures().grain))
-    near = np.exp(canvas.outside_nucleus * np.float32(-1 / 14))
-    cytoplasm = canvas.of_cell(canvas.morphology.rna_amount) * ribosomes * (np.float32(0.5) + np.float32(0.7) * near)
-    return cytoplasm + np.float32(0.38) * canvas.nuclei.cover + np.float32(1.9) * canvas.nuclei.nucleoli
+    ribosomes = canvas.cytoplasm * (0.6 + 0.4 * canvas.texture(textures().grain))
+    near = np.exp(-canvas.outside_nucleus / 14)
+    cytoplasm = canvas.of_cell(canvas.morphology.rna_amount) * ribosomes * (0.5 + 0.7 * near)
+    light: Pixels = cytoplasm + 0.38 * canvas.nuclei.cover + 1.9 * canvas.nuclei.nucleoli
+    return light
 
 
 def _er(canvas: _Canvas) -> Pixels:
     """A network that is densest around the nucleus, with the nuclear envelope as a rim."""
     around = np.exp(-canvas.outside_nucleus / canvas.of_cell(canvas.morphology.er_range))
-    network = canvas.cytoplasm * canvas.texture(textures().reticulum) * (np.float32(0.2) + np.float32(1.3) * around)
-    envelope = np.float32(0.8) * canvas.nuclei.cover * (_ONE - canvas.nuclei.cover)
-    return canvas.of_cell(canvas.morphology.er_amount) * (network + envelope + np.float32(0.15) * canvas.nuclei.cover)
+    network = canvas.cytoplasm * canvas.texture(textures().reticulum) * (0.2 + 1.3 * around)
+    envelope = 0.8 * canvas.nuclei.cover * (1.0 - canvas.nuclei.cover)
+    light: Pixels = network + envelope + 0.15 * canvas.nuclei.cover
+    return light * canvas.of_cell(canvas.morphology.er_amount)
 
 
 def _agp(canvas: _Canvas) -> Pixels:
     """Actin under the membrane and in fibres along the cell, the Golgi on one side of the nucleus, the membrane."""
     morphology = canvas.morphology
-    cortex = canvas.of_cell(morphology.cortex_amount) * np.exp(-(canvas.ground.edge * np.float32(0.55)))
-    inner = np.clip(canvas.ground.edge * np.float32(0.4), 0, 1)
+    cortex = canvas.of_cell(morphology.cortex_amount) * np.exp(-0.55 * canvas.ground.edge)
+    inner = np.clip(canvas.ground.edge * 0.4, 0, 1)
     fibres = canvas.of_cell(morphology.fibre_amount) * inner * canvas.texture(textures().fibres)
-    membrane = np.float32(0.25) * canvas.cytoplasm * canvas.texture(textures().grain)
-    light = np.float32(1.25) * cortex + np.float32(0.3) * fibres + membrane + np.float32(1.6) * _golgi(canvas)
-    return light * (_ONE - np.float32(0.35) * canvas.nuclei.cover)
+    membrane = 0.25 * canvas.cytoplasm * canvas.texture(textures().grain)
+    light: Pixels = 1.25 * cortex + 0.3 * fibres + membrane + 1.6 * _golgi(canvas)
+    covered: Pixels = light * (1.0 - 0.35 * canvas.nuclei.cover)
+    return covered
 
 
 def _golgi(canvas: _Canvas) -> Pixels:
     """A compact ribbon beside the nucleus; dispersed it is as much light in small pieces over a larger area."""
     morphology = canvas.morphology
     way = (morphology.angle + 2 * np.pi * canvas.chances[:, 11]).astype(np.float32)
-    far = morphology.nuclear_radius * np.float32(1.15)
-    gap = (canvas.ground.y - canvas.of_cell(far * np.sin(way))) ** 2 + (
-        canvas.ground.x - canvas.of_cell(far * np.cos(way))
-    ) ** 2
-    sharpness = np.float32(-0.5) / morphology.golgi_spread**2
-    amount = morphology.golgi_amount * (np.float32(2.6) / morphology.golgi_spread)
-    pieces = np.float32(0.4) + np.float32(0.6) * canvas.texture(textures().granules)
-    return canvas.of_cell(amount) * np.exp(canvas.of_cell(sharpness) * gap) * pieces
+    far = morphology.nuclear_radius * 1.15
+    y = canvas.ground.y - canvas.of_cell(far * np.sin(way))
+    x = canvas.ground.x - canvas.of_cell(far * np.cos(way))
+    sharpness = -0.5 / morphology.golgi_spread**2
+    amount = morphology.golgi_amount * (2.6 / morphology.golgi_spread)
+    pieces: Pixels = 0.4 + 0.6 * canvas.texture(textures().granules)
+    light: Pixels = canvas.of_cell(amount) * np.exp(canvas.of_cell(sharpness) * (y * y + x * x)) * pieces
+    return light
 
 
 def _mito(canvas: _Canvas) -> Pixels:
     """Tubules around the nucleus; fragmented they are granules."""
     fragments = canvas.of_cell(canvas.morphology.mito_fragments)
-    bodies = (_ONE - fragments) * canvas.texture(textures().tubules) + fragments * canvas.texture(textures().granules)
+    bodies = (1.0 - fragments) * canvas.texture(textures().tubules) + fragments * canvas.texture(textures().granules)
     is_whole = canvas.of_cell((canvas.morphology.state == INTERPHASE).astype(np.float32))
-    pattern = is_whole * bodies + (_ONE - is_whole)
-    around = np.float32(0.12) + np.exp(-canvas.outside_nucleus / canvas.of_cell(canvas.morphology.mito_range))
+    pattern: Pixels = is_whole * bodies + (1.0 - is_whole)
+    around: Pixels = 0.12 + np.exp(-canvas.outside_nucleus / canvas.of_cell(canvas.morphology.mito_range))
     return canvas.of_cell(canvas.morphology.mito_amount) * canvas.cytoplasm * pattern * around

@@ -52,7 +52,7 @@ def find_well(plan: ScreenPlan, *, plate: str, well: str) -> tuple[PlatePlan, We
 
 
 def render_site(plan: ScreenPlan, plate: PlatePlan, well: WellPlan, site: int) -> SimulatedSite:
-    """Return one site (1-based) of a well. It takes nothing but its own random streams, so the order does not matter."""
+    """Return one site (1-based) of a well, from its own random streams alone: the order does not matter."""
     site_px = plan.design.site_px
     place = (plate.batch_index, plate.plate_index, well.position, site)
     conditions = site_conditions(plan, plate, well, site)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +14,7 @@ from hcs.simulation.morphology import Morphology
 Pixels = NDArray[np.float32]
 """One number for each pixel that belongs to a cell, (M,)."""
 
-_FAR: Final = np.float32(9.0)
-_ONE: Final = np.float32(1.0)
+_FAR: Final = 9.0
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def divide_ground(
         rows, columns = _window(y, reach, side), _window(x, reach, side)
         if rows.stop <= rows.start or columns.stop <= columns.start:
             continue
-        grid_y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] - np.float32(y)
-        grid_x = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :] - np.float32(x)
+        grid_y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] - y
+        grid_x = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :] - x
         rho = _relative_radius(
             grid_y,
             grid_x,
@@ -78,16 +78,15 @@ def _relative_radius(
     lobes: NDArray[np.complex64],
 ) -> NDArray[np.float32]:
     """Return the distance from the centre, relative to the membrane in that direction: an ellipse with lobes."""
-    turn = np.complex64(np.exp(-1j * angle))
-    turned = (x + np.complex64(1j) * y) * turn
-    flat = turned.real / np.float32(radius * ratio**0.5) + np.complex64(1j) * (
-        turned.imag * np.float32(ratio**0.5 / radius)
-    )
-    rho = np.abs(flat) + np.float32(1e-6)
-    direction = flat / rho
+    turn_x, turn_y = math.cos(angle), math.sin(angle)
+    along = (turn_x * x + turn_y * y) / (radius * ratio**0.5)
+    across = (turn_x * y - turn_y * x) * (ratio**0.5 / radius)
+    rho = np.sqrt(along * along + across * across) + 1e-6
+    direction = (along + np.complex64(1j) * across) / rho
     squared = direction * direction
-    star = lobes[0] * squared + lobes[1] * squared * direction + np.float32(0.6) * lobes[2] * squared * squared
-    return rho / (_ONE + np.maximum(star.real, np.float32(-0.4)))
+    star = ((0.6 * lobes[2] * direction + lobes[1]) * direction + lobes[0]) * squared
+    relative: NDArray[np.float32] = rho / (1.0 + np.maximum(star.real, -0.4))
+    return relative
 
 
 def _territory(
@@ -97,15 +96,15 @@ def _territory(
     centres: NDArray[np.float32],
     radius: NDArray[np.float32],
 ) -> Territory:
-    pixel = np.flatnonzero(nearest < _ONE)
+    pixel = np.flatnonzero(nearest < 1.0)
     cell, rho, other = owner.ravel()[pixel], nearest.ravel()[pixel], second.ravel()[pixel]
     rows, columns = np.divmod(pixel, nearest.shape[1])
-    depth = np.minimum(_ONE - rho, np.float32(0.5) * (other - rho))
+    depth = np.minimum(1.0 - rho, 0.5 * (other - rho))
     return Territory(
         pixel=pixel,
         cell=cell,
         y=rows.astype(np.float32) - centres[cell, 0],
         x=columns.astype(np.float32) - centres[cell, 1],
-        depth=_ONE - rho,
+        depth=1.0 - rho,
         edge=depth * radius[cell],
     )

@@ -55,11 +55,13 @@ def textures() -> Textures:
         chromatin=_field(rng, along=4.5, across=4.5),
         reticulum=_mean_one(0.35 + np.exp(-((network / 0.5) ** 2)) + 0.25 * _bumps(_field(rng, along=4.0, across=4.0))),
         grain=_mean_one(0.8 + 0.8 * _bumps(_field(rng, along=4.0, across=4.0))),
-        fibres=_mean_one(0.25 + _bumps(_field(rng, along=55.0, across=4.5)) + _bumps(_field(rng, along=30.0, across=8.0))),
+        fibres=_mean_one(
+            0.25 + _bumps(_field(rng, along=55.0, across=4.5)) + _bumps(_field(rng, along=30.0, across=8.0))
+        ),
         tubules=_mean_one(0.1 + np.exp(-((worms / 0.32) ** 2)) / (1.0 + np.exp(-8.0 * (breaks + 0.5)))),
         granules=_mean_one(0.12 + _bumps(_field(rng, along=5.0, across=5.0)) ** 2),
         holes=np.clip(4.0 - 4.0 * _field(rng, along=9.0, across=9.0), 0.0, 1.0).astype(np.float32),
-        seeding=_field(rng, along=110.0, across=110.0),
+        seeding=_field(rng, along=200.0, across=200.0),
     )
 
 
@@ -76,13 +78,16 @@ def _field(rng: np.random.Generator, *, along: float, across: float) -> Map:
     radius[0, 0] = np.inf
     ring = np.exp(-0.5 * (np.log(radius) / 0.35) ** 2)
     filtered = fft.irfft2(fft.rfft2(noise) * ring, s=(SIDE, SIDE))
-    return ((filtered - filtered.mean()) / filtered.std()).astype(np.float32)
+    field: Map = ((filtered - filtered.mean()) / filtered.std()).astype(np.float32)
+    return field
 
 
 def _bumps(waves: Map) -> Map:
     """Return the crests of waves, smoothly cut off below their mean."""
-    return np.logaddexp(0.0, 3.0 * (waves - 0.4)).astype(np.float32)
+    crests: Map = np.logaddexp(0.0, 3.0 * (waves - 0.4)).astype(np.float32)
+    return crests
 
 
 def _mean_one(values: Map) -> Map:
-    return (values / values.mean()).astype(np.float32)
+    scaled: Map = (values / values.mean()).astype(np.float32)
+    return scaled

@@ -1,0 +1,106 @@
+"""What the units of a run measured, and which files they wrote: the tables that profiles and exports are made from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import polars as pl
+from sqlalchemy import ColumnElement, Connection, select
+
+from hcs.catalog.engine import Catalog
+from hcs.catalog.frames import schema_of, select_frame
+from hcs.catalog.models import Part, Site, SiteChannel, Unit
+from schemas.tables import ChannelQuality, SiteResults
+from schemas.work import UnitState
+
+SITES = schema_of(SiteResults)
+CHANNELS = schema_of(ChannelQuality)
+PARTS = {
+    "plate": pl.String,
+    "unit_key": pl.String,
+    "kind": pl.String,
+    "encoder": pl.String,
+    "relative_path": pl.String,
+    "sha256": pl.String,
+    "n_bytes": pl.Int64,
+    "n_rows": pl.Int32,
+}
+PartKind = Literal["survey", "embedding", "sites", "channels", "images"]
+
+
+def site_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> pl.DataFrame:
+    """Return `SiteResults` of every finished unit, by plate, well and site."""
+    with catalog.reading() as connection:
+        return sites(connection, Site.run_id == run_id, *_on_plate(Site.plate, plate))
+
+
+def channel_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> pl.DataFrame:
+    """Return `ChannelQuality` of every finished unit, by plate, well, site and channel."""
+    query = select(*(getattr(SiteChannel, name) for name in CHANNELS))
+    query = query.where(SiteChannel.run_id == run_id, *_on_plate(SiteChannel.plate, plate))
+    with catalog.reading() as connection:
+        return select_frame(connection, query, CHANNELS, by=["plate", "well", "site", "channel"])
+
+
+def visible_parts(
+    catalog: Catalog,
+    run_id: int,
+    *,
+    kind: PartKind | None = None,
+    encoder: str | None = None,
+    plate: str | None = None,
+) -> pl.DataFrame:
+    """Return one row a file that a finished unit wrote, by plate, kind, encoder and unit.
+
+    A file in the parts folder without a row here is left over from work that was interrupted, and means nothing.
+    `encoder` is null where none is meant; `relative_path` starts at `Catalog.parts_uri`.
+    """
+    columns = [Unit.plate, *(getattr(Part, name) for name in PARTS if name != "plate")]
+    query = select(*columns).join(Unit, (Unit.run_id == Part.run_id) & (Unit.key == Part.unit_key))
+    query = query.where(Part.run_id == run_id, *_on_plate(Unit.plate, plate))
+    if kind is not None:
+        query = query.where(Part.kind == kind)
+    if encoder is not None:
+        query = query.where(Part.encoder == encoder)
+    with catalog.reading() as connection:
+        frame = select_frame(connection, query, PARTS, by=["plate", "kind", "encoder", "unit_key"])
+    return frame.with_columns(pl.col("encoder").replace("", None))
+
+
+def failures_of(catalog: Catalog, run_id: int) -> pl.DataFrame:
+    """Return one row a thing that failed: a unit (`well` and `site` are null) or a site, with its reason.
+
+    The columns are `plate`, `well`, `site`, `unit_key`, `n_sites` (that have no vectors because of it) and `reason`.
+    """
+    schema: dict[str, Any] = {
+        "plate": pl.String,
+        "well": pl.String,
+        "site": pl.Int32,
+        "unit_key": pl.String,
+        "n_sites": pl.Int32,
+        "reason": pl.String,
+    }
+    ended = (UnitState.FAILED, UnitState.QUARANTINED)
+    of_units = select(Unit.plate, Unit.key.label("unit_key"), Unit.n_sites, Unit.reason)
+    of_units = of_units.where(Unit.run_id == run_id, Unit.state.in_(ended))
+    of_sites = select(Site.plate, Site.well, Site.site, Site.unit_key, Site.reason)
+    of_sites = of_sites.where(Site.run_id == run_id, Site.status == "failed")
+    with catalog.reading() as connection:
+        units = select_frame(connection, of_units, _only(schema, without=("well", "site")), by=["plate", "unit_key"])
+        failed = select_frame(connection, of_sites, _only(schema, without=("n_sites",)), by=["plate", "well", "site"])
+    failed = failed.with_columns(pl.lit(1, pl.Int32).alias("n_sites"))
+    return pl.concat([units, failed], how="diagonal").select(*schema).cast(pl.Schema(schema))
+
+
+def sites(connection: Connection, *where: ColumnElement[bool]) -> pl.DataFrame:
+    """Return the `SiteResults` that satisfy the conditions, as this transaction sees them."""
+    query = select(*(getattr(Site, name) for name in SITES)).where(*where)
+    return select_frame(connection, query, SITES, by=["plate", "well", "site"])
+
+
+def _on_plate(column: Any, plate: str | None) -> list[ColumnElement[bool]]:
+    return [] if plate is None else [column == plate]
+
+
+def _only(schema: dict[str, Any], *, without: tuple[str, ...]) -> dict[str, Any]:
+    return {name: dtype for name, dtype in schema.items() if name not in without}

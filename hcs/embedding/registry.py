@@ -1,0 +1,193 @@
+"""Encoders by name: what is known of each, and which weights a name stands for.
+
+What is known lies in `encoders.json`, made by `hcs.embedding.describe`, so that describing one of these encoders with
+weights on this machine imports neither torch nor timm.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from hcs.embedding.names import NAMED, EncoderName, Training, parse_name
+from hcs.embedding.weights import (
+    FoundWeights,
+    explicit_weights,
+    packaged_encoders,
+    packaged_weights,
+    timm_weights,
+)
+from hcs.errors import UnknownEncoderError, UsageError
+from hcs.settings import Settings
+from schemas.encoders import NAMED_FEATURES_SIZE, NAMED_FEATURES_VERSION, EncoderInfo, WeightsOrigin
+from schemas.screen import EncoderChoice, Record
+
+DATA_FILE = Path(__file__).with_name("encoders.json")
+PERMISSIVE = frozenset({"apache-2.0", "mit", "bsd-3-clause"})
+UNKNOWN = "unknown"
+N_NEAREST = 5
+
+Family = Literal["convolutional", "hierarchical transformer", "transformer", "other"]
+OTHER: Family = "other"
+
+
+class KnownEncoder(Record):
+    """A backbone of timm with its default training, as `hcs.embedding.describe` found it."""
+
+    architecture: str = Field(description="timm's name.")
+    family: Family
+    tag: str | None = Field(description="timm's name of the training; null where there is none.")
+    hub: str | None = Field(description="Repository of the weights on the Hugging Face hub.")
+    licence: str = Field(description="Of the weights.")
+    mean: tuple[float, ...] = Field(description="Of the training's input, in [0, 1].")
+    std: tuple[float, ...]
+    embedding_size: int = Field(ge=1)
+    input_size: int | None = Field(description="Side in pixels that is the only one it takes; null takes any.")
+    grey_stem: str | None = Field(description="First convolution, where folding it for grey images changes nothing.")
+    n_parameters: int
+    untrained_sha256: str = Field(description="Digest of the state that seed 0 gives.")
+
+    @property
+    def may_be_default(self) -> bool:
+        """Whether the licence of the weights lets anybody use them for anything."""
+        return self.licence in PERMISSIVE
+
+
+@cache
+def known_encoders() -> MappingProxyType[str, KnownEncoder]:
+    """Return what is known of each backbone, by timm's name, sorted. Others of timm are accepted too."""
+    rows = json.loads(DATA_FILE.read_text(encoding="utf-8"))["encoders"]
+    return MappingProxyType({row["architecture"]: KnownEncoder.model_validate(row) for row in rows})
+
+
+def describe_encoder(choice: EncoderChoice, *, settings: Settings) -> EncoderInfo:
+    """Return everything that determines what an encoder computes, with the hash of its weights.
+
+    Weights are looked for on this machine first; only timm's own may be downloaded, and none stand in for others.
+
+    Args:
+        choice: `NAME` (timm's weights), `NAME.hcs` (packaged with the project), `NAME.untrained` (seed 0), `named`, or
+            a name with a file of weights.
+        settings: Where weights are kept, and whether the hub may be asked.
+
+    Raises:
+        UnknownEncoderError: If nobody knows the name; the message offers the nearest names.
+        WeightsError: If weights are missing or are no safetensors.
+        UsageError: If the choice contradicts itself.
+    """
+    if choice.name == NAMED:
+        return _describe_named(choice)
+    name = parse_name(choice.name)
+    if choice.weights is not None and name.training is not Training.TIMM:
+        raise UsageError(
+            f"the encoder {choice.name} names its own weights, but {choice.weights} was given too; "
+            f"leave one out: name {name.architecture} to use the file"
+        )
+    if name.training is Training.PACKAGED and choice.name not in packaged_encoders():
+        raise UnknownEncoderError(_not_packaged(choice.name))
+    known = _known(name, choice.name)
+    weights = _weights(choice, name, known, settings=settings)
+    return EncoderInfo(
+        name=choice.name,
+        architecture=known.architecture,
+        weights_sha256=weights.sha256,
+        weights_origin=weights.origin,
+        weights_uri=weights.uri,
+        embedding_size=known.embedding_size,
+        mean=_grey(choice.mean, known.mean, field="mean", encoder=choice.name),
+        std=_grey(choice.std, known.std, field="std", encoder=choice.name),
+        input_size=known.input_size,
+        licence=weights.licence,
+    )
+
+
+def _describe_named(choice: EncoderChoice) -> EncoderInfo:
+    if choice.weights is not None or choice.mean is not None or choice.std is not None:
+        raise UsageError(
+            f"the encoder {NAMED} is measured, not trained: it takes no weights, mean or std; leave them out"
+        )
+    return EncoderInfo(
+        name=NAMED,
+        architecture=NAMED,
+        weights_sha256=hashlib.sha256(NAMED_FEATURES_VERSION.encode()).hexdigest(),
+        weights_origin=WeightsOrigin.NONE,
+        embedding_size=NAMED_FEATURES_SIZE,
+        mean=0.0,
+        std=1.0,
+        licence="BSD-3-Clause",
+    )
+
+
+class _Weights(NamedTuple):
+    sha256: str
+    origin: WeightsOrigin
+    uri: str | None
+    licence: str
+
+
+def _weights(choice: EncoderChoice, name: EncoderName, known: KnownEncoder, *, settings: Settings) -> _Weights:
+    if name.training is Training.UNTRAINED:
+        return _Weights(known.untrained_sha256, WeightsOrigin.UNTRAINED, None, "none: random weights")
+    if choice.weights is not None:
+        return _of_file(explicit_weights(choice.weights), licence=UNKNOWN)
+    if name.training is Training.PACKAGED:
+        return _of_file(packaged_weights(name.architecture), licence="BSD-3-Clause")
+    return _of_file(timm_weights(choice.name, known.hub, settings=settings), licence=known.licence)
+
+
+def _of_file(found: FoundWeights, *, licence: str) -> _Weights:
+    return _Weights(found.sha256, found.origin, str(found.path), licence)
+
+
+def _known(name: EncoderName, text: str) -> KnownEncoder:
+    """Return what is known of a backbone, from the data file, else from timm."""
+    known = known_encoders().get(name.architecture)
+    if known is not None and name.tag in {None, known.tag}:
+        return known
+    from hcs.embedding.backbones import describe_backbone, timm_names  # noqa: PLC0415  # imports torch
+
+    names = timm_names()
+    if name.architecture not in names:
+        raise UnknownEncoderError(_unknown(text, name, names))
+    return describe_backbone(name.architecture, name.tag)
+
+
+def _unknown(text: str, name: EncoderName, timm: list[str]) -> str:
+    ending = "" if name.training is Training.TIMM else f".{name.training}"
+    backbones = dict.fromkeys([*known_encoders(), *timm])
+    near = [f"{near}{ending}" for near in difflib.get_close_matches(name.architecture, backbones, n=N_NEAREST)]
+    near += difflib.get_close_matches(text, [NAMED, *packaged_encoders()])
+    offer = (
+        f"did you mean {', '.join(near)}?" if near else f"well-tried ones are {', '.join(known_encoders())}, {NAMED}"
+    )
+    return f"no encoder is called {text!r}: it is neither {NAMED}, nor a backbone of timm; {offer}"
+
+
+def _not_packaged(text: str) -> str:
+    packaged = packaged_encoders()
+    have = f"these are packaged: {', '.join(packaged)}" if packaged else "this version has no packaged encoders"
+    architecture = parse_name(text).architecture
+    near = [architecture] if architecture in known_encoders() else []
+    near = near or difflib.get_close_matches(architecture, known_encoders()) or list(known_encoders())
+    others = ", ".join(f"{name} or {name}.untrained" for name in near[:N_NEAREST])
+    return f"no encoder {text!r} is packaged with the project: {have}; ask for {others}, or for {NAMED}"
+
+
+def _grey(given: tuple[float, ...] | None, own: tuple[float, ...], *, field: str, encoder: str) -> float:
+    """Return one number for grey images: the average over the colours of the training's input."""
+    values = own if given is None else given
+    if len(values) not in {1, 3} or not all(map(math.isfinite, values)) or (field == "std" and min(values) <= 0):
+        raise UsageError(
+            f"the {field} of the encoder {encoder} is one number or three, on the scale of 0 to 1"
+            f"{' and above 0' if field == 'std' else ''}, but {list(values)} was given"
+        )
+    return fmean(values)

@@ -1,0 +1,145 @@
+"""Files of weights: where they are looked for, what they must be, and the hash that names them.
+
+Only safetensors are read. A pickle runs what lies in it, so that none is opened, whatever it is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from hcs.embedding.hub import download_weights, find_in_hub_cache, weights_url
+from hcs.errors import WeightsError
+from hcs.settings import Settings
+from schemas.encoders import EncoderInfo, WeightsOrigin
+
+PACKAGED = Path(__file__).with_name("weights")
+"""Where weights lie that come with the project, as `ARCHITECTURE.safetensors`."""
+
+ENDING = ".safetensors"
+PICKLES = (b"PK\x03\x04", b"\x80", b"(", b"c__", b"\x1f\x8b")
+"""First bytes of torch's zip files, of pickles, and of compressed ones."""
+
+
+@dataclass(frozen=True)
+class FoundWeights:
+    """A file of weights that was found, checked and hashed."""
+
+    path: Path
+    origin: WeightsOrigin
+    sha256: str
+
+
+def packaged_encoders(folder: Path = PACKAGED) -> tuple[str, ...]:
+    """Return the names of the encoders whose weights come with the project, sorted."""
+    return tuple(sorted(f"{file.name.removesuffix(ENDING)}.hcs" for file in folder.glob(f"*{ENDING}")))
+
+
+def explicit_weights(file: str) -> FoundWeights:
+    """Return the weights in a file that somebody named.
+
+    Raises:
+        WeightsError: If there is no such file on this machine, or it is not a complete safetensors file.
+    """
+    if "://" in file:
+        raise WeightsError(f"weights are read from a file on this machine, but {file} was given; download it first")
+    return _found(Path(file).expanduser().absolute(), WeightsOrigin.FILE)
+
+
+def packaged_weights(architecture: str, *, folder: Path = PACKAGED) -> FoundWeights:
+    """Return the weights of a backbone that come with the project."""
+    return _found(folder / f"{architecture}{ENDING}", WeightsOrigin.PACKAGED)
+
+
+def timm_weights(name: str, hub: str | None, *, settings: Settings, hub_cache: Path | None = None) -> FoundWeights:
+    """Return timm's own weights: of the local cache, else of the hub's cache, else downloaded into the local cache.
+
+    Args:
+        name: The encoder's name, with its tag if one was given.
+        hub: Repository of the weights, as `timm/pvt_v2_b0.in1k`; None where timm has none as safetensors.
+        settings: Names the local cache, and says whether the hub may be asked.
+        hub_cache: Folder of the hub's cache; None is the one of this machine.
+
+    Raises:
+        WeightsError: If they are in neither cache and the hub may not be asked, has none or cannot be reached.
+    """
+    kept = settings.weights_cache.expanduser() / f"{name}{ENDING}"
+    if kept.is_file():
+        return _found(kept, WeightsOrigin.CACHE)
+    cached = find_in_hub_cache(hub, cache=hub_cache) if hub else None
+    if cached is not None:
+        return _found(cached, WeightsOrigin.CACHE)
+    if hub is None:
+        raise _not_found(name, kept, reason="timm's hub has none as safetensors")
+    if settings.offline:
+        raise _not_found(name, kept, reason=f"HCS_OFFLINE forbids to download {weights_url(hub)}")
+    try:
+        download_weights(hub, kept, check=check_safetensors)
+    except WeightsError as error:
+        raise _not_found(name, kept, reason=str(error)) from error
+    return _found(kept, WeightsOrigin.HUB)
+
+
+def _not_found(name: str, kept: Path, *, reason: str) -> WeightsError:
+    return WeightsError(
+        f"the weights of {name} are neither at {kept} nor in the Hugging Face cache, and {reason}; "
+        f"put them at the first path as a safetensors file, name a file in SCREEN.yaml as "
+        f"{{name: {name}, weights: FILE{ENDING}}}, or ask for {name.partition('.')[0]}.untrained"
+    )
+
+
+def _found(path: Path, origin: WeightsOrigin) -> FoundWeights:
+    check_safetensors(path)
+    with path.open("rb") as file:
+        return FoundWeights(path=path, origin=origin, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def check_safetensors(path: Path) -> None:
+    """Return if a file is a complete safetensors file; its numbers are not looked at.
+
+    Raises:
+        WeightsError: If it is missing, cannot be read, is a pickle, is torn, or is something else.
+    """
+    if path.suffix != ENDING:
+        raise WeightsError(f"weights are read from {ENDING} files only, but {path} was given; {_CONVERT}")
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise WeightsError(f"weights were expected in {path}, but it cannot be read ({error})") from error
+    if start.startswith(PICKLES) and start[8:] != b"{":
+        raise WeightsError(f"{path} is called {ENDING} but holds a pickle, which is never opened; {_CONVERT}")
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{path} is not a complete safetensors file ({error}); it may have been cut off: fetch it again"
+        ) from error
+
+
+_CONVERT = "write the state with safetensors.torch.save_file where you trust it"
+
+
+def read_weights(info: EncoderInfo) -> bytes:
+    """Return the content of the file that an encoder was described with.
+
+    Raises:
+        WeightsError: If the file is gone, or holds something else than when it was described.
+    """
+    packaged = info.weights_origin is WeightsOrigin.PACKAGED  # lies elsewhere in every installation
+    path = PACKAGED / f"{info.architecture}{ENDING}" if packaged else Path(info.weights_uri or "")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"the weights of {info.name} were at {path}, but cannot be read ({error})") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != info.weights_sha256:
+        raise WeightsError(
+            f"the weights of {info.name} at {path} changed: the run was described with SHA-256 {info.weights_sha256}, "
+            f"and the file now has {found}; put the old file back, or start a new run"
+        )
+    return content

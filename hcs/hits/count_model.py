@@ -1,0 +1,110 @@
+"""What the number of cells alone does to a profile: a smooth curve through all wells, whatever was done to them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+BANDWIDTH = 0.25
+"""Half width of the neighbourhood that a point of the curve is fitted to, in square roots of the count ratio."""
+MIN_NEIGHBOURS, MAX_NEIGHBOURS = 20, 2_000
+"""A neighbourhood with fewer wells is widened until it holds as many, one with more is narrowed."""
+_GRID_STEP = 0.05
+_N_REWEIGHTINGS = 3
+_OUTLIER_LENGTHS = 2.0
+"""A well this many median residual lengths off the curve has no say: many dimensions make lengths very alike."""
+_SLOPE_PENALTY = 1e-3
+_MAX_GROUPS = 20
+
+
+def expected_profiles(
+    positions: NDArray[np.float64], profiles: NDArray[np.float64], *, at: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the profile that wells with given numbers of cells have on average.
+
+    A local linear regression with tricube weights, made robust by bisquare weights on the length of a well's residual
+    (Cleveland 1979, J Am Stat Assoc 74:829, there for one feature): wells with a phenotype of their own lie further off
+    the curve than the others and are left out of it where they are a minority. The curve is fitted at steps of 0.05 and
+    joined by straight lines.
+
+    Args:
+        positions: (N,), square roots of the wells' count ratios. Roots make counting noise alike at all counts, and
+            zero cells an ordinary number.
+        profiles: (N, D).
+        at: (M,), positions to return a profile for.
+
+    Returns:
+        (M, D) float64.
+    """
+    first, last = np.floor(at.min() / _GRID_STEP), np.floor(at.max() / _GRID_STEP) + 1
+    grid = np.arange(first, last + 1) * _GRID_STEP
+    curve = np.stack([_local_fit(positions - point, profiles) for point in grid])
+    below = np.clip(((at - grid[0]) / _GRID_STEP).astype(np.intp), 0, len(grid) - 2)
+    share = ((at - grid[below]) / _GRID_STEP)[:, None]
+    return np.asarray(curve[below] * (1 - share) + curve[below + 1] * share)
+
+
+def curve_variance(
+    positions: NDArray[np.float64], profiles: NDArray[np.float64], perturbations: NDArray[np.intp], *, at: float
+) -> float:
+    """Return the variance of the curve at one position, summed over features.
+
+    A jackknife that leaves out perturbations, not wells: wells of one perturbation err together, and where compounds
+    with the same count look different from one another the curve through them is uncertain, however many wells it has.
+    Beyond 20 perturbations groups of them are left out.
+
+    Args:
+        positions: (N,), as for `expected_profiles`.
+        profiles: (N, D).
+        perturbations: (N,), one number a perturbation.
+        at: The position.
+    """
+    distances = positions - at
+    near = np.unique(perturbations[np.abs(distances) < BANDWIDTH])
+    groups = [near[first::_MAX_GROUPS] for first in range(min(_MAX_GROUPS, len(near)))]
+    if len(groups) < 2:
+        return float("inf")
+    curves = np.stack(
+        [_local_fit(distances[kept], profiles[kept]) for group in groups for kept in [~np.isin(perturbations, group)]]
+    )
+    return float(np.square(curves - curves.mean(axis=0)).sum() * (len(groups) - 1) / len(groups))
+
+
+def _local_fit(distances: NDArray[np.float64], profiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the height (D,) of the local line at distance 0."""
+    sorted_distances = np.sort(np.abs(distances))
+    # The factor keeps the farthest well that was asked for inside, where the tricube is not yet 0.
+    narrowest, widest = (
+        1.1 * float(sorted_distances[min(number, len(distances)) - 1]) for number in (MIN_NEIGHBOURS, MAX_NEIGHBOURS)
+    )
+    bandwidth = min(max(BANDWIDTH, narrowest), max(widest, np.finfo(np.float64).tiny))
+    is_near = np.abs(distances) < bandwidth
+    near, nearby = distances[is_near] / bandwidth, profiles[is_near]
+    closeness = (1 - np.abs(near) ** 3) ** 3
+    line = _weighted_line(near, nearby, closeness)
+    for _ in range(_N_REWEIGHTINGS):
+        residuals = nearby - line[0] - near[:, None] * line[1]
+        lengths = np.sqrt(np.einsum("nd,nd->n", residuals, residuals))
+        typical = _weighted_median(lengths, closeness)
+        if typical == 0:
+            break
+        robustness = np.clip(1 - (lengths / (_OUTLIER_LENGTHS * typical)) ** 2, 0, None) ** 2
+        line = _weighted_line(near, nearby, closeness * robustness)
+    return np.asarray(line[0])
+
+
+def _weighted_line(
+    near: NDArray[np.float64], nearby: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return height and slope (2, D) of a weighted least squares line; a hint of a penalty keeps the slope finite."""
+    basis = np.stack([np.ones_like(near), near])
+    weighted = basis * weights
+    gram = weighted @ basis.T
+    gram[1, 1] += _SLOPE_PENALTY * weights.sum()
+    return np.asarray(np.linalg.solve(gram, weighted @ nearby))
+
+
+def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(cumulative, cumulative[-1] / 2)])

@@ -1,0 +1,139 @@
+"""The wells of a run as the calls see them: treatments, and the negative controls of every plate.
+
+Names decide who belongs together and nothing else. Wells are put in an order that follows from what they contain, so
+that every sum runs over the same numbers in the same order whatever the plates are called and however rows were sorted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hcs.errors import InputRejectedError
+from schemas.treatments import with_treatment_keys
+
+DOSES = ("concentration_micromolar", "dose_step")
+_COLUMNS = ("plate", "well", "batch", "perturbation", *DOSES, "control_type", "cell_count")
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """One perturbation at one dose and its wells. A compound may be a treatment and a control, which are two."""
+
+    control_type: str
+    perturbation: str
+    concentration_micromolar: float | None
+    dose_step: float | None
+    wells: NDArray[np.intp]
+    """Rows in the screen's wells."""
+
+
+@dataclass(frozen=True)
+class ScreenWells:
+    """The wells that take part, N of them, without the empty ones."""
+
+    profiles: NDArray[np.float64]
+    """(N, D)."""
+    plates: NDArray[np.intp]
+    """(N,), 0, 1, ... in order of first appearance."""
+    batches: NDArray[np.intp]
+    """(N,), likewise; wells without a batch share one."""
+    perturbations: NDArray[np.intp]
+    """(N,), likewise, one number a name, whatever its dose."""
+    cell_counts: NDArray[np.float64]
+    """(N,), NaN where nothing was counted."""
+    is_negcon: NDArray[np.bool_]
+    """(N,), all negative control perturbations together."""
+    treatments: tuple[Treatment, ...]
+    """Treatments and positive controls, sorted by kind, name and dose."""
+
+    def negcons_of(self, plates: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the rows of the negative controls on these plates."""
+        return np.flatnonzero(self.is_negcon & np.isin(self.plates, plates))
+
+
+def screen_wells(profiles: NDArray[np.float64], wells: pl.DataFrame) -> ScreenWells:
+    """Return the wells in an order of their content, with their treatments.
+
+    Args:
+        profiles: (N, D), one row a well, in the order of `wells`; finite.
+        wells: `plate, well, batch, perturbation, concentration_micromolar, dose_step, control_type, cell_count`.
+
+    Raises:
+        InputRejectedError: If the two do not fit, a column is missing, a well comes twice or lacks its perturbation, or
+            a profile has a value that is not finite.
+    """
+    profiles = np.asarray(profiles, dtype=np.float64) + 0.0  # one zero: -0.0 has other bytes, and bytes give the order
+    _check(profiles, wells)
+    order = np.array(_order_by_content(profiles, wells), dtype=np.intp)
+    kept, profiles = wells[order], profiles[order]
+    return ScreenWells(
+        profiles=profiles,
+        plates=_numbers(kept["plate"]),
+        batches=_numbers(kept["batch"]),
+        perturbations=_numbers(kept["perturbation"]),
+        cell_counts=kept["cell_count"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
+        is_negcon=(kept["control_type"].cast(pl.String) == "negcon").to_numpy(),
+        treatments=_treatments(kept),
+    )
+
+
+def _check(profiles: NDArray[np.float64], wells: pl.DataFrame) -> None:
+    missing = [column for column in _COLUMNS if column not in wells.columns]
+    if missing:
+        raise InputRejectedError(f"the table of wells needs the columns {', '.join(_COLUMNS)}; it lacks {missing}")
+    if profiles.ndim != 2 or len(profiles) != wells.height:
+        raise InputRejectedError(
+            f"one profile a well is expected, {wells.height} in all, but the matrix has shape {profiles.shape}"
+        )
+    named = wells.filter(pl.col("perturbation").is_null() & (pl.col("control_type").cast(pl.String) != "empty"))
+    repeated = wells.filter(pl.struct("plate", "well").is_duplicated())
+    for bad, what in ((named, "has no perturbation but is not empty"), (repeated, "comes more than once")):
+        if bad.height:
+            plate, well = bad.select("plate", "well").row(0)
+            raise InputRejectedError(f"well {well} of plate {plate} {what} ({bad.height} rows like it)")
+    is_finite = np.isfinite(profiles).all(axis=1)
+    if not is_finite.all():
+        plate, well = wells.select("plate", "well").row(int(is_finite.argmin()))
+        raise InputRejectedError(
+            f"every value of a profile must be finite, but well {well} of plate {plate} has a NaN or infinity "
+            f"({int((~is_finite).sum())} wells like it); leave out the features or wells without a measurement"
+        )
+
+
+def _order_by_content(profiles: NDArray[np.float64], wells: pl.DataFrame) -> list[int]:
+    """Order the wells that are not empty by a digest of their profile, then by their count."""
+    counts = wells["cell_count"].cast(pl.Float64).fill_null(-1.0).to_list()
+    takes_part = (wells["control_type"].cast(pl.String) != "empty").to_list()
+    keys = [
+        (blake2b(row.tobytes(), digest_size=16).digest(), count) for row, count in zip(profiles, counts, strict=True)
+    ]
+    return sorted((row for row in range(wells.height) if takes_part[row]), key=keys.__getitem__)
+
+
+def _numbers(names: pl.Series) -> NDArray[np.intp]:
+    """Number distinct names 0, 1, ... in order of first appearance; null is a name like any other."""
+    firsts = names.to_frame("name").with_row_index("row").select(pl.col("row").min().over("name"))
+    return (firsts["row"].rank("dense") - 1).to_numpy().astype(np.intp)
+
+
+def _treatments(wells: pl.DataFrame) -> tuple[Treatment, ...]:
+    tested = (
+        wells.with_row_index("row")
+        .with_columns(pl.col("control_type").cast(pl.String), pl.col(*DOSES).cast(pl.Float64).fill_nan(None))
+        .filter(pl.col("control_type") != "negcon")
+    )
+    groups = (
+        with_treatment_keys(tested)
+        .group_by("control_type", "treatment")
+        .agg(pl.col("perturbation").first(), pl.col(*DOSES).min(), "row")
+        .sort(pl.col("control_type") == "poscon", "perturbation", *DOSES)
+    )
+    return tuple(
+        Treatment(control_type, perturbation, micromolar, step, wells=np.array(sorted(rows), dtype=np.intp))
+        for control_type, _, perturbation, micromolar, step, rows in groups.iter_rows()
+    )

@@ -1,0 +1,191 @@
+"""What one plate's sites have in common: illumination and intensity range of every channel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.errors import ChannelMismatchError, PixelsError
+from hcs.imaging.illumination import MIN_FIELDS, block_means, illumination_from_blocks, is_flat
+from hcs.imaging.scaling import IntensityRange, count_intensities, histogram_axis, range_of
+
+
+@dataclass(frozen=True, eq=False)
+class PlateSurvey:
+    """How every site of one plate is corrected and scaled, so that sites stay comparable with one another.
+
+    Attributes:
+        channels: Names, in the order of the arrays.
+        illumination: (C, Y, X), float32, 1 or more in 98 % of the pixels.
+        low: (C,), float32: the corrected intensity that scales to 0, in the file's units.
+        high: (C,), float32, above `low`: the corrected intensity that scales to 1.
+        n_sites: How many sites it was made from.
+        notes: What was left out or could not be estimated, as sentences.
+    """
+
+    channels: tuple[str, ...]
+    illumination: NDArray[np.float32]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    n_sites: int
+    notes: tuple[str, ...]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the numbers of the survey; its channels and notes are texts, and go beside them."""
+        return {
+            "illumination": self.illumination,
+            "low": self.low,
+            "high": self.high,
+            "n_sites": np.array([self.n_sites], dtype=np.int64),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], *, channels: Sequence[str], notes: Sequence[str] = ()
+    ) -> PlateSurvey:
+        """Return the survey whose numbers `to_arrays` gave."""
+        return cls(
+            channels=tuple(channels),
+            illumination=np.asarray(arrays["illumination"], dtype=np.float32),
+            low=np.asarray(arrays["low"], dtype=np.float32),
+            high=np.asarray(arrays["high"], dtype=np.float32),
+            n_sites=int(arrays["n_sites"].item()),
+            notes=tuple(notes),
+        )
+
+
+@dataclass(frozen=True)
+class _SiteSummary:
+    """What the first pass keeps of a site: 32 x 32 numbers a channel instead of its pixels."""
+
+    blocks: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
+    shape: tuple[int, int]
+    is_finite: bool
+
+
+def survey_plate(sites: Sequence[NDArray[Any]], *, channels: Sequence[str]) -> PlateSurvey:
+    """Return the survey of a plate from a sample of its sites. Their order does not matter.
+
+    Args:
+        sites: Each (C, Y, X), any real dtype. Taken twice, one at a time: a sequence that reads each site when it is
+            asked for keeps one site in memory.
+        channels: Names of the C channels.
+
+    Returns:
+        The survey of the shape that most sites have (the larger of two that are equally frequent). Sites of another
+        shape, and sites whose pixels are not all finite, are left out, with a note.
+
+    Raises:
+        ChannelMismatchError: If a site does not have C channels.
+        PixelsError: If no site is left.
+    """
+    names = tuple(channels)
+    summaries = [_summarize(site, names) for site in sites]
+    shape = _majority_shape(summaries)
+    used = [index for index, summary in enumerate(summaries) if summary.is_finite and summary.shape == shape]
+    illumination = _estimate([summaries[index] for index in used], shape=shape, n_channels=len(names))
+    ranges = _measure_ranges(sites, used, summaries, illumination)
+    return PlateSurvey(
+        channels=names,
+        illumination=illumination,
+        low=np.array([item.low for item in ranges], dtype=np.float32),
+        high=np.array([item.high for item in ranges], dtype=np.float32),
+        n_sites=len(used),
+        notes=_notes(summaries, used, names, illumination, shape),
+    )
+
+
+def _summarize(site: NDArray[Any], channels: tuple[str, ...]) -> _SiteSummary:
+    if site.ndim != 3 or site.shape[0] != len(channels):
+        raise ChannelMismatchError(
+            f"a site of this plate was expected as {len(channels)} channels ({', '.join(channels)}) x rows x columns, "
+            f"but one came with shape {site.shape}; read the same channels of every site"
+        )
+    lowest, highest = site.min(axis=(1, 2)), site.max(axis=(1, 2))
+    return _SiteSummary(
+        blocks=block_means(site),
+        lowest=np.asarray(lowest, dtype=np.float64),
+        highest=np.asarray(highest, dtype=np.float64),
+        shape=(site.shape[1], site.shape[2]),
+        # A NaN anywhere is the minimum of its channel, and an infinity the minimum or the maximum.
+        is_finite=bool(np.isfinite(lowest).all() and np.isfinite(highest).all()),
+    )
+
+
+def _majority_shape(summaries: Sequence[_SiteSummary]) -> tuple[int, int]:
+    counts = Counter(summary.shape for summary in summaries if summary.is_finite)
+    if not counts:
+        raise PixelsError(
+            f"a survey of a plate needs at least one readable site, but of {len(summaries)} sites none has finite "
+            "pixels in every channel; check the images of the plate with hcs check"
+        )
+    return max(counts, key=lambda shape: (counts[shape], shape[0] * shape[1], shape))
+
+
+def _estimate(summaries: Sequence[_SiteSummary], *, shape: tuple[int, int], n_channels: int) -> NDArray[np.float32]:
+    blocks = np.stack([summary.blocks for summary in summaries])
+    illumination = np.empty((n_channels, *shape), dtype=np.float32)
+    for channel in range(n_channels):
+        illumination[channel] = illumination_from_blocks(blocks[:, channel], height=shape[0], width=shape[1])
+    return illumination
+
+
+def _measure_ranges(
+    sites: Sequence[NDArray[Any]],
+    used: Sequence[int],
+    summaries: Sequence[_SiteSummary],
+    illumination: NDArray[np.float32],
+) -> list[IntensityRange]:
+    lowest = np.min([summaries[index].lowest for index in used], axis=0)
+    highest = np.max([summaries[index].highest for index in used], axis=0)
+    axes = [
+        histogram_axis(float(low), float(high), dimmest=float(surface.min()), brightest=float(surface.max()))
+        for low, high, surface in zip(lowest, highest, illumination, strict=True)
+    ]
+    counts = [np.zeros(1, dtype=np.int64) for _ in axes]
+    for index in used:
+        site = sites[index]
+        for channel, axis in enumerate(axes):
+            corrected = np.divide(site[channel], illumination[channel], dtype=np.float32, casting="same_kind")
+            counts[channel] = counts[channel] + count_intensities(corrected, axis)
+    return [range_of(count, axis) for count, axis in zip(counts, axes, strict=True)]
+
+
+def _notes(
+    summaries: Sequence[_SiteSummary],
+    used: Sequence[int],
+    channels: tuple[str, ...],
+    illumination: NDArray[np.float32],
+    shape: tuple[int, int],
+) -> tuple[str, ...]:
+    notes = []
+    total = len(summaries)
+    broken = sum(not summary.is_finite for summary in summaries)
+    if broken:
+        notes.append(f"{broken} of {total} sites hold values that are not finite and were left out of the survey.")
+    other = total - broken - len(used)
+    if other:
+        notes.append(
+            f"{other} of {total} sites are not {shape[0]} x {shape[1]} pixels like most of the plate and were left out "
+            "of the survey."
+        )
+    if len(used) < MIN_FIELDS:
+        notes.append(
+            f"Illumination is not corrected: {len(used)} sites were surveyed, and with fewer than {MIN_FIELDS} the "
+            "cells themselves would show through."
+        )
+    lowest = np.min([summaries[index].lowest for index in used], axis=0)
+    highest = np.max([summaries[index].highest for index in used], axis=0)
+    for channel, name in enumerate(channels):
+        if lowest[channel] == highest[channel]:
+            notes.append(f"Channel {name} is constant ({lowest[channel]:g}) in every surveyed site.")
+        elif len(used) >= MIN_FIELDS and is_flat(illumination[channel]):
+            notes.append(f"Channel {name} shows no uneven illumination beyond chance and is not corrected.")
+    return tuple(notes)

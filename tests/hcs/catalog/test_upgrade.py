@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from hcs.catalog.migrations import HEAD
+from hcs.catalog.models import Base
+
+
+def config(connection):
+    made = Config()
+    made.set_main_option("script_location", "hcs.catalog:migrations")
+    made.attributes["connection"] = connection
+    return made
+
+
+def objects(connection):
+    """Every table and index as SQLite keeps them, clause by clause; constraints may stand in any order."""
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
+    texts = {name: " ".join(sql.split()) for name, sql in connection.execute(text(query))}
+    return {name: sorted(sql.removesuffix(" )").split(", ")) for name, sql in texts.items()}
+
+
+def test_the_newest_step_is_the_one_that_is_opened(catalog):
+    assert ScriptDirectory.from_config(config(None)).get_heads() == [HEAD]
+
+
+def test_the_steps_lead_to_the_tables_of_the_models(catalog):
+    with catalog.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+        migrated = objects(connection)
+
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        Base.metadata.create_all(connection)
+        assert migrated == objects(connection)
+    engine.dispose()
+
+
+def test_the_steps_lead_back_to_nothing(catalog):
+    with catalog.engine.connect() as connection, connection.begin():
+        command.downgrade(config(connection), "base")
+        assert objects(connection).keys() <= {"sqlite_sequence"}
+
+
+def test_every_constraint_has_a_name_that_a_later_step_can_use():
+    for table in Base.metadata.tables.values():
+        assert all(constraint.name for constraint in table.constraints)
+        assert all(len(str(named.name)) < 63 for named in [*table.constraints, *table.indexes])
+
+
+def test_postgresql_understands_the_tables():
+    dialect = postgresql.dialect()
+    for table in Base.metadata.sorted_tables:
+        assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=dialect))
+        for index in table.indexes:
+            assert "CREATE INDEX" in str(CreateIndex(index).compile(dialect=dialect))
