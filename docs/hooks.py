@@ -24,9 +24,10 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def package(name: str) -> str:
-    """Return one mkdocstrings block for every public module of a package that has something public."""
+    """Return one mkdocstrings block for every public module of a package; migrations are for alembic alone."""
     folder = ROOT / name.replace(".", "/")
-    modules = [path.stem for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+    paths = (path.relative_to(folder).with_suffix("") for path in sorted(folder.rglob("*.py")))
+    modules = [".".join(path.parts) for path in paths if path.stem[0] != "_" and "migrations" not in path.parts]
     return "\n\n".join(f"::: {name}.{module}" for module in modules)
 
 

@@ -164,7 +164,7 @@ _SQLITE_MEANINGS: tuple[tuple[str, type[HcsError], str], ...] = (
 
 def explained(error: Exception, *, location: str) -> HcsError:
     """Return the error that says in one paragraph what a database error means and what to do."""
-    cause = str(error.orig) if isinstance(error, exc.DBAPIError) else str(error)
+    cause = " ".join(str(error.orig if isinstance(error, exc.DBAPIError) else error).split())
     for fragment, kind, meaning in _SQLITE_MEANINGS:
         if fragment in cause:
             return kind(f"the catalog {location} could not be used ({cause}): {meaning}.")

@@ -113,6 +113,7 @@ def register_run(
     _check_names(config, plates)
     digest = configuration_sha256(config, plates=plates, wells=wells, encoders=encoders, pin=pin)
     with catalog.writing() as connection:
+        screen_id = _hold_screen(connection, config.screen)
         newest = connection.execute(
             select(Run.id, Run.repetition).where(Run.config_sha256 == digest).order_by(Run.repetition.desc()).limit(1)
         ).first()
@@ -120,6 +121,7 @@ def register_run(
             _refresh_roots(connection, newest.id, plates)
             return Registration(run_record(connection, newest.id), is_new=False)
         values = {
+            "screen_id": screen_id,
             "config_sha256": digest,
             "repetition": newest.repetition + 1 if newest else 0,
             "config": canonical_json(config.model_dump(mode="json")),
@@ -127,8 +129,8 @@ def register_run(
             "pin": pin.model_dump_json(),
             "encoders": ENCODERS.dump_json(tuple(encoders)).decode(),
         }
-        run_id = _insert_run(connection, config, values)
-        _insert_plates(connection, run_id, config, plates)
+        run_id = _insert_run(connection, values)
+        _insert_plates(connection, run_id, screen_id, plates)
         insert_frame(connection, RunWell, _with_exclusions(with_treatment_keys(wells), config), run_id=run_id)
         return Registration(run_record(connection, run_id), is_new=True)
 
@@ -164,17 +166,20 @@ def _with_exclusions(wells: pl.DataFrame, config: ScreenConfig) -> pl.DataFrame:
     return wells.with_columns(excluded)
 
 
-def _insert_run(connection: Connection, config: ScreenConfig, values: dict[str, Any]) -> int:
+def _hold_screen(connection: Connection, name: str) -> int:
+    """Return the number of a screen, held to the end of the transaction: registrations of a screen wait in line."""
     now = connection.scalar(select(Now()))
-    insert_missing(connection, Screen, [{"name": config.screen, "created_at": now}], key=["name"])
-    screen_id = connection.scalar(select(Screen.id).where(Screen.name == config.screen))
-    query = insert(Run).values(screen_id=screen_id, state=RunState.SUBMITTED, notes="[]", created_at=now, **values)
-    return int(connection.execute(query.returning(Run.id)).scalar_one())
+    insert_missing(connection, Screen, [{"name": name, "created_at": now}], key=["name"])
+    return connection.execute(select(Screen.id).where(Screen.name == name).with_for_update()).scalar_one()
 
 
-def _insert_plates(connection: Connection, run_id: int, config: ScreenConfig, plates: Sequence[PlateOfRun]) -> None:
+def _insert_run(connection: Connection, values: dict[str, Any]) -> int:
+    query = insert(Run).values(state=RunState.SUBMITTED, notes="[]", created_at=Now(), **values)
+    return connection.execute(query.returning(Run.id)).scalar_one()
+
+
+def _insert_plates(connection: Connection, run_id: int, screen_id: int, plates: Sequence[PlateOfRun]) -> None:
     plates = sorted(plates, key=lambda plate: plate.barcode)
-    screen_id = connection.scalar(select(Screen.id).where(Screen.name == config.screen))
     described = [{name: getattr(plate.entry, name) for name in DESCRIPTION} for plate in plates]
     rows = [
         {"screen_id": screen_id, "barcode": plate.barcode, **description}

@@ -6,13 +6,14 @@ wells emptier, and emptier wells look different. A call is therefore given besid
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.hits.count_model import expected_profiles
-from hcs.hits.effect import effect_length
+from hcs.hits.count_model import curve_variance, expected_profiles
+from hcs.hits.effect import Deviation, deviation
 from hcs.hits.treatments import ScreenWells
 from hcs.statistics.permutation import permutation_test
 
@@ -20,8 +21,8 @@ CountVerdict = Literal["explained", "not_explained", "cannot_tell"]
 
 SIGNIFICANCE = 0.05
 """A residual with a larger p-value is nothing that the replicates agree on."""
-COUNT_SHIFT = 2.0
-"""Standard errors by which counts differ from the controls' before they can explain anything."""
+STANDARD_ERRORS = 2.0
+"""By which counts must differ from the controls', and a residual from what the count model may err."""
 SUPPORT_WINDOW = 0.125
 """Counts near a treatment's: this far from it, in square roots of the count ratio (about a quarter near 1)."""
 MIN_SUPPORT_WELLS = 8
@@ -63,13 +64,16 @@ def explained_by_count(
     wells left out (`count_model.expected_profiles`). It is subtracted from the replicates and their controls, and what
     is left is tested as the treatment was.
 
-    - `not_explained` if the counts do not differ from the controls' (by two standard errors), or if the replicates
-      still agree on something after the subtraction, or if less than half of the effect's square went with it.
-    - `explained` if the residual has p > .05 and at least half of the effect's square is gone, or nine tenths of it are
-      gone whatever p is.
-    - `cannot_tell` if counts are missing, or fewer than 8 wells of 3 other perturbations have counts near the
-      treatment's. Where all of those share a mechanism, its phenotype passes for the count's: nothing in the wells
-      tells the two apart.
+    - `not_explained`: the counts differ from the controls' by less than two standard errors; or what is left is
+      significant (p <= .05) and exceeds two standard errors of the count model.
+    - `explained`: what is left is not significant, and at least half of the effect's square is gone; or nine tenths of
+      it are gone.
+    - `cannot_tell`: anything else, that is: counts are missing; fewer than 8 wells of 3 other perturbations have counts
+      near the treatment's; what is left is more than noise, but no more than the count model may err, because those
+      perturbations do not look alike; or it is not significant, but neither did much go.
+
+    Where all perturbations with such a count share a mechanism, its phenotype passes for the count's: nothing in the
+    wells tells the two apart.
 
     Args:
         screen: The wells.
@@ -84,47 +88,81 @@ def explained_by_count(
     replicates = replicates[np.isin(screen.plates[replicates], screen.plates[controls])]
     if len(replicates) < 2:
         return "cannot_tell"
-    if not _counts_differ(screen, positions, replicates, controls):
+    comparison = _Comparison(
+        screen=screen,
+        positions=positions,
+        replicates=replicates,
+        pool=np.sort(np.concatenate([replicates, controls])),
+        others=np.flatnonzero(np.isfinite(positions) & (screen.perturbations != screen.perturbations[replicates[0]])),
+    )
+    if not comparison.counts_differ():
         return "not_explained"
-    is_other = np.isfinite(positions) & (screen.perturbations != screen.perturbations[replicates[0]])
-    if not _is_supported(screen.perturbations[is_other], positions[is_other], float(np.median(positions[replicates]))):
+    if not comparison.is_supported():
         return "cannot_tell"
-    pool = np.sort(np.concatenate([replicates, controls]))
-    expected = expected_profiles(positions[is_other], screen.profiles[is_other], at=positions[pool])
-    return _verdict(screen, pool, replicates, expected, seed=seed)
+    return comparison.verdict(seed=seed)
 
 
-def _counts_differ(
-    screen: ScreenWells, positions: NDArray[np.float64], replicates: NDArray[np.intp], controls: NDArray[np.intp]
-) -> bool:
-    """Compare counts as `effect_length` compares profiles: a profile of one feature."""
-    pool = np.sort(np.concatenate([replicates, controls]))
-    length = effect_length(positions[pool][:, None], screen.plates[pool], np.isin(pool, replicates))
-    return bool(length > COUNT_SHIFT or np.isnan(length))
+@dataclass(frozen=True)
+class _Comparison:
+    """Replicates and controls with counts, before and after the count model is subtracted."""
 
+    screen: ScreenWells
+    positions: NDArray[np.float64]
+    """(N,), square roots of count ratios."""
+    replicates: NDArray[np.intp]
+    pool: NDArray[np.intp]
+    """Replicates and the controls of their plates."""
+    others: NDArray[np.intp]
+    """All wells with a count but those of the treatment's perturbation, at whatever dose."""
 
-def _is_supported(perturbations: NDArray[np.intp], positions: NDArray[np.float64], position: float) -> bool:
-    near = perturbations[np.abs(positions - position) <= SUPPORT_WINDOW]
-    return len(near) >= MIN_SUPPORT_WELLS and len(np.unique(near)) >= MIN_SUPPORT_PERTURBATIONS
+    @property
+    def _position(self) -> float:
+        return float(np.median(self.positions[self.replicates]))
 
+    def counts_differ(self) -> bool:
+        """Compare the counts as profiles of one feature."""
+        length = self._deviation(self.positions[self.pool][:, None]).effect
+        return bool(length > STANDARD_ERRORS or np.isnan(length))
 
-def _verdict(
-    screen: ScreenWells,
-    pool: NDArray[np.intp],
-    replicates: NDArray[np.intp],
-    expected: NDArray[np.float64],
-    *,
-    seed: int,
-) -> CountVerdict:
-    profiles, plates, is_replicate = screen.profiles[pool], screen.plates[pool], np.isin(pool, replicates)
-    residuals = profiles - expected
-    before = effect_length(profiles, plates, is_replicate)
-    after = effect_length(residuals, plates, is_replicate)
-    # An effect of 1 is what control wells have: the square beyond it is signal.
-    gone = 1 - max(0.0, after**2 - 1) / max(before**2 - 1, 1e-9)
-    if np.isnan(gone):
+    def is_supported(self) -> bool:
+        """Say whether enough other wells have such counts to know what they do."""
+        near = self.others[np.abs(self.positions[self.others] - self._position) <= SUPPORT_WINDOW]
+        n_perturbations = len(np.unique(self.screen.perturbations[near]))
+        return len(near) >= MIN_SUPPORT_WELLS and n_perturbations >= MIN_SUPPORT_PERTURBATIONS
+
+    def verdict(self, *, seed: int) -> CountVerdict:
+        """Subtract what the counts do, and judge what is left."""
+        profiles = self.screen.profiles[self.pool]
+        residuals = profiles - expected_profiles(
+            self.positions[self.others], self.screen.profiles[self.others], at=self.positions[self.pool]
+        )
+        before, after = self._deviation(profiles), self._deviation(residuals)
+        # Controls have an effect of 1: the square beyond it is signal.
+        signal_before, signal_after = before.effect**2 - 1, max(0.0, after.effect**2 - 1)
+        if not signal_before > 0 or np.isnan(after.effect):
+            return "cannot_tell"
+        gone = 1 - signal_after / signal_before
+        is_left = self._p_value(residuals, seed=seed) <= SIGNIFICANCE
+        if is_left and signal_after > STANDARD_ERRORS**2 * self._signal_of_the_model(after):
+            return "not_explained"
+        if gone >= NEARLY_ALL_OF_THE_EFFECT or (gone >= MOST_OF_THE_EFFECT and not is_left):
+            return "explained"
         return "cannot_tell"
-    if gone >= NEARLY_ALL_OF_THE_EFFECT:
-        return "explained"
-    p_value = permutation_test(residuals, plates, is_replicate, seed=seed, max_draws=_MAX_DRAWS).p_value
-    return "explained" if p_value > SIGNIFICANCE and gone >= MOST_OF_THE_EFFECT else "not_explained"
+
+    def _signal_of_the_model(self, after: Deviation) -> float:
+        """Return the squared effect that the error of the count model makes: all replicates share it."""
+        others = self.others
+        variance = curve_variance(
+            self.positions[others],
+            self.screen.profiles[others],
+            self.screen.perturbations[others],
+            at=self._position,
+        )
+        return variance * after.weight / after.control_variance
+
+    def _p_value(self, profiles: NDArray[np.float64], *, seed: int) -> float:
+        plates, is_replicate = self.screen.plates[self.pool], np.isin(self.pool, self.replicates)
+        return permutation_test(profiles, plates, is_replicate, seed=seed, max_draws=_MAX_DRAWS).p_value
+
+    def _deviation(self, profiles: NDArray[np.float64]) -> Deviation:
+        return deviation(profiles, self.screen.plates[self.pool], np.isin(self.pool, self.replicates))

@@ -15,6 +15,8 @@ _OUTLIER_LENGTHS = 2.0
 """A well this many median residual lengths off the curve has no say: many dimensions make lengths very alike."""
 _SLOPE_PENALTY = 1e-3
 _MAX_GROUPS = 20
+_NARROWEST = 1e-9
+"""For wells that all have the same count."""
 
 
 def expected_profiles(
@@ -72,12 +74,7 @@ def curve_variance(
 
 def _local_fit(distances: NDArray[np.float64], profiles: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the height (D,) of the local line at distance 0."""
-    sorted_distances = np.sort(np.abs(distances))
-    # The factor keeps the farthest well that was asked for inside, where the tricube is not yet 0.
-    narrowest, widest = (
-        1.1 * float(sorted_distances[min(number, len(distances)) - 1]) for number in (MIN_NEIGHBOURS, MAX_NEIGHBOURS)
-    )
-    bandwidth = min(max(BANDWIDTH, narrowest), max(widest, np.finfo(np.float64).tiny))
+    bandwidth = _bandwidth(np.sort(np.abs(distances)))
     is_near = np.abs(distances) < bandwidth
     near, nearby = distances[is_near] / bandwidth, profiles[is_near]
     closeness = (1 - np.abs(near) ** 3) ** 3
@@ -91,6 +88,14 @@ def _local_fit(distances: NDArray[np.float64], profiles: NDArray[np.float64]) ->
         robustness = np.clip(1 - (lengths / (_OUTLIER_LENGTHS * typical)) ** 2, 0, None) ** 2
         line = _weighted_line(near, nearby, closeness * robustness)
     return np.asarray(line[0])
+
+
+def _bandwidth(distances: NDArray[np.float64]) -> float:
+    """Return the half width of a neighbourhood from sorted distances."""
+    # The factor keeps the farthest well that was asked for inside, where the tricube is not yet 0.
+    narrowest = 1.1 * distances[min(MIN_NEIGHBOURS, len(distances)) - 1]
+    widest = distances[MAX_NEIGHBOURS] if len(distances) > MAX_NEIGHBOURS else np.inf
+    return float(max(min(BANDWIDTH, widest), narrowest, _NARROWEST))
 
 
 def _weighted_line(

@@ -27,9 +27,7 @@ class Deviation:
         return float(np.sqrt(self.squared_length / (self.weight * self.control_variance)))
 
 
-def deviation(
-    profiles: NDArray[np.float64], plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]
-) -> Deviation:
+def deviation(profiles: NDArray[np.float64], plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]) -> Deviation:
     """Return how the replicates deviate from their plates' controls.
 
     A plate with r replicates and n controls enters with weight a = r n / (r + n): the share of their difference that is

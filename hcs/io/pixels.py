@@ -53,19 +53,29 @@ class _File:
     uri: str
 
     def channel(self, key: str | None) -> NDArray[Any]:
-        """Return (Z, Y, X) of one channel: by the name that the file gives it, else by its number from 0."""
-        names = self.header.channel_names
-        if key is None and self.header.n_channels == 1:
-            key = "0"
-        index = names.index(key) if key in names else int(key) if key is not None and key.isdecimal() else -1
-        if not 0 <= index < self.header.n_channels:
-            held = ", ".join(names) or f"0 to {self.header.n_channels - 1}"
-            raise UnreadableImageError(
-                f"{self.uri}: expected {'one channel' if key is None else f'a channel {key}'}, the file holds {held}; "
-                "leave {channel} out of the pattern and name the file's own channels in `channels`"
-            )
-        stack: NDArray[Any] = self.pixels[index]
+        """Return (Z, Y, X) of one channel."""
+        stack: NDArray[Any] = self.pixels[channel_index(self.header, key, name=self.uri)]
         return stack
+
+
+def channel_index(header: Header, key: str | None, *, name: str) -> int:
+    """Return which channel of a file a key means: the name that the file gives it, else its number from 0.
+
+    Raises:
+        UnreadableImageError: If the file has no such channel, or there is no key and the file holds several.
+    """
+    if key is None and header.n_channels == 1:
+        return 0
+    if key in header.channel_names:
+        return header.channel_names.index(key)
+    index = int(key) if key is not None and key.isascii() and key.isdecimal() and len(key) < 10 else -1
+    if not 0 <= index < header.n_channels:
+        held = ", ".join(header.channel_names) or f"0 to {header.n_channels - 1}"
+        raise UnreadableImageError(
+            f"{name}: expected {'one channel' if key is None else f'a channel {key}'}, the file holds {held}; "
+            "leave {channel} out of the pattern and name the file's own channels in `channels`"
+        )
+    return index
 
 
 def read_plane(uri: str) -> Plane:
@@ -172,7 +182,7 @@ def _stack(root: str, plane: PlaneRef, files: Mapping[str, _File]) -> NDArray[An
 
 def _project(stacks: Sequence[NDArray[Any]], projection: Projection, *, place: str) -> NDArray[Any]:
     """Return (Y, X) of stacks (Z, Y, X)."""
-    planes = [plane for stack in stacks for plane in stack]
+    planes: list[NDArray[Any]] = [plane for stack in stacks for plane in stack]
     if len(planes) == 1:
         return planes[0]
     if projection == "none":

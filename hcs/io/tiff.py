@@ -21,13 +21,13 @@ def tiff_bytes(plane: NDArray[np.uint16], *, pixel_size_um: float) -> bytes:
     Raises:
         ValueError: If the plane is not (Y, X) uint16.
     """
-    if plane.dtype != np.uint16 or plane.ndim != 2:
+    if plane.dtype.newbyteorder("=") != np.uint16 or plane.ndim != 2:
         raise ValueError(f"a plane (Y, X) of uint16 was expected, got {plane.shape} of {plane.dtype}")
     buffer = io.BytesIO()
     resolution = _MICROMETRES_PER_CENTIMETRE / pixel_size_um
     tifffile.imwrite(
         buffer,
-        plane,
+        np.ascontiguousarray(plane, dtype="<u2"),
         byteorder="<",
         photometric="minisblack",
         resolution=(resolution, resolution),

@@ -107,7 +107,7 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
     for name, matrix in sorted(profiles.blocks.items()):
         called = call_activity(matrix, wells, profile_name=name, q_max=config.hits.q_max, seed=config.hits.seed)
         near = treatment_neighbours(matrix, wells, profile_name=name, operation=config.profile.consensus)
-        calls.append(annotate_calls(called, near, wells))
+        calls.append(annotate_calls(called, matrix, wells, operation=config.profile.consensus))
         neighbours.append(near)
     return RunResults(
         wells=wells,

@@ -87,12 +87,12 @@ def fit_whitening(z: NDArray[np.float64]) -> Whitening:
         InputRejectedError: If there are fewer than two wells, or they are all the same.
     """
     n_wells, n_features = z.shape
-    variances, directions = _principal_components(z, n_components_for(n_wells, n_features))
-    if not variances.size:
+    if n_wells < 2 or (z == z[0]).all():
         raise InputRejectedError(
             f"whitening needs wells that differ from each other, but {n_wells} wells without any difference came; "
             "turn it off with `profile: {correct: none}`"
         )
+    variances, directions = _principal_components(z, n_components_for(n_wells, n_features))
     ridge = RIDGE * float(variances.mean())
     return Whitening(directions / np.sqrt(variances + ridge), variances, ridge, n_wells)
 

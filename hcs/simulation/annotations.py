@@ -10,11 +10,13 @@ from typing import Final
 
 import polars as pl
 
+from hcs.io.screen import screen_yaml
 from hcs.io.tables import table_bytes
 from hcs.simulation.compounds import Treatment
 from hcs.simulation.design import ScreenDesign
 from hcs.simulation.library import CHANNELS
 from hcs.simulation.plan import PlatePlan, ScreenPlan, WellPlan
+from schemas.screen import PixelsConfig, PlateEntry, ScreenConfig
 
 TILE: Final = 128
 _CAMERA_ORDER: Final = ("Mito", "AGP", "RNA", "ER", "DNA")
@@ -120,18 +122,16 @@ def external_metadata(plan: ScreenPlan) -> pl.DataFrame:
 
 
 def screen_file(plan: ScreenPlan) -> str:
-    """Return SCREEN.yaml; it names no encoders, so that a run takes the default ones."""
+    """Return SCREEN.yaml; its paths start at the file, and it names no encoders, so a run takes the default ones."""
     batches = dict.fromkeys(plate.batch for plate in plan.plates)
-    lines = [
-        f"screen: simulated-{plan.seed}",
-        "plates:",
-        *(
-            f"  - {{barcode: {plate.barcode}, uri: {plate_folder(plate)}, layout: cpg, batch: {plate.batch}}}"
+    config = ScreenConfig(
+        screen=f"simulated-{plan.seed}",
+        plates=tuple(
+            PlateEntry(barcode=plate.barcode, uri=plate_folder(plate), layout="cpg", batch=plate.batch)
             for plate in plan.plates
         ),
-        "platemaps:",
-        *(f"  - metadata/{batch}/barcode_platemap.csv" for batch in batches),
-        "annotations: metadata/external_metadata.tsv",
-        f"pixels: {{tile: {min(TILE, plan.design.site_px)}}}",
-    ]
-    return "\n".join(lines) + "\n"
+        platemaps=tuple(f"metadata/{batch}/barcode_platemap.csv" for batch in batches),
+        annotations="metadata/external_metadata.tsv",
+        pixels=PixelsConfig(tile=min(TILE, plan.design.site_px)),
+    )
+    return screen_yaml(config)

@@ -76,10 +76,12 @@ def simulate_screen(
     _claim(out_uri, plan)
     total = design.n_imaged_sites
     truths: list[SiteTruth] = []
+    written = 0
     for truth in _write_images(out_uri, plan, workers=workers):
         truths.append(truth)
+        written += truth.sites.height
         if progress is not None:
-            progress(sum(part.sites.height for part in truths), total)
+            progress(written, total)
     for name, table in truth_files(plan, truths).items():
         write_table(table, join(out_uri, name))
     for name, content in text_files(plan):

@@ -40,7 +40,7 @@ class TechnicalEffects:
 
     @classmethod
     def none(cls) -> TechnicalEffects:
-        """Return effects of strength zero: an ideal microscope, and wells that differ by their cells alone."""
+        """Return effects of strength zero: what is left is the lens, scattered light and the noise of the camera."""
         return cls(**dict.fromkeys(cls.__dataclass_fields__, 0.0))
 
 

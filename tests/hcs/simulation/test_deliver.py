@@ -6,14 +6,19 @@ import numpy as np
 import polars as pl
 import pytest
 import tifffile
+from polars.testing import assert_frame_equal
 
 from hcs.errors import StorageError, UsageError
+from hcs.io.layouts import read_delivery
+from hcs.io.platemaps import read_plate_wells
+from hcs.io.screen import load_screen
 from hcs.simulation.deliver import simulate_screen
 from hcs.simulation.design import ScreenDesign, small_design
 from hcs.simulation.library import CHANNELS
 from hcs.simulation.plan import lay_out_screen
 from hcs.simulation.sites import find_well, render_site
 from hcs.simulation.truth import read_treatment_truth, treatment_truth
+from schemas.screen import ScreenConfig
 
 DESIGN = replace(small_design(wells=24, plates=2), site_px=64)
 
@@ -59,6 +64,32 @@ def test_every_image_that_load_data_names_is_there_and_no_other(delivered: Path)
             for channel in CHANNELS
         }
         assert named == set(table.parent.resolve().rglob("*.tiff"))
+
+
+def test_the_screen_file_names_files_that_are_there(delivered: Path):
+    config = load_screen(str(delivered / "SCREEN.yaml"))
+
+    assert [plate.barcode for plate in config.plates] == ["SIM00009001", "SIM00009002"]
+    assert all((Path(plate.uri) / "load_data.csv").is_file() for plate in config.plates)
+    assert all(Path(path).is_file() for path in (*config.platemaps, config.annotations))
+    assert config.encoders == ScreenConfig.model_fields["encoders"].default
+    assert config.pixels.tile == 64
+
+
+def test_a_delivery_is_read_as_any_other(delivered: Path):
+    config = load_screen(str(delivered / "SCREEN.yaml"))
+    truth = pl.read_parquet(delivered / "truth" / "wells.parquet")
+
+    deliveries = [read_delivery(plate, config) for plate in config.plates]
+    wells = read_plate_wells(config, [plate.barcode for plate in config.plates])
+
+    for delivery in deliveries:
+        assert delivery.images.height == 24 * len(CHANNELS)
+        assert delivery.images["size_bytes"].null_count() == 0
+        assert (delivery.duplicates.height, delivery.unrecognised) == (0, ())
+    keys = ["plate", "well", "perturbation", "concentration_micromolar", "control_type"]
+    as_read = wells.with_columns(pl.col("control_type").cast(pl.String)).select(keys).sort("plate", "well")
+    assert_frame_equal(as_read, truth.select(keys).sort("plate", "well"))
 
 
 def test_images_hold_the_pixels_of_their_site(delivered: Path):
@@ -119,7 +150,7 @@ def test_the_truth_can_be_read_back(delivered: Path):
 
 
 def test_a_folder_without_truth_is_said_to_have_none(tmp_path: Path):
-    with pytest.raises(StorageError, match="treatments.parquet"):
+    with pytest.raises(StorageError, match=r"treatments\.parquet"):
         read_treatment_truth(str(tmp_path))
 
 
