@@ -25,13 +25,16 @@ PARTS = {
     "n_bytes": pl.Int64,
     "n_rows": pl.Int32,
 }
+SITE_ORDER = ("plate", "well", "site")
 PartKind = Literal["survey", "embedding", "sites", "channels", "images"]
 
 
 def site_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> pl.DataFrame:
     """Return `SiteResults` of every finished unit, by plate, well and site."""
+    query = select(*(getattr(Site, name) for name in SITES))
+    query = query.where(Site.run_id == run_id, *_on_plate(Site.plate, plate))
     with catalog.reading() as connection:
-        return sites(connection, Site.run_id == run_id, *_on_plate(Site.plate, plate))
+        return select_frame(connection, query, SITES, by=SITE_ORDER)
 
 
 def channel_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> pl.DataFrame:
@@ -39,7 +42,7 @@ def channel_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> 
     query = select(*(getattr(SiteChannel, name) for name in CHANNELS))
     query = query.where(SiteChannel.run_id == run_id, *_on_plate(SiteChannel.plate, plate))
     with catalog.reading() as connection:
-        return select_frame(connection, query, CHANNELS, by=["plate", "well", "site", "channel"])
+        return select_frame(connection, query, CHANNELS, by=[*SITE_ORDER, "channel"])
 
 
 def visible_parts(
@@ -87,15 +90,20 @@ def failures_of(catalog: Catalog, run_id: int) -> pl.DataFrame:
     of_sites = of_sites.where(Site.run_id == run_id, Site.status == "failed")
     with catalog.reading() as connection:
         units = select_frame(connection, of_units, _only(schema, without=("well", "site")), by=["plate", "unit_key"])
-        failed = select_frame(connection, of_sites, _only(schema, without=("n_sites",)), by=["plate", "well", "site"])
+        failed = select_frame(connection, of_sites, _only(schema, without=("n_sites",)), by=SITE_ORDER)
     failed = failed.with_columns(pl.lit(1, pl.Int32).alias("n_sites"))
     return pl.concat([units, failed], how="diagonal").select(*schema).cast(pl.Schema(schema))
 
 
-def sites(connection: Connection, *where: ColumnElement[bool]) -> pl.DataFrame:
-    """Return the `SiteResults` that satisfy the conditions, as this transaction sees them."""
-    query = select(*(getattr(Site, name) for name in SITES)).where(*where)
-    return select_frame(connection, query, SITES, by=["plate", "well", "site"])
+def sites_in(connection: Connection, run_id: int, wells: pl.DataFrame) -> pl.DataFrame:
+    """Return the `SiteResults` of some wells (`plate`, `well`), as this transaction sees them."""
+    query = select(*(getattr(Site, name) for name in SITES)).where(
+        Site.run_id == run_id,
+        Site.plate.in_(wells["plate"].unique().sort().to_list()),
+        Site.well.in_(wells["well"].unique().sort().to_list()),
+    )
+    sites = select_frame(connection, query, SITES, by=SITE_ORDER)
+    return sites.join(wells, on=["plate", "well"], how="semi", maintain_order="left")
 
 
 def _on_plate(column: Any, plate: str | None) -> list[ColumnElement[bool]]:

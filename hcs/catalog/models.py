@@ -261,9 +261,9 @@ class Profile(Base):
 class OfTreatment:
     """Columns of a row that belongs to one treatment, called on one profile of one run."""
 
-    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True, sort_order=-3)
-    profile: Mapped[str] = mapped_column(primary_key=True, sort_order=-2)
-    treatment: Mapped[str] = mapped_column(primary_key=True, sort_order=-1)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True, sort_order=-40)
+    profile: Mapped[str] = mapped_column(primary_key=True, sort_order=-30)
+    treatment: Mapped[str] = mapped_column(primary_key=True, sort_order=-10)
 
 
 class Call(OfTreatment, Base):
@@ -299,7 +299,7 @@ class Call(OfTreatment, Base):
 
 
 class CallMechanism(OfTreatment, Base):
-    """One label of a call's mechanism, case folded: what a query for a mechanism looks up."""
+    """One label of a call's mechanism, case folded: what a query for a mechanism looks up, by the order of the key."""
 
     __tablename__ = "call_mechanisms"
     __table_args__ = (
@@ -307,11 +307,10 @@ class CallMechanism(OfTreatment, Base):
             ["run_id", "profile", "treatment", "control_type"],
             ["calls.run_id", "calls.profile", "calls.treatment", "calls.control_type"],
         ),
-        Index(None, "run_id", "profile", "folded_label"),
     )
 
+    folded_label: Mapped[str] = mapped_column(primary_key=True, sort_order=-20)
     control_type: Mapped[str] = mapped_column(primary_key=True)
-    folded_label: Mapped[str] = mapped_column(primary_key=True)
     label: Mapped[str]
 
 

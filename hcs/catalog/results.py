@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import schema_of, select_frame
-from hcs.catalog.measurements import sites
-from hcs.catalog.models import Call, CallMechanism, Neighbour, Profile, RunWell, Site
+from hcs.catalog.measurements import sites_in
+from hcs.catalog.models import Call, CallMechanism, Neighbour, Profile, RunWell
 from hcs.catalog.names import NAME_LIMIT
 from hcs.catalog.runs import RunRecord, resolve, run_record
 from hcs.errors import NotFoundError, UsageError
@@ -129,7 +129,7 @@ def show_perturbation(catalog: Catalog, perturbation: str, *, run: str | int = "
             run=run_record(connection, run_id),
             perturbation=found,
             wells=wells,
-            sites=_sites_of(connection, run_id, found),
+            sites=sites_in(connection, run_id, wells),
             calls=calls,
             neighbours=pl.concat(near) if near else _neighbours(connection, run_id, found, ""),
             **known,
@@ -199,7 +199,8 @@ def _check_profile(connection: Connection, run_id: int, profile: str) -> None:
 
 
 def _has_label(mechanism: str) -> ColumnElement[bool]:
-    return exists().where(
+    """Return the condition that a call, joined with its labels, has one of them; a label stands once beside a call."""
+    return and_(
         CallMechanism.run_id == Call.run_id,
         CallMechanism.profile == Call.profile,
         CallMechanism.treatment == Call.treatment,
@@ -218,19 +219,9 @@ def _wells(connection: Connection, *where: ColumnElement[bool]) -> pl.DataFrame:
     return select_frame(connection, select(*columns).where(*where), WELLS, by=["plate", "well"])
 
 
-def _sites_of(connection: Connection, run_id: int, perturbation: str) -> pl.DataFrame:
-    is_its_well = exists().where(
-        RunWell.run_id == Site.run_id,
-        RunWell.plate == Site.plate,
-        RunWell.well == Site.well,
-        RunWell.perturbation == perturbation,
-    )
-    return sites(connection, Site.run_id == run_id, is_its_well)
-
-
 def _neighbours(connection: Connection, run_id: int, perturbation: str, profile: str) -> pl.DataFrame:
     """Return the neighbours of each dose of a perturbation, beside what is known of each neighbour."""
-    doses = select(RunWell.treatment).where(RunWell.run_id == run_id, RunWell.perturbation == perturbation)
+    doses = select(RunWell.treatment).where(RunWell.run_id == run_id, RunWell.perturbation == perturbation).distinct()
     here = (Neighbour.run_id == run_id, Neighbour.profile == profile, Neighbour.treatment.in_(doses))
     schema = {name: NEIGHBOURS[name] for name in ("profile", "treatment", "rank", "neighbour", "similarity")}
     query = select(*(getattr(Neighbour, name) for name in schema)).where(*here)
@@ -243,11 +234,11 @@ def _neighbours(connection: Connection, run_id: int, perturbation: str, profile:
 
 def _find_perturbation(connection: Connection, run_id: int, wanted: str) -> str:
     """Return the perturbation of that identifier, else the only one of that name or identifier in any case."""
+    exact = select(RunWell.perturbation).where(RunWell.run_id == run_id, RunWell.perturbation == wanted).limit(1)
+    if "\0" not in wanted and connection.scalar(exact) is not None:
+        return wanted
     pairs = select(RunWell.perturbation, RunWell.name).where(RunWell.run_id == run_id).distinct()
     rows = [(identifier, name) for identifier, name in connection.execute(pairs) if identifier is not None]
-    identifiers = {identifier for identifier, _ in rows}
-    if wanted in identifiers:
-        return wanted
     fold = wanted.strip().casefold()
     found = sorted(
         {identifier for identifier, name in rows if fold in (identifier.casefold(), (name or "").casefold())}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
@@ -19,6 +20,9 @@ HIT_COLUMNS = (
     "effect", "cell_count_ratio", "explained_by_count", "reason",
 )  # fmt: skip
 """What the table on a terminal shows; json, csv and files hold every column."""
+
+
+SHOWN_NEIGHBOURS = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -70,12 +74,20 @@ def hits(
 def _readable(found: pl.DataFrame) -> pl.DataFrame:
     """Return the columns a terminal has room for, without those that say nothing here."""
     shown = found.select([name for name in HIT_COLUMNS if name in found.columns])
-    return shown.select([column for column in shown if column.null_count() < max(shown.height, 1)])
+    return shown.select([column for column in shown if not _says_nothing(column)])
+
+
+def _says_nothing(column: pl.Series) -> bool:
+    if column.is_empty():
+        return False
+    is_unknown = column.null_count() == len(column)
+    return is_unknown or (column.name == "mechanism_source" and (column.cast(pl.String) == "none").all())
 
 
 def show(
     perturbation: Annotated[str, typer.Argument(help="A perturbation, by its identifier or name.")],
     run: RunOption = "latest",
+    profile: Annotated[str, typer.Option(help="The profile shown, or an encoder's name.")] = "combined",
     catalog: CatalogOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -95,8 +107,20 @@ def show(
         f"mechanism: {view.mechanism or 'not annotated'}; SMILES: {view.smiles or '-'}; "
         f"InChIKey: {view.inchikey or '-'}"
     )
-    for title, frame in (("calls", _readable(view.calls)), ("wells", view.wells), ("neighbours", view.neighbours)):
-        print_table(frame, form=form, title=title)
+    for title, frame in _tables(view, profile):
+        print_table(frame.select([column for column in frame if not _says_nothing(column)]), form=form, title=title)
+
+
+def _tables(view: PerturbationView, profile: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield what a terminal shows of a perturbation; json holds all of it, on every profile."""
+    yield f"calls on {profile}", _readable(view.calls.filter(pl.col("profile") == profile))
+    places = view.wells.select("plate", "well", "treatment", "control_type", "excluded_reason")
+    yield (
+        "wells",
+        places.join(view.sites.drop("height", "width"), on=["plate", "well"], how="left", maintain_order="left"),
+    )
+    near = view.neighbours.filter((pl.col("profile") == profile) & (pl.col("rank") <= SHOWN_NEIGHBOURS))
+    yield "nearest neighbours", near.drop("profile")
 
 
 def _as_object(view: PerturbationView) -> dict[str, object]:

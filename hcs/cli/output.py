@@ -71,7 +71,8 @@ def _print_rich(frame: pl.DataFrame, title: str | None) -> None:
     console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 200)
     table = Table(title=title, title_justify="left", show_lines=False)
     for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
+        header = name.replace("_", " ")  # so that a narrow column wraps at words
+        table.add_column(header, justify="right" if dtype.is_numeric() else "left", overflow="fold")
     for row in frame.iter_rows():
         table.add_row(*(_cell(value) for value in row))
     console.print(table, markup=False, highlight=False)

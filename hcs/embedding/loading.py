@@ -111,15 +111,10 @@ class BackboneEncoder:
 
     def _forward(self, planes: torch.Tensor) -> torch.Tensor:
         """Return (B, D) of normalised planes (B, Y, X)."""
-        size = self._info.input_size
         try:
-            if size is not None and planes.shape[1:] != (size, size):
-                grey = planes.unsqueeze(1)
-                planes = interpolate(grey, (size, size), mode="bilinear", antialias=True, align_corners=False).squeeze(
-                    1
-                )
+            sized = _resize(planes, self._info.input_size)
             # (B, Y, X, C) seen as (B, C, Y, X): channels last, also where there is one channel
-            image = planes.unsqueeze(-1).expand(-1, -1, -1, self._n_channels).contiguous().permute(0, 3, 1, 2)
+            image = sized.unsqueeze(-1).expand(-1, -1, -1, self._n_channels).contiguous().permute(0, 3, 1, 2)
             vectors: torch.Tensor = self._model(image)
         except (RuntimeError, ValueError, IndexError, AssertionError) as error:
             raise self._explain(error, planes) from error
@@ -131,13 +126,15 @@ class BackboneEncoder:
         return vectors
 
     def _explain(self, error: Exception, planes: torch.Tensor) -> Exception:
+        """Return what a failed forward means; torch has no class of its own for memory that ran out."""
         height, width = planes.shape[1:]
-        if "allocat" in str(error) or "not enough memory" in str(error):
+        cause = " ".join(str(error).split())
+        if "allocat" in cause or "not enough memory" in cause:
             return MemoryError(
-                f"{self._info.name} needs more memory for {len(planes)} tiles of {height} x {width}: {error}"
+                f"{self._info.name} needs more memory for {len(planes)} tiles of {height} x {width}: {cause}"
             )
         return InputRejectedError(
-            f"{self._info.name} cannot take tiles of {height} x {width} pixels ({error}); "
+            f"{self._info.name} cannot take tiles of {height} x {width} pixels ({cause}); "
             "set pixels.tile to a size that it takes, as 64, 128 or 224"
         )
 
@@ -148,6 +145,14 @@ class BackboneEncoder:
                 f"model_output_invalid: {self._info.name} computed NaN or infinity for {bad.size} of {len(vectors)} "
                 f"planes, the first is plane {bad[0]}; look for NaN or very large values in its pixels"
             )
+
+
+def _resize(planes: torch.Tensor, size: int | None) -> torch.Tensor:
+    """Return (B, size, size) of (B, Y, X), averaging what is made smaller; None leaves them as they are."""
+    if size is None or planes.shape[1:] == (size, size):
+        return planes
+    resized = interpolate(planes[:, None], (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return resized[:, 0]
 
 
 def _check_planes(planes: NDArray[np.float32], batch_size: int) -> None:

@@ -13,7 +13,9 @@ _GRID_STEP = 0.05
 _N_REWEIGHTINGS = 3
 _OUTLIER_LENGTHS = 2.0
 """A well this many median residual lengths off the curve has no say: many dimensions make lengths very alike."""
-_SLOPE_PENALTY = 1e-3
+_SLOPE_PENALTY = 1e-9
+_ROUNDING = 1e-6
+"""Residuals that are shorter than this share of the profiles say nothing about who is aberrant."""
 _MAX_GROUPS = 20
 _NARROWEST = 1e-9
 """For wells that all have the same count."""
@@ -83,7 +85,7 @@ def _local_fit(distances: NDArray[np.float64], profiles: NDArray[np.float64]) ->
         residuals = nearby - line[0] - near[:, None] * line[1]
         lengths = np.sqrt(np.einsum("nd,nd->n", residuals, residuals))
         typical = _weighted_median(lengths, closeness)
-        if typical == 0:
+        if typical <= _ROUNDING * np.abs(nearby).max():
             break
         robustness = np.clip(1 - (lengths / (_OUTLIER_LENGTHS * typical)) ** 2, 0, None) ** 2
         line = _weighted_line(near, nearby, closeness * robustness)
@@ -101,7 +103,7 @@ def _bandwidth(distances: NDArray[np.float64]) -> float:
 def _weighted_line(
     near: NDArray[np.float64], nearby: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return height and slope (2, D) of a weighted least squares line; a hint of a penalty keeps the slope finite."""
+    """Return height and slope (2, D) of a weighted least squares line, level where all wells have one position."""
     basis = np.stack([np.ones_like(near), near])
     weighted = basis * weights
     gram = weighted @ basis.T

@@ -35,6 +35,7 @@ _REMEDIES = {
     errno.EROFS: "the file system is read-only: name another place",
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "a part of the path is a file: name another place",
+    errno.EEXIST: "a part of the path is a file: name another place",
     errno.EISDIR: "this is a folder: name a file",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",

@@ -42,7 +42,6 @@ def consensus_profiles(
         wells: `perturbation, concentration_micromolar, dose_step, control_type`.
         operation: A median is not moved by one aberrant replicate out of three.
     """
-    average = np.median if operation == "median" else np.mean
     groups = (
         with_treatment_keys(wells.with_row_index("row"))
         .filter(pl.col("control_type").cast(pl.String).is_in(["treatment", "poscon"]))
@@ -50,6 +49,9 @@ def consensus_profiles(
         .agg(pl.col("perturbation").first(), pl.col("row"))
         .sort("treatment")
     )
-    rows = [average(np.asarray(profiles[sorted(members)], dtype=np.float64), axis=0) for members in groups["row"]]
-    matrix = np.stack(rows) if rows else np.zeros((0, profiles.shape[1]))
+    matrix = np.zeros((groups.height, profiles.shape[1]))
+    for row, members in enumerate(groups["row"]):
+        # Sorted values are added in one order, whatever the order of the wells.
+        values = np.sort(np.asarray(profiles[members.to_numpy()], dtype=np.float64), axis=0)
+        matrix[row] = np.median(values, axis=0) if operation == "median" else values.mean(axis=0)
     return Consensus(groups.select("treatment", "perturbation"), matrix)

@@ -15,7 +15,7 @@ from hcs.errors import ImplausibleImageError, StorageError, UnreadableImageError
 from hcs.io.acceptance.findings import finding
 from hcs.io.layouts import Delivery
 from hcs.io.pixels import channel_index, decode_bytes
-from hcs.io.readers import Header, check_plausible, reader_of
+from hcs.io.readers import Header, reader_of
 from hcs.io.storage import channel_key, join, open_read, read_bytes, without_channel
 from schemas.acceptance import Finding, FindingKind, Severity
 
@@ -64,7 +64,6 @@ def _check(root: str, path: str, size_bytes: int, *, is_decoded: bool, projectio
 
 def _read_header(uri: str, size_bytes: int) -> Header:
     with open_read(uri) as stream, reader_of(uri).open(stream, name=uri, size_bytes=size_bytes) as image:
-        check_plausible(image.header, name=uri, size_bytes=size_bytes)
         return image.header
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hcs.errors import UnreadableImageError
-from hcs.io.readers.base import Header, OpenImage, Reader, check_plausible, read_error
+from hcs.io.readers.base import Header, OpenImage, Reader
 from hcs.io.readers.microscopy import MicroscopyReader
 from hcs.io.readers.pictures import PictureReader
 from hcs.io.readers.tiff import TiffReader
@@ -17,9 +17,7 @@ __all__ = [
     "Header",
     "OpenImage",
     "Reader",
-    "check_plausible",
     "is_image_name",
-    "read_error",
     "reader_of",
 ]
 

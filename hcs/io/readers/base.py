@@ -62,10 +62,13 @@ class Reader(Protocol):
         ...
 
     def open(self, stream: BinaryIO, *, name: str, size_bytes: int) -> AbstractContextManager[OpenImage]:
-        """Return the file with its header read and checked against its size; pixels are not touched.
+        """Return the file with its header read and checked; pixels are not touched.
+
+        Every reader calls `check_plausible`, and looks whether the file is as long as it must be.
 
         Raises:
             UnreadableImageError: Naming the file and the cause.
+            ImplausibleImageError: If it declares far more than it can hold.
         """
         ...
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import UnreadableImageError
-from hcs.io.readers.base import Header, read_error
+from hcs.io.readers.base import Header, check_plausible, read_error
 
 _LIBRARIES = (("bioio", "BioImage"), ("aicsimageio", "AICSImage"))
 
@@ -46,6 +46,7 @@ class MicroscopyReader:
         Raises:
             UnreadableImageError: If no library is installed, the file holds several sites or time points, or it is
                 broken.
+            ImplausibleImageError: If it declares far more than it can hold.
         """
         image_class = self._image_class(name)
         with tempfile.NamedTemporaryFile(suffix=PurePosixPath(name).suffix) as copy:
@@ -53,6 +54,7 @@ class MicroscopyReader:
                 shutil.copyfileobj(stream, copy)
                 copy.flush()
                 image = MicroscopyImage(image_class(copy.name), name=name)
+            check_plausible(image.header, name=name, size_bytes=size_bytes)
             yield image
 
     def _image_class(self, name: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import UnreadableImageError
-from hcs.io.readers.base import Header, flatten_colours, read_error
+from hcs.io.readers.base import Header, check_plausible, flatten_colours, read_error
 
 _HEAD_BYTES = 1 << 20
 _TAIL_BYTES = 1 << 12
@@ -112,6 +112,7 @@ class PictureReader:
 
         Raises:
             UnreadableImageError: If it is not of the format that its ending names, or is cut short.
+            ImplausibleImageError: If it declares far more than it can hold.
         """
         ending = "." + name.rpartition(".")[2].casefold()
         form = next(form for form in _FORMATS if ending in form.endings)
@@ -130,7 +131,9 @@ class PictureReader:
                 f"{name}: expected the mark that ends a {form.name} file, its {size_bytes:,} bytes stop before it: "
                 "the file is cut short; copy it again"
             )
-        yield Picture(stream, form, shape, name)
+        picture = Picture(stream, form, shape, name)
+        check_plausible(picture.header, name=name, size_bytes=size_bytes)
+        yield picture
 
 
 class Picture:

@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from hcs.errors import UnreadableImageError
-from hcs.io.readers.base import Header, flatten_colours, read_error
+from hcs.io.readers.base import Header, check_plausible, flatten_colours, read_error
 from hcs.io.readers.pictures import jpeg_inside_shape
 
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 33003, 33005, 34712, 34925, 50000})
@@ -40,6 +40,7 @@ class TiffReader:
 
         Raises:
             UnreadableImageError: If it is no TIFF, holds no image, is cut short, or is of a kind that is not read.
+            ImplausibleImageError: If it declares far more than it can hold.
         """
         magic = stream.read(4)
         if magic not in _MAGIC:
@@ -69,6 +70,7 @@ class TiffImage:
         self._page: Any = tiff.pages[0]
         self._series = _stack_of(tiff, name) if _holds_several(tiff) else None
         self.header = _header_of(self._page, None if self._series is None else _sizes_of(self._series, name), name)
+        check_plausible(self.header, name=name, size_bytes=size_bytes)
         for page in [self._page] if self._series is None else self._series.pages:
             _check_strips(page, self._page, name=name, size_bytes=size_bytes)
 

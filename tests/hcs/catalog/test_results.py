@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from hcs.catalog import (
     complete,
@@ -290,24 +291,43 @@ def test_wells_keep_their_types_and_order(screened):
     assert wells_of(screened, plate="P9").height == 0
 
 
-def test_every_filter_of_the_main_query_is_answered_from_an_index(screened):
-    from sqlalchemy import event, text
-
+def plans_of(catalog, ask) -> str:
+    """How SQLite finds the rows that a question reads."""
     asked = []
 
-    @event.listens_for(screened.engine, "before_cursor_execute")
+    @event.listens_for(catalog.engine, "before_cursor_execute")
     def keep(_connection, _cursor, statement, parameters, *_rest):
-        if statement.startswith("SELECT"):
-            asked.append((statement, parameters))
+        asked.append((statement, parameters))
 
-    find_hits(screened, mechanism="tubulin", not_toxic=True, min_batches=1)
-    show_perturbation(screened, "BRD-1")
-    wells_of(screened, plate="P1")
+    ask(catalog)
+    event.remove(catalog.engine, "before_cursor_execute", keep)
+    with catalog.engine.connect() as connection:
+        plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all() for query, values in asked]
+    return "\n".join(step.detail for plan in plans for step in plan)
 
-    with screened.engine.connect() as connection:
-        for statement, parameters in list(asked):
-            steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-            tables = [step.detail for step in steps if step.detail.startswith("SCAN")]
-            if "FROM runs" not in statement:
-                assert tables == [], statement
-        assert connection.execute(text("SELECT 1")).scalar() == 1
+
+@pytest.mark.parametrize(
+    ("ask", "expected"),
+    [
+        (find_hits, "ix_calls_run_id_profile_q_value (run_id=? AND profile=? AND q_value<?)"),
+        (
+            lambda c: find_hits(c, mechanism="tubulin", q_max=1),
+            "autoindex_call_mechanisms_1 (run_id=? AND profile=? AND folded_label=?)",
+        ),
+        (lambda c: show_perturbation(c, "BRD-1"), "ix_calls_run_id_perturbation (run_id=? AND perturbation=?)"),
+        (lambda c: show_perturbation(c, "BRD-1"), "ix_run_wells_run_id_perturbation (run_id=? AND perturbation=?)"),
+        (
+            lambda c: show_perturbation(c, "BRD-1"),
+            "autoindex_sites_1 (run_id=? AND plate=? AND well=?)",
+        ),
+        (lambda c: neighbours_of(c, "BRD-1"), "(run_id=? AND profile=? AND treatment=?)"),
+        (lambda c: wells_of(c, plate="P1"), "(run_id=? AND plate=?)"),
+    ],
+)
+def test_questions_are_answered_from_indexes(screened, ask, expected):
+    plans = plans_of(screened, ask)
+
+    assert expected in plans
+    assert "SCAN calls" not in plans
+    assert "SCAN run_wells" not in plans
+    assert "SCAN sites" not in plans

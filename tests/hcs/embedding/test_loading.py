@@ -74,9 +74,9 @@ def test_every_known_encoder_is_loaded_and_never_mixes_planes(name: str, planes:
 
     assert vectors.shape == (3, known_encoders()[name].embedding_size)
     assert vectors.dtype == np.float32
-    np.testing.assert_array_equal(encoder.embed(three[::-1], batch_size=2), vectors[::-1])
-    np.testing.assert_array_equal(encoder.embed(three[2:], batch_size=2), vectors[2:])
-    assert np.ptp(vectors, axis=0).max() > 1e-4
+    order = [2, 0, 1]  # every plane gets another position, and other neighbours or padding
+    np.testing.assert_array_equal(encoder.embed(three[order], batch_size=2), vectors[order])
+    assert len(np.unique(vectors, axis=0)) == 3
 
 
 @pytest.mark.parametrize("name", TWO)
@@ -147,24 +147,27 @@ def test_the_number_of_threads_set_elsewhere_changes_nothing_and_is_left_as_it_w
     assert len(set(vectors)) == 1
 
 
-@pytest.mark.parametrize("name", TWO)
-def test_another_process_computes_the_same_bytes(load: Load, planes: MakePlanes, name: str, tmp_path: Path) -> None:
+def test_another_process_computes_the_same_bytes(load: Load, planes: MakePlanes, tmp_path: Path) -> None:
     np.save(tmp_path / "planes.npy", planes(6))
-    (tmp_path / "info.json").write_text(load(name).info.model_dump_json())
+    for name in TWO:
+        (tmp_path / f"{name}.json").write_text(load(name).info.model_dump_json())
     code = (
         "import hashlib, sys, numpy as np, torch\n"
         "from hcs.embedding.loading import load_encoder\n"
         "from schemas.encoders import EncoderInfo\n"
         "torch.set_num_threads(2)\n"
         "torch.manual_seed(5)\n"
-        "encoder = load_encoder(EncoderInfo.model_validate_json(open('info.json').read()))\n"
-        "print(hashlib.sha256(encoder.embed(np.load('planes.npy'), batch_size=4).tobytes()).hexdigest())"
+        "for name in sys.argv[1:]:\n"
+        "    encoder = load_encoder(EncoderInfo.model_validate_json(open(name + '.json').read()))\n"
+        "    print(hashlib.sha256(encoder.embed(np.load('planes.npy'), batch_size=4).tobytes()).hexdigest())"
     )
 
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code, *TWO], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
 
-    expected = hashlib.sha256(load(name).embed(planes(6), batch_size=4).tobytes()).hexdigest()
-    assert result.stdout.strip() == expected, result.stderr
+    vectors = [load(name).embed(planes(6), batch_size=4) for name in TWO]
+    assert result.stdout.split() == [hashlib.sha256(found.tobytes()).hexdigest() for found in vectors], result.stderr
 
 
 def test_planes_are_left_as_they_were_and_may_lie_anyhow_in_memory(load: Load, planes: MakePlanes) -> None:

@@ -157,9 +157,9 @@ def upgrade() -> None:
         "call_mechanisms",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("profile", sa.Text(), nullable=False),
+        sa.Column("folded_label", sa.Text(), nullable=False),
         sa.Column("treatment", sa.Text(), nullable=False),
         sa.Column("control_type", sa.Text(), nullable=False),
-        sa.Column("folded_label", sa.Text(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["run_id", "profile", "treatment", "control_type"],
@@ -168,14 +168,8 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_call_mechanisms_run_id_runs")),
         sa.PrimaryKeyConstraint(
-            "run_id", "profile", "treatment", "control_type", "folded_label", name=op.f("pk_call_mechanisms")
+            "run_id", "profile", "folded_label", "treatment", "control_type", name=op.f("pk_call_mechanisms")
         ),
-    )
-    op.create_index(
-        op.f("ix_call_mechanisms_run_id_profile_folded_label"),
-        "call_mechanisms",
-        ["run_id", "profile", "folded_label"],
-        unique=False,
     )
     op.create_table(
         "run_wells",
@@ -322,7 +316,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_run_wells_run_id_treatment"), table_name="run_wells")
     op.drop_index(op.f("ix_run_wells_run_id_perturbation"), table_name="run_wells")
     op.drop_table("run_wells")
-    op.drop_index(op.f("ix_call_mechanisms_run_id_profile_folded_label"), table_name="call_mechanisms")
     op.drop_table("call_mechanisms")
     op.drop_index(op.f("ix_run_plates_plate_id"), table_name="run_plates")
     op.drop_table("run_plates")
