@@ -2,8 +2,9 @@
 
     python benchmarks/null_calibration.py [--screens 40] [--layouts 5x16 3x16 ...]
 
-Simulated screens: 64 correlated features, every treatment once a plate. `clean` compares wells as they are drawn;
-`robust z` normalizes every plate on the median and MAD of the very controls that are scored, as a run does.
+Simulated screens: 64 correlated features. `clean` compares wells as they are drawn; `robust z` normalizes every plate
+on the median and MAD of the very controls that are scored; `a run` goes through the whole of `hcs.profiling`, with 40 %
+of the treatments active, and looks at the others.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hcs.hits.activity import call_activity
+from hcs.profiling.profiles import build_profiles
 from hcs.statistics.permutation import permutation_test
 from hcs.statistics.robust import median_and_mad
+from schemas.screen import ProfileConfig
 
 N_FEATURES = 64
 TREATMENTS_A_SCREEN = 50
+ACTIVE_SHARE, ACTIVE_EFFECT = 0.4, 0.6
+NORMALIZATIONS = ("clean", "robust z", "a run")
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def robust_z(plate: NDArray[np.float64], n_controls: int) -> NDArray[np.float64]
 
 
 def plates_of(
-    layout: Layout, shifts: NDArray[np.float64], rng: np.random.Generator, *, normalize: bool
+    layout: Layout, shifts: NDArray[np.float64], rng: np.random.Generator, *, normalization: str
 ) -> list[NDArray[np.float64]]:
     """Return the wells of every plate: the replicates of one treatment after another, then the controls."""
     noise = correlated_noise(rng)
@@ -80,22 +85,44 @@ def plates_of(
     for _ in range(layout.n_plates):
         wells = noise(len(shifts) * layout.n_replicates + layout.n_controls)
         wells[: -layout.n_controls] += np.repeat(shifts, layout.n_replicates, axis=0)
-        plates.append(robust_z(wells, layout.n_controls) if normalize else wells)
-    return plates
+        plates.append(wells)
+    if normalization == "robust z":
+        return [robust_z(plate, layout.n_controls) for plate in plates]
+    return as_in_a_run(plates, layout.n_controls) if normalization == "a run" else plates
 
 
-def null_p_values(layout: Layout, n_screens: int, *, normalize: bool) -> NDArray[np.float64]:
+def as_in_a_run(plates: list[NDArray[np.float64]], n_controls: int) -> list[NDArray[np.float64]]:
+    """Return the `combined` profiles of these embeddings."""
+    n_wells = len(plates[0])
+    wells = pl.DataFrame(
+        {
+            "plate": [f"p{plate}" for plate in range(len(plates)) for _ in range(n_wells)],
+            "well": [f"w{well}" for _ in plates for well in range(n_wells)],
+            "control_type": [
+                "treatment" if n < n_wells - n_controls else "negcon" for _ in plates for n in range(n_wells)
+            ],
+        }
+    )
+    built = build_profiles(wells, {"simulated": np.vstack(plates)}, config=ProfileConfig())
+    return np.split(built.blocks["combined"], len(plates))
+
+
+def null_p_values(layout: Layout, n_screens: int, *, normalization: str) -> NDArray[np.float64]:
     """Return the p-values of treatments that do nothing: (n_screens, treatments)."""
-    numbers = np.repeat(np.arange(layout.n_plates), layout.n_replicates + layout.n_controls)
-    is_replicate = np.tile(np.arange(layout.n_replicates + layout.n_controls) < layout.n_replicates, layout.n_plates)
-    p_values = np.empty((n_screens, TREATMENTS_A_SCREEN))
+    pool_size = layout.n_replicates + layout.n_controls
+    numbers = np.repeat(np.arange(layout.n_plates), pool_size)
+    is_replicate = np.tile(np.arange(pool_size) < layout.n_replicates, layout.n_plates)
+    n_active = round(ACTIVE_SHARE * TREATMENTS_A_SCREEN) if normalization == "a run" else 0
+    p_values = np.empty((n_screens, TREATMENTS_A_SCREEN - n_active))
     for screen in range(n_screens):
         rng = np.random.default_rng([screen, layout.n_plates, layout.n_replicates, layout.n_controls])
-        plates = plates_of(layout, np.zeros((TREATMENTS_A_SCREEN, N_FEATURES)), rng, normalize=normalize)
-        for treatment in range(TREATMENTS_A_SCREEN):
+        shifts = ACTIVE_EFFECT * rng.standard_normal((TREATMENTS_A_SCREEN, N_FEATURES))
+        shifts[n_active:] = 0
+        plates = plates_of(layout, shifts, rng, normalization=normalization)
+        for column, treatment in enumerate(range(n_active, TREATMENTS_A_SCREEN)):
             own = slice(treatment * layout.n_replicates, (treatment + 1) * layout.n_replicates)
             pool = np.vstack([wells for plate in plates for wells in (plate[own], plate[-layout.n_controls :])])
-            p_values[screen, treatment] = permutation_test(pool, numbers, is_replicate, seed=0).p_value
+            p_values[screen, column] = permutation_test(pool, numbers, is_replicate, seed=0).p_value
     return p_values
 
 
@@ -103,27 +130,27 @@ def null_rows(layouts: Sequence[Layout], n_screens: int) -> Iterator[str]:
     """Yield the table of null rates, one row a layout and normalization."""
     yield f"{'layout':<14}{'wells':<10}{'p<=.01':>8}{'p<=.05':>8}{'+-':>7}{'p<=.1':>8}{'p>.95':>8}{'s':>7}  reference"
     for layout in layouts:
-        for normalize in (False, True):
+        for normalization in NORMALIZATIONS:
             start = time.perf_counter()
-            p_values = null_p_values(layout, n_screens, normalize=normalize)
+            p_values = null_p_values(layout, n_screens, normalization=normalization)
             by_screen = (p_values <= 0.05).mean(axis=1)
             error = by_screen.std(ddof=1) / np.sqrt(n_screens)
             rates = [(p_values <= level).mean() for level in (0.01, 0.05)]
             yield (
-                f"{layout.name:<14}{'robust z' if normalize else 'clean':<10}{rates[0]:>8.3f}{rates[1]:>8.3f}"
+                f"{layout.name:<14}{normalization:<10}{rates[0]:>8.3f}{rates[1]:>8.3f}"
                 f"{error:>7.3f}{(p_values <= 0.1).mean():>8.3f}{(p_values > 0.95).mean():>8.3f}"
                 f"{time.perf_counter() - start:>7.1f}  {REFERENCE.get(layout.name, '')}"
             )
 
 
 def called_screen(
-    layout: Layout, effect: float, active_share: float, seed: int, *, normalize: bool
+    layout: Layout, effect: float, active_share: float, seed: int, *, normalization: str
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which treatments of a screen are active and which are hits; an effect shifts features by N(0, effect^2)."""
+    """Return which treatments of a screen are active and which are hits; features are shifted by N(0, effect^2)."""
     rng = np.random.default_rng([seed, 17])
     is_active = np.arange(2 * TREATMENTS_A_SCREEN) < active_share * 2 * TREATMENTS_A_SCREEN
     shifts = effect * rng.standard_normal((len(is_active), N_FEATURES)) * is_active[:, None]
-    plates = plates_of(layout, shifts, rng, normalize=normalize)
+    plates = plates_of(layout, shifts, rng, normalization=normalization)
     names = [f"c{treatment:03d}" for treatment in range(len(is_active))] + ["DMSO"] * layout.n_controls
     wells = pl.DataFrame(
         {
@@ -148,13 +175,13 @@ def power_rows(n_screens: int) -> Iterator[str]:
     cases += [(Layout(5, 1, 16), 0.3, effect) for effect in (0.3, 0.45, 0.6)] + [(Layout(5, 1, 32), 0.1, 0.6)]
     reference = {("5x64", 0.3): "S5 .00-.12", ("5x64", 0.45): "S5 .45", ("5x64", 0.6): "S5 .89"}
     for layout, share, effect in cases:
-        for normalize in (False, True):
+        for normalization in NORMALIZATIONS:
             start = time.perf_counter()
-            found = [called_screen(layout, effect, share, seed, normalize=normalize) for seed in range(n_screens)]
+            found = [called_screen(layout, effect, share, s, normalization=normalization) for s in range(n_screens)]
             power = np.mean([is_hit[is_active].mean() for is_active, is_hit in found])
             false = np.mean([is_hit[~is_active].sum() / max(1, is_hit.sum()) for is_active, is_hit in found])
             yield (
-                f"{layout.name:<10}{share:>8.2f}{effect:>8.2f}{'robust z' if normalize else 'clean':>10}{power:>8.3f}"
+                f"{layout.name:<10}{share:>8.2f}{effect:>8.2f}{normalization:>10}{power:>8.3f}"
                 f"{false:>8.3f}{time.perf_counter() - start:>7.1f}  {reference.get((layout.name, effect), '')}"
             )
 

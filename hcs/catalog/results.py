@@ -167,6 +167,14 @@ def wells_of(catalog: Catalog, *, run: str | int = "latest", plate: str | None =
         return _wells(connection, *here)
 
 
+def neighbour_rows(catalog: Catalog, run_id: int) -> pl.DataFrame:
+    """Return the neighbours of all treatments of a run, on every profile: the columns of `TreatmentNeighbours`."""
+    schema = {name: NEIGHBOURS[name] for name in ("profile", "treatment", "rank", "neighbour", "similarity")}
+    query = select(*(getattr(Neighbour, name) for name in schema)).where(Neighbour.run_id == run_id)
+    with catalog.reading() as connection:
+        return select_frame(connection, query, schema, by=["profile", "treatment", "rank"])
+
+
 def profiles_of(catalog: Catalog, run_id: int) -> tuple[ProfileReceipt, ...]:
     """Return the files of profiles that a run published, by name."""
     names = ProfileReceipt.model_fields

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import polars as pl
 import typer
 
-from hcs.cli.common import CatalogOption, FormatOption, OutputOption, RunOption, open_existing
+from hcs.cli.options import CatalogOption, FormatOption, OutputOption, RunOption, open_existing
 from hcs.cli.output import Format, print_object, print_table, put
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import polars as pl
 import typer
 
-from hcs.cli.common import ThreadsOption, threads_of
+from hcs.cli.options import ThreadsOption, threads_of
 from hcs.cli.output import Format, print_object, print_table, put, say
 from hcs.cli.run import perform
 from hcs.cli.simulate import Shown

@@ -13,7 +13,7 @@ import polars as pl
 import typer
 
 from hcs import __version__
-from hcs.cli.common import CatalogOption
+from hcs.cli.options import CatalogOption
 from hcs.cli.output import Format, print_object, print_table, put
 from hcs.errors import HcsError
 from hcs.settings import Settings

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hcs.cli.common import CatalogOption, open_existing
+from hcs.cli.options import CatalogOption, open_existing
 from hcs.cli.output import put
 
 

@@ -18,6 +18,7 @@ app = typer.Typer(
     help="The open platform for high-content screening: from delivered plates to hits by mechanism.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (doctor, check, run, simulate, demo, ask, export):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import polars as pl
 import typer
 
-from hcs.cli.common import (
+from hcs.cli.options import (
     CatalogOption,
     FormatOption,
     OutputOption,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hcs.cli.common import ThreadsOption, threads_of
+from hcs.cli.options import ThreadsOption, threads_of
 from hcs.cli.output import put, say
 from hcs.settings import Settings
 

@@ -40,12 +40,12 @@ def expected_profiles(
     Returns:
         (M, D) float64.
     """
-    first, last = np.floor(at.min() / _GRID_STEP), np.floor(at.max() / _GRID_STEP) + 1
-    grid = np.arange(first, last + 1) * _GRID_STEP
-    curve = np.stack([_local_fit(positions - point, profiles) for point in grid])
-    below = np.clip(((at - grid[0]) / _GRID_STEP).astype(np.intp), 0, len(grid) - 2)
-    share = ((at - grid[below]) / _GRID_STEP)[:, None]
-    return np.asarray(curve[below] * (1 - share) + curve[below + 1] * share)
+    below = np.floor(at / _GRID_STEP).astype(np.intp)
+    share = (at / _GRID_STEP - below)[:, None]
+    needed = np.unique(np.concatenate([below, below + 1]))
+    curve = np.stack([_local_fit(positions - step * _GRID_STEP, profiles) for step in needed])
+    left, right = curve[np.searchsorted(needed, below)], curve[np.searchsorted(needed, below + 1)]
+    return np.asarray(left * (1 - share) + right * share)
 
 
 def curve_variance(

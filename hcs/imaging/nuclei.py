@@ -30,6 +30,8 @@ _NOISE_SIGMAS = 6.0
 _LEAST_SKEW = 0.3
 """Skewness of the response: 0 for noise of any smoothness, over 2 for scattered nuclei, 0.5 where they cover 60 %."""
 _RIM = 0.1
+_INWARD = 1.1
+"""Radii that a nucleus at the border must reach into the image for its centre to be inside."""
 
 
 def nuclear_channel(channels: Sequence[str]) -> str | None:
@@ -44,14 +46,14 @@ def nuclear_channel(channels: Sequence[str]) -> str | None:
 
 
 def count_nuclei(plane: NDArray[Any], *, diameter: float | None = None) -> int:
-    """Return how many nuclei the image shows; 0 for a blank one. Those cut by the border count.
+    """Return how many nuclei have their centre in the image; 0 for a blank one.
 
     Args:
         plane: (Y, X), any real dtype, raw or corrected.
         diameter: Of a typical nucleus in pixels; by default the image says it.
     """
     found = _find(plane, diameter)
-    return 0 if found is None else len(found.peaks)
+    return 0 if found is None else int(np.count_nonzero(found.is_inside))
 
 
 def segment_nuclei(plane: NDArray[Any], *, diameter: float | None = None) -> NDArray[np.int32]:
@@ -64,7 +66,8 @@ def segment_nuclei(plane: NDArray[Any], *, diameter: float | None = None) -> NDA
         diameter: Of a typical nucleus in pixels; by default the image says it.
 
     Returns:
-        (Y, X), int32: 0 background, 1 to n one label a nucleus.
+        (Y, X), int32: 0 background, and nuclei that are cut by the border and have their centre outside; 1 to n one
+        label a nucleus.
     """
     found = _find(plane, diameter)
     if found is None:
@@ -73,6 +76,9 @@ def segment_nuclei(plane: NDArray[Any], *, diameter: float | None = None) -> NDA
     markers[tuple(found.peaks.T)] = np.arange(1, len(found.peaks) + 1)
     mask = found.response > _RIM * found.typical
     labels = watershed(-found.response, markers, mask=mask)  # type: ignore[no-untyped-call]  # skimage has no types
+    numbers = np.zeros(len(found.peaks) + 1, dtype=np.int32)
+    numbers[1:][found.is_inside] = np.arange(1, np.count_nonzero(found.is_inside) + 1)
+    labels = numbers[labels]
     rows, columns = (
         np.arange(length) * reduced // length for length, reduced in zip(plane.shape, labels.shape, strict=True)
     )
@@ -81,10 +87,11 @@ def segment_nuclei(plane: NDArray[Any], *, diameter: float | None = None) -> NDA
 
 @dataclass(frozen=True)
 class _Nuclei:
-    """Peaks (N, 2) of the response on the reduced grid, and the response of a typical one."""
+    """Peaks (N, 2) of the response on the reduced grid, which lie in the image, and the response of a typical one."""
 
     response: NDArray[np.float32]
     peaks: NDArray[np.intp]
+    is_inside: NDArray[np.bool_]
     typical: float
 
 
@@ -158,7 +165,8 @@ def _pick(blobs: _Blobs) -> _Nuclei | None:
     typical = float(np.median(heights[heights > 0.3 * bright]))
     strong = heights > _FAINTEST * typical
     peaks = _merge(response, peaks[strong], heights[strong], radius=blobs.radius)
-    return _Nuclei(response=response, peaks=peaks, typical=typical)
+    is_inside = _is_inside(response, peaks, radius=blobs.radius)
+    return _Nuclei(response=response, peaks=peaks, is_inside=is_inside, typical=typical)
 
 
 def _merge(
@@ -178,3 +186,20 @@ def _merge(
     descending = np.lexsort((np.arange(len(peaks)), -heights))
     highest = descending[np.unique(group[descending], return_index=True)[1]]
     return peaks[np.sort(highest)]
+
+
+def _is_inside(response: NDArray[np.float32], peaks: NDArray[np.intp], *, radius: float) -> NDArray[np.bool_]:
+    """Return for each peak whether its nucleus has its centre in the image.
+
+    Reflection makes one blob of a nucleus at the border and its mirror image, with its peak on the border whether the
+    centre is inside or not. What reaches further in than a radius has its centre inside.
+    """
+    is_inside = np.ones(len(peaks), dtype=np.bool_)
+    for axis, length in enumerate(response.shape):
+        for border, step in ((0, 1), (length - 1, -1)):
+            at_border = np.flatnonzero(peaks[:, axis] == border)
+            inward = peaks[at_border].astype(np.float64)
+            inward[:, axis] += step * _INWARD * radius
+            reaches = ndimage.map_coordinates(response, inward.T, order=1, mode="nearest") > 0
+            is_inside[at_border] &= reaches
+    return is_inside

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import ChannelMismatchError, PixelsError
-from hcs.imaging.illumination import MIN_FIELDS, block_means, illumination_from_blocks, is_flat
+from hcs.imaging.illumination import MIN_FIELDS, grid_means, illumination_from_grids, is_flat
 from hcs.imaging.scaling import IntensityRange, count_intensities, histogram_axis, range_of
 
 
@@ -61,9 +61,9 @@ class PlateSurvey:
 
 @dataclass(frozen=True)
 class _SiteSummary:
-    """What the first pass keeps of a site: 32 x 32 numbers a channel instead of its pixels."""
+    """What the first pass keeps of a site: 128 x 128 numbers a channel instead of its pixels."""
 
-    blocks: NDArray[np.float64]
+    grids: NDArray[np.float32]
     lowest: NDArray[np.float64]
     highest: NDArray[np.float64]
     shape: tuple[int, int]
@@ -110,7 +110,7 @@ def _summarize(site: NDArray[Any], channels: tuple[str, ...]) -> _SiteSummary:
         )
     lowest, highest = site.min(axis=(1, 2)), site.max(axis=(1, 2))
     return _SiteSummary(
-        blocks=block_means(site),
+        grids=grid_means(site).astype(np.float32),
         lowest=np.asarray(lowest, dtype=np.float64),
         highest=np.asarray(highest, dtype=np.float64),
         shape=(site.shape[1], site.shape[2]),
@@ -130,10 +130,10 @@ def _majority_shape(summaries: Sequence[_SiteSummary]) -> tuple[int, int]:
 
 
 def _estimate(summaries: Sequence[_SiteSummary], *, shape: tuple[int, int], n_channels: int) -> NDArray[np.float32]:
-    blocks = np.stack([summary.blocks for summary in summaries])
+    grids = np.stack([summary.grids for summary in summaries])
     illumination = np.empty((n_channels, *shape), dtype=np.float32)
     for channel in range(n_channels):
-        illumination[channel] = illumination_from_blocks(blocks[:, channel], height=shape[0], width=shape[1])
+        illumination[channel] = illumination_from_grids(grids[:, channel], height=shape[0], width=shape[1])
     return illumination
 
 

@@ -142,15 +142,6 @@ def exists(uri: str) -> bool:
         return local_path(uri).exists()
 
 
-def is_folder(uri: str) -> bool:
-    """Return whether there is a folder, or something with this prefix in an object store."""
-    with _explained(uri, "look for"):
-        if is_remote(uri):
-            files, path = fsspec.core.url_to_fs(uri)
-            return bool(files.isdir(path))
-        return local_path(uri).is_dir()
-
-
 def sha256_of(uri: str) -> str:
     """Return the SHA-256 of a file's content, read in pieces.
 

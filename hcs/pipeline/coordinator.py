@@ -31,6 +31,7 @@ from hcs.catalog import (
     plan,
     register_run,
     release_dead_owners,
+    units_of,
     visible_parts,
 )
 from hcs.errors import HcsError, InputChangedError
@@ -38,7 +39,7 @@ from hcs.io.storage import exists, join, sha256_of
 from hcs.io.tables import read_table
 from hcs.pipeline.plan import PartsPlace, PlannedPlate, embed_units, survey_unit
 from hcs.pipeline.submission import PreparedRun
-from schemas.work import Executor, PartReceipt, UnitOutcome, UnitSpec
+from schemas.work import Executor, PartReceipt, UnitOutcome, UnitSpec, UnitState
 
 log = structlog.get_logger(__name__)
 
@@ -126,6 +127,15 @@ class Coordinator:
             )
 
     def _work(self, kind: UnitKind) -> None:
+        """Perform units until none is ready: one that failed is ready again until its last attempt."""
+        while self._has_ready(kind):
+            self._work_once(kind)
+
+    def _has_ready(self, kind: UnitKind) -> bool:
+        units = units_of(self.catalog, self.run.id)
+        return not units.filter((pl.col("kind") == kind) & (pl.col("state") == UnitState.READY.value)).is_empty()
+
+    def _work_once(self, kind: UnitKind) -> None:
         leased: dict[str, LeasedUnit] = {}
         try:
             with closing(self.executor.perform(self._leased(kind, leased))) as outcomes:

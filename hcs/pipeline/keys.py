@@ -32,7 +32,7 @@ def manifest_digest(planes: Iterable[PlaneRef]) -> str:
 
 def encoder_identity(info: EncoderInfo) -> dict[str, Any]:
     """Return what determines an encoder's vectors. Where its file lay is not part of it."""
-    return info.model_dump(mode="json", include={"name", "architecture", "weights_sha256", "mean", "std"})
+    return info.model_dump(mode="json", include={"name", "architecture", "weights_sha256", "mean", "std", "input_size"})
 
 
 def unit_key(

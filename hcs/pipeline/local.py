@@ -8,7 +8,7 @@ from threading import Event
 
 import structlog
 
-from hcs.errors import CancelledError, HcsError, StorageError
+from hcs.errors import CancelledError, EngineError, HcsError, StorageError, WeightsError
 from hcs.pipeline.workbench import Workbench
 from schemas.work import Receipt, UnitOutcome, UnitSpec
 
@@ -63,11 +63,13 @@ def outcome_of(spec: UnitSpec, perform: Callable[[], Receipt]) -> UnitOutcome:
 
     Raises:
         StorageError: A disk that is full or closed is not the unit's fault.
+        WeightsError: Nor are weights that do not fit: no unit could be done with them.
+        EngineError: Nor is an engine that cannot honour the pin.
         CancelledError: The unit was asked to stop; it is not a failure either.
     """
     try:
         return UnitOutcome(key=spec.key, receipt=perform())
-    except (StorageError, CancelledError):
+    except (StorageError, CancelledError, WeightsError, EngineError):
         raise
     except HcsError as error:
         return UnitOutcome(key=spec.key, reason=str(error))

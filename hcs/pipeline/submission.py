@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 import structlog
 
 from hcs.embedding.engine import pin_for
+from hcs.embedding.loading import load_encoder
 from hcs.embedding.registry import describe_encoder
 from hcs.errors import ChannelMismatchError, DeliveryError, InputRejectedError, UnreadableImageError, UsageError
 from hcs.imaging.tiles import tile_origins
@@ -18,10 +19,10 @@ from hcs.io.layouts import Delivery, read_delivery
 from hcs.io.pixels import read_plane
 from hcs.io.platemaps import read_plate_wells
 from hcs.io.storage import join
-from hcs.pipeline.plan import PlannedPlate, is_brightfield, planes_of
+from hcs.pipeline.plan import PlannedPlate, is_brightfield, missing_channels, planes_of, survey_order
 from hcs.settings import Settings
 from schemas.acceptance import AcceptanceReport, Verdict
-from schemas.encoders import EncoderInfo
+from schemas.encoders import EncoderInfo, WeightsOrigin
 from schemas.screen import PlateEntry, ScreenConfig
 from schemas.work import RunPin
 
@@ -33,7 +34,7 @@ TRIED_FOR_SHAPE = 64
 
 @dataclass(frozen=True)
 class ExaminedPlate:
-    """One delivered plate with its report; a plate that could not be listed at all has no delivery."""
+    """One delivered plate with its report; one that cannot even be listed has no delivery. A reason rejects it."""
 
     entry: PlateEntry
     plate: str
@@ -44,7 +45,7 @@ class ExaminedPlate:
     @property
     def is_accepted(self) -> bool:
         """Whether the plate takes part in the run."""
-        return self.report is not None and self.report.verdict is not Verdict.REJECT
+        return self.reason is None and self.report is not None and self.report.verdict is not Verdict.REJECT
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,11 @@ def prepare_run(config: ScreenConfig, *, settings: Settings) -> PreparedRun:
         raise InputRejectedError(_all_rejected(config, examined))
     _refuse_mixed_biology(config)
     channels = channels_of(accepted, config)
-    plates = tuple(_planned(config, plate, channels) for plate in accepted)
+    examined = tuple(_without_incomplete(config, plate, channels) for plate in examined)
+    plates = tuple(_planned(config, plate, channels) for plate in examined if plate.is_accepted)
+    if not plates:
+        raise InputRejectedError(_all_rejected(config, examined))
+    _try_weights(encoders)
     pin = pin_for(_planes_a_site(plates, config=config))
     own = wells.filter(pl.col("plate").is_in([plate.plate for plate in plates])).sort("plate", "well")
     return PreparedRun(
@@ -149,6 +154,30 @@ def channels_of(examined: Sequence[ExaminedPlate], config: ScreenConfig) -> tupl
             "set `pixels: {brightfield: true}` to embed brightfield"
         )
     return tuple(kept)
+
+
+def _without_incomplete(config: ScreenConfig, plate: ExaminedPlate, channels: Sequence[str]) -> ExaminedPlate:
+    """Return the plate, with a reason to reject it if no site has all channels: not one could be embedded."""
+    if not plate.is_accepted or survey_order(planned := _planned(config, plate, channels)):
+        return plate
+    missing = missing_channels(planned.planes, channels)
+    reason = (
+        f"no site has all of the screen's channels {', '.join(channels)}; on the whole plate there is no file of "
+        f"{', '.join(missing) or 'at least one of them at every site'}. Leave the channel out with `channels`, or have "
+        "it delivered"
+    )
+    return replace(plate, reason=reason)
+
+
+def _try_weights(encoders: Sequence[EncoderInfo]) -> None:
+    """Load every encoder whose weights came from outside once: better now than after an hour.
+
+    Raises:
+        WeightsError: If weights do not fit.
+    """
+    for info in encoders:
+        if info.weights_origin in {WeightsOrigin.FILE, WeightsOrigin.CACHE, WeightsOrigin.HUB}:
+            load_encoder(info)
 
 
 def _planned(config: ScreenConfig, plate: ExaminedPlate, channels: Sequence[str]) -> PlannedPlate:
@@ -192,4 +221,4 @@ def _all_rejected(config: ScreenConfig, examined: Sequence[ExaminedPlate]) -> st
         fatal = [item for item in plate.report.findings if item.severity == "fatal"] if plate.report else []
         said = plate.reason or "; ".join(f"{item.kind} at {item.place}: {item.consequence}" for item in fatal)
         reasons.append(f"{plate.plate}: {said}")
-    return f"screen {config.screen}: no plate can be worked with. {' | '.join(reasons)}. `hcs check` tells more."
+    return f"screen {config.screen}: no plate can be worked with; `hcs check` tells more. {' | '.join(reasons)}"

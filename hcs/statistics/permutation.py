@@ -122,9 +122,11 @@ def _sampled(layout: Layout, scorer: Scorer, *, seed: int, max_draws: int) -> De
             stop = int(may_stop.argmax())
             n_drawn, n_at_least = int(draws[stop]), int(running[stop])
             break
+    smallest = smallest_possible_p(layout, max_draws=max_draws)
     return DesignTest(
-        p_value=(1 + n_at_least) / (1 + n_drawn),
-        smallest_possible_p=smallest_possible_p(layout, max_draws=max_draws),
+        # By chance no draw may be the observed design itself; the exact p-value could still not be smaller than this.
+        p_value=max((1 + n_at_least) / (1 + n_drawn), smallest),
+        smallest_possible_p=smallest,
         n_scored=1 + n_drawn,
         is_exact=False,
     )

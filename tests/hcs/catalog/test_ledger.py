@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from hcs.catalog import (
     MAX_ATTEMPTS,
@@ -43,7 +43,7 @@ def test_the_ledger_behaves_as_a_dictionary_of_units_does(catalog, make):
         def __init__(self):
             super().__init__()
             self.run_id = make.run(catalog).id
-            self.units = [make.unit(number) for number in range(4)]
+            self.units = [make.unit(number) for number in range(3)]
             plan(catalog, self.run_id, self.units)
             self.model = {u.key: {"state": "ready", "fence": 0, "attempt": 0, "expired": False} for u in self.units}
             self.held: list[tuple[str, int]] = []
@@ -117,6 +117,18 @@ def test_the_ledger_behaves_as_a_dictionary_of_units_does(catalog, make):
                 ):
                     self.end_attempt(key)
 
+        @precondition(lambda self: any(unit["state"] == "leased" for unit in self.model.values()))
+        @rule(data=st.data(), vanishes=st.booleans())
+        def the_present_owner_fails_or_vanishes(self, data, vanishes):
+            key = data.draw(st.sampled_from([key for key, unit in self.model.items() if unit["state"] == "leased"]))
+            fence = self.model[key]["fence"]
+            if vanishes:
+                renew(catalog, self.run_id, key, fence=fence, seconds=0)
+                self.model[key]["expired"] = True
+            else:
+                fail(catalog, self.run_id, key, fence=fence, reason="no luck")
+                self.end_attempt(key)
+
         @rule(data=st.data())
         def hand_back_with_any_fence_ever_given(self, data):
             if self.held:
@@ -151,7 +163,7 @@ def test_the_ledger_behaves_as_a_dictionary_of_units_does(catalog, make):
     run_state_machine_as_test(
         Ledger,
         settings=settings(
-            max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 

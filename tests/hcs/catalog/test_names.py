@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.catalog.names import NAME_LIMIT, REASON_LIMIT, TEXT_LIMIT, check_name, check_texts, storable_reason
@@ -10,6 +10,7 @@ from hcs.errors import UsageError
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=NAME_LIMIT))
+@settings(deadline=None)
 def test_any_text_without_nul_is_a_name(name):
     assert check_name(name, what="name") == name
 
@@ -35,6 +36,7 @@ def test_texts_of_a_table_are_looked_at_column_by_column():
 
 
 @given(st.text(max_size=50))
+@settings(deadline=None)
 def test_a_reason_can_always_be_stored(reason):
     kept = storable_reason(reason)
 

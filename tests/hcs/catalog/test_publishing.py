@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.catalog import complete, fail, find_hits, get_run, lease, neighbours_of, plan, profiles_of, publish, retry
@@ -144,6 +144,7 @@ def test_a_run_whose_calls_were_refused_finishes_without_any(catalog, make, resu
 
 
 @given(st.lists(st.sampled_from(["a", "B b", "c"]), unique=True))
+@settings(deadline=None)
 def test_labels_are_what_stands_between_bars(labels):
     assert labels_of(" | ".join(labels)) == labels
     assert labels_of("||" + "|".join(labels * 2) + "|") == labels

@@ -63,6 +63,15 @@ def test_wells_that_all_have_one_count_and_one_profile_are_their_own_expectation
     np.testing.assert_allclose(found, [[2.0, 2.0]])
 
 
+def test_a_count_far_from_all_others_costs_no_more_than_any() -> None:
+    positions, profiles = wells(100, noise=0.1)
+
+    found = expected_profiles(positions, profiles, at=np.array([0.5, 1e5]))
+
+    np.testing.assert_allclose(found[0], curve(np.array([0.5]))[0], atol=0.2)
+    assert np.isfinite(found).all()
+
+
 def test_many_wells_narrow_the_neighbourhood_and_few_widen_it() -> None:
     many = np.linspace(0.5, 1.5, 20_001)
     bent = np.abs(many - 1.0)[:, None]

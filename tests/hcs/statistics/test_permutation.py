@@ -167,6 +167,14 @@ def test_a_treatment_without_effect_stops_early_but_not_before_999_draws() -> No
     assert np.median(scored) == 1_000
 
 
+def test_drawing_cannot_give_a_smaller_p_than_enumerating_would() -> None:
+    for seed in range(6):
+        result = permutation_test(*make_pool([6], [13], seed=0, effect=6), seed=seed)
+
+        assert not result.is_exact
+        assert result.p_value >= result.smallest_possible_p == 1 / 27_132
+
+
 def test_many_replicates_on_shared_plates_are_scored() -> None:
     result = permutation_test(*make_pool([4] * 6, [16] * 6, seed=0, effect=3), seed=0, max_draws=2_000)
 

@@ -55,5 +55,5 @@ def test_a_table_without_a_key_names_its_columns(tmp_path: Path) -> None:
 
 
 def test_an_unknown_control_type_names_its_line(tmp_path: Path) -> None:
-    with pytest.raises(PlatemapError, match="line 3: .*'posh'"):
+    with pytest.raises(PlatemapError, match=r"line 3: .*'posh'"):
         read_annotations([write(tmp_path, "compound\tcontrol_type\nx\ttrt\ny\tposh\n")], perturbations=["x"])

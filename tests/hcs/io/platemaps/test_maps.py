@@ -99,7 +99,8 @@ def test_missing_values_are_nothing_in_every_spelling(tmp_path: Path) -> None:
 
 
 def test_wrong_rows_are_listed_by_line_and_none_is_loaded(tmp_path: Path) -> None:
-    content = "well,compound,mmoles_per_liter,control_type\nA1,x,1,\nQ99,y,1,\nA2,z,many,\nA01,w,1,\nA3,v,1,posh\nA4,,1,trt\nA5,u,-1,\n"
+    rows = ["A1,x,1,", "Q99,y,1,", "A2,z,many,", "A01,w,1,", "A3,v,1,posh", "A4,,1,trt", "A5,u,-1,"]
+    content = "\n".join(["well,compound,mmoles_per_liter,control_type", *rows])
 
     with pytest.raises(PlatemapError) as caught:
         parse(tmp_path, content)
@@ -126,7 +127,7 @@ def test_a_concentration_that_is_no_number_is_refused(tmp_path: Path, text: str)
 
 
 def test_a_table_without_wells_names_its_columns(tmp_path: Path) -> None:
-    with pytest.raises(PlatemapError, match="expected a column well, .* got compound, row"):
+    with pytest.raises(PlatemapError, match=r"expected a column well, .* got compound, row"):
         parse(tmp_path, "compound,row\nx,A\n")
 
 

@@ -100,7 +100,7 @@ def test_the_real_annotations_are_joined(real_data: Path, name: str, counts: dic
     )
 
     assert Counter(wells["control_type"]) == counts
-    assert wells.filter(pl.col("control_type") != "empty")["inchikey"].null_count() == 0
+    assert wells.filter(pl.col("control_type") != "empty")["name"].null_count() == 0
     assert set(wells.filter(pl.col("control_type") == "negcon")["smiles"]) == {"C[S+](C)[O-]"}
 
 
