@@ -42,10 +42,7 @@ def upgrade(engine: Engine, *, location: str) -> None:
         CatalogError: If the catalog was written by a newer version, or is no catalog.
     """
     with _ALEMBIC, engine.connect().execution_options(writes=True) as connection, connection.begin():
-        revision = revision_of(connection, location=location)
-        if revision == HEAD:
-            return
-        _check_is_known(revision, location=location)
+        _check_is_known(revision_of(connection, location=location), location=location)
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

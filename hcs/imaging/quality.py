@@ -77,12 +77,12 @@ def power_loglog_slope(plane: NDArray[Any], *, mean: float | None = None) -> flo
         return None
     centre = float(np.mean(plane, dtype=np.float64)) if mean is None else mean
     centred = np.subtract(plane, centre, dtype=np.float32, casting="unsafe")
-    power = _ring_power(centred, rings)
-    radii = np.arange(2, rings.last + 1)
-    seen = power[2:] > 0
+    power = _ring_power(centred, rings)[2:]
+    seen = power > 0
     if np.count_nonzero(seen) < 2:
         return None
-    x, y = np.log(radii[seen]), np.log(power[2:][seen])
+    # Shares of the power: then a gain of 2 leaves every digit of the slope as it is.
+    x, y = np.log(np.arange(2, rings.last + 1)[seen]), np.log(power[seen] / power.sum())
     x = x - x.mean()
     return float((x * y).sum() / (x * x).sum())
 

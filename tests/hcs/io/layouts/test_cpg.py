@@ -289,7 +289,7 @@ def test_one_row_given_twice_is_no_duplicate_and_two_files_are(tmp_path: Path) -
     table = rows()
     touch(root / "Images", table)
     (root / "Images" / "zz.tiff").write_bytes(b"II*\0")
-    write(root / "load_data.csv", [*table, table[0], table[0] | {"FileName_OrigDNA": "zz.tiff"}])
+    write(root / "load_data.csv", [table[0] | {"FileName_OrigDNA": "zz.tiff"}, *table, table[0]])
 
     delivery = deliver(root)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hcs.errors import ImplausibleImageError, UnreadableImageError
 from hcs.io.pixels import decode_bytes
-from hcs.io.readers import Header
+from hcs.io.readers import Header, reader_of
 
 PLANE = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32)
 
@@ -63,6 +63,18 @@ def test_a_file_cut_short_anywhere_is_refused(compression: str | None, share: fl
 
     with pytest.raises(UnreadableImageError, match=r"a\.tif"):
         decode(data[: int(len(data) * share)])
+
+
+@settings(deadline=None, max_examples=60)
+@given(compression=st.sampled_from([None, "lzw", "deflate", "zstd"]), n_lost=st.integers(1, 400))
+def test_the_header_alone_tells_a_file_that_was_cut_short(compression: str | None, n_lost: int) -> None:
+    data = tiff(PLANE, compression=compression, rowsperstrip=5)[:-n_lost]
+
+    with (
+        pytest.raises(UnreadableImageError, match=r"a\.tif"),
+        reader_of("a.tif").open(io.BytesIO(data), name="a.tif", size_bytes=len(data)),
+    ):
+        pass
 
 
 @settings(deadline=None, max_examples=150)
