@@ -230,11 +230,13 @@ def _wells(connection: Connection, *where: ColumnElement[bool]) -> pl.DataFrame:
 def _neighbours(connection: Connection, run_id: int, perturbation: str, profile: str) -> pl.DataFrame:
     """Return the neighbours of each dose of a perturbation, beside what is known of each neighbour."""
     doses = select(RunWell.treatment).where(RunWell.run_id == run_id, RunWell.perturbation == perturbation).distinct()
-    here = (Neighbour.run_id == run_id, Neighbour.profile == profile, Neighbour.treatment.in_(doses))
+    treatments = sorted(key for key in connection.scalars(doses) if key is not None)
     schema = {name: NEIGHBOURS[name] for name in ("profile", "treatment", "rank", "neighbour", "similarity")}
-    query = select(*(getattr(Neighbour, name) for name in schema)).where(*here)
+    query = select(*(getattr(Neighbour, name) for name in schema)).where(
+        Neighbour.run_id == run_id, Neighbour.profile == profile, Neighbour.treatment.in_(treatments)
+    )
     near = select_frame(connection, query, schema, by=["treatment", "rank"])
-    named = select(Neighbour.neighbour).where(*here)
+    named = near["neighbour"].unique().sort().to_list()
     known = _calls(connection, Call.run_id == run_id, Call.profile == profile, Call.treatment.in_(named))
     known = known.unique("treatment", keep="first", maintain_order=True).rename({"treatment": "neighbour"})
     return near.join(known, on="neighbour", how="left", maintain_order="left").select(*NEIGHBOURS)

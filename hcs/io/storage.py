@@ -303,7 +303,8 @@ def _explained(uri: str, verb: str) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "check the path and the connection")
+        number = errno.ENOENT if isinstance(error, FileNotFoundError) else error.errno or 0
+        remedy = _REMEDIES.get(number, "check the path and the connection")
         raise StorageError(f"cannot {verb} {uri}: {_cause(error)}; {remedy}") from error
     except ImportError as error:
         scheme = uri.partition("://")[0]
@@ -318,4 +319,6 @@ def _explained(uri: str, verb: str) -> Iterator[None]:
 
 
 def _cause(error: OSError) -> str:
+    if error.strerror is None and isinstance(error, FileNotFoundError):
+        return os.strerror(errno.ENOENT)
     return error.strerror or str(error) or type(error).__name__

@@ -185,7 +185,7 @@ def _gzipped(content: bytes) -> bytes:
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:
-    return frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _parquet_bytes(table: pa.Table) -> bytes:

@@ -20,9 +20,10 @@ class CpgLayout:
     name = "cpg"
 
     def recognises(self, folder: DeliveryFolder, *, pattern: str | None) -> bool:
-        """Return whether there is a load_data table; a template is not asked for."""
+        """Return whether there is a load_data table: any inside the delivery, beside it one that names its images."""
         del pattern
-        return bool(find_load_data(folder, plates=(folder.name,)))
+        tables = find_load_data(folder, plates=(folder.name,))
+        return any(uri.startswith(f"{folder.uri}/") for uri in tables) or _names_its_images(tables, folder)
 
     def read(
         self, folder: DeliveryFolder, entry: PlateEntry, *, pattern: str | None, channels: Mapping[str, str] | None
@@ -53,6 +54,18 @@ class CpgLayout:
             findings=_relocations(own, matches),
         )
         return assemble(result, folder, channels=channels)
+
+
+def _names_its_images(tables: Sequence[str], folder: DeliveryFolder) -> bool:
+    delivered = {file.relative_path.rpartition("/")[2] for file in folder.images}
+    for uri in tables:
+        try:
+            listed = read_load_data(uri)
+        except DeliveryError:  # of something else that only lies nearby
+            continue
+        if any(image.file.name in delivered for image in listed):
+            return True
+    return False
 
 
 def _plate_names(folder: DeliveryFolder, entry: PlateEntry) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from hcs.errors import DeliveryError, StorageError
 from hcs.io.readers import is_image_name
@@ -17,7 +18,7 @@ class DeliveryFolder:
     files: tuple[StoredFile, ...]
     unreadable: tuple[UnreadableFolder, ...]
 
-    @property
+    @cached_property
     def images(self) -> list[StoredFile]:
         """The files whose ending a reader knows."""
         return [file for file in self.files if is_image_name(file.relative_path)]

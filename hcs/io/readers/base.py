@@ -114,12 +114,14 @@ def flatten_colours(pixels: NDArray[Any]) -> NDArray[Any]:
 def read_error(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises on a broken file into an UnreadableImageError that names the file.
 
+    A lack of memory passes through: it says nothing about the file.
+
     Raises:
         UnreadableImageError: Naming the file and the cause.
     """
     try:
         yield
-    except HcsError:
+    except (HcsError, MemoryError):
         raise
     except Exception as error:  # decoders raise classes of their own, and tifffile nearly every builtin one
         cause = " ".join(str(error).split())[:300] or "no reason given"

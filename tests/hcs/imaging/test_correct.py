@@ -45,6 +45,16 @@ def test_a_site_is_divided_by_its_channels_illumination(flat_survey):
     assert corrected.tolist() == [[[8, 8], [8, 8]], [[8, 4], [2, 1]]]
 
 
+def test_every_channel_is_scaled_by_its_own_range(flat_survey):
+    survey = flat_survey(2, 1, 3)
+    survey.low[:] = [10, 100]
+    survey.high[:] = [20, 300]
+
+    scaled = scale_site(np.array([[[10, 15, 20]], [[100, 200, 400]]], dtype=np.float32), survey)
+
+    np.testing.assert_allclose(scaled, [[[0, 0.5, 1]], [[0, 0.5, 1]]])
+
+
 def test_neither_changes_what_it_is_given(flat_survey):
     pixels = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
     before = pixels.copy()

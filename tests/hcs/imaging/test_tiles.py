@@ -79,6 +79,14 @@ def test_permuting_channels_permutes_the_tiles():
     np.testing.assert_array_equal(cut_tiles(pixels[[2, 0, 1]], 32), cut_tiles(pixels, 32)[:, [2, 0, 1]])
 
 
+@pytest.mark.parametrize(
+    ("length", "tile", "starts"),
+    [(7, 2, [0, 2, 3, 5]), (1080, 224, [0, 214, 428, 642, 856]), (640, 128, [0, 128, 256, 384, 512]), (9, 20, [0])],
+)
+def test_places_between_pixels_are_rounded(length, tile, starts):
+    assert tile_origins(length, 1, tile)[:, 0].tolist() == starts
+
+
 @pytest.mark.parametrize(("side", "tile", "n"), [(256, 128, 4), (1080, 224, 25), (2160, 224, 100), (100, 224, 1)])
 def test_usual_sizes(side, tile, n):
     assert len(tile_origins(side, side, tile)) == n

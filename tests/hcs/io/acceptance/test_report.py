@@ -290,6 +290,18 @@ def test_z_planes_that_are_missing_are_named(plate: Plate, tmp_path: Path) -> No
     assert (report.expected.images, report.delivered.images) == (48, 47)
 
 
+def test_wells_with_other_sites_but_as_many_are_complete(plate: Plate) -> None:
+    for path in sorted(plate.folder.glob("[A-D]*_s2_*")):
+        path.rename(path.with_name(path.name.replace("_s2_", "_s7_")))
+    assert plate.check().findings == ()
+
+    for channel in ("DNA", "ER"):
+        (plate.folder / f"A01_s7_{channel}.tif").unlink()
+
+    (finding,) = plate.check().findings
+    assert (finding.kind, finding.count, finding.examples[0]) == (K.MISSING_SITE, 1, "A01 site 2")
+
+
 def test_several_time_points_are_a_hole(plate: Plate) -> None:
     plate.fields["pattern"] = "{well}_s{timepoint}_{channel}.tif"
 

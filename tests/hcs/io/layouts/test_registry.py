@@ -18,6 +18,19 @@ def test_auto_takes_a_load_data_table_before_a_template(make_files: Callable[...
     assert find_layout(str(folder), pattern="{well}_s{site}_{channel}.tif").name == "cpg"
 
 
+def test_a_table_of_something_else_beside_a_delivery_is_not_its_own(make_files: Callable[..., Path]) -> None:
+    folder = make_files()
+    table = folder.parent / "load_data_other.csv"
+    table.write_text("Metadata_Well,Metadata_Site,FileName_OrigDNA\nA01,1,other.tif\n")
+    pattern = "{well}_s{site}_{channel}.tif"
+
+    assert find_layout(str(folder), pattern=pattern).name == "files"
+    table.write_text("nonsense")
+    assert find_layout(str(folder), pattern=pattern).name == "files"
+    table.write_text("Metadata_Well,Metadata_Site,FileName_OrigDNA\nA01,1,A01_s1_DNA.tif\n")
+    assert find_layout(str(folder), pattern=pattern).name == "cpg"
+
+
 def test_a_layout_is_found_by_its_name(make_files: Callable[..., Path]) -> None:
     folder = str(make_files())
 
