@@ -13,6 +13,7 @@ from hcs.cli.output import Format, print_object, print_table, put
 
 if TYPE_CHECKING:
     from hcs.catalog import PerturbationView
+    from hcs.pipeline.plates import PlateView
 
 HIT_COLUMNS = (
     "perturbation", "concentration_micromolar", "dose_step", "control_type", "name", "mechanism", "mechanism_source",
@@ -85,20 +86,25 @@ def _says_nothing(column: pl.Series) -> bool:
 
 
 def show(
-    perturbation: Annotated[str, typer.Argument(help="A perturbation, by its identifier or name.")],
+    what: Annotated[str, typer.Argument(help="A perturbation, by its identifier or name, or a plate's barcode.")],
     run: RunOption = "latest",
     profile: Annotated[str, typer.Option(help="The profile shown, or an encoder's name.")] = "combined",
     catalog: CatalogOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Show everything known of one perturbation: calls, wells, quality, neighbours.
+    """Show everything known of one perturbation (calls, wells, quality, neighbours) or of one plate (controls, flags).
 
     Example: hcs show BRD-K62391742-001-19-9
     """
-    from hcs.catalog import show_perturbation
+    from hcs.catalog import get_run, plates_of, show_perturbation
+    from hcs.pipeline.plates import view_plate
 
     with open_existing(catalog) as store:
-        view = show_perturbation(store, perturbation, run=run)
+        record = get_run(store, run)
+        if what in set(plates_of(store, record.id)["plate"]):
+            _print_plate(view_plate(store, record, what, profile=profile), form)
+            return
+        view = show_perturbation(store, what, run=record.id)
     if form is Format.JSON:
         print_object(_as_object(view))
         return
@@ -123,7 +129,26 @@ def _tables(view: PerturbationView, profile: str) -> Iterator[tuple[str, pl.Data
     yield "nearest neighbours", near.drop("profile")
 
 
-def _as_object(view: PerturbationView) -> dict[str, object]:
+def _print_plate(view: PlateView, form: Format) -> None:
+    if form is Format.JSON:
+        print_object(_as_object(view))
+        return
+    wells = ", ".join(f"{count} {kind}" for kind, count in view.wells.items())
+    put(f"plate {view.plate}: wells {wells or 'not in a platemap'}")
+    put(f"sites: {view.sites}, of which {view.sites_failed} failed and {view.sites_flagged} are flagged")
+    put(f"median cell count of a negative control's site: {_number(view.median_negcon_cells)}")
+    put(f"robust Z' of the positive controls: {_number(view.robust_z_prime)}")
+    for note in view.notes:
+        put(f"  note: {note}")
+    if view.flagged.height:
+        print_table(view.flagged, form=form, title="flagged sites")
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3g}"
+
+
+def _as_object(view: PerturbationView | PlateView) -> dict[str, object]:
     return {
         name: value.to_dicts() if isinstance(value, pl.DataFrame) else value
         for name, value in ((field, getattr(view, field)) for field in view.__dataclass_fields__)

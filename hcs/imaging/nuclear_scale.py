@@ -18,7 +18,6 @@ at r / 1.45 when they cover 40 %."""
 _SMALLEST_BLOCK = 110
 _MOST_BLOCKS = 4
 _BLOCK_PER_SIGMA = 8
-_SIGNAL_TO_NOISE = 3.0
 _NOISE_FROM = 0.8
 
 
@@ -40,9 +39,9 @@ def estimate_scale(plane: NDArray[np.float32]) -> NuclearScale:
 
     The energy of the scale-normalized Laplacian of Gaussian, the sum over frequencies k of
     P(k) (s^2 k^2)^2 exp(-s^2 k^2), is largest where s fits the blobs of an image (Lindeberg, 1998). It is taken in up
-    to 4 x 4 blocks that each have one vote, so that one bright piece of debris decides in its own block only, and in
-    the whole image where the blocks are too small to hold what they show. The noise is the power of the highest
-    frequencies, which hold nothing else.
+    to 4 x 4 blocks, each with one vote if it holds more than noise would, so that one bright piece of debris decides in
+    its own block only; and in the whole image where the blocks are too small to hold what they show. The noise is the
+    power of the highest frequencies, which hold nothing else.
 
     Args:
         plane: (Y, X), float32, its mean subtracted.
@@ -106,7 +105,7 @@ def _vote(plane: NDArray[np.float32], n_rows: int, n_columns: int) -> NuclearSca
     chance: NDArray[np.float64] = np.multiply.outer(noise, per_scale)
     best = energy.argmax(axis=1)
     each = np.arange(len(blocks))
-    voting = energy[each, best] > _SIGNAL_TO_NOISE * chance[each, best]
+    voting = energy[each, best] > chance[each, best]
     curve = (energy[voting] / energy[each, best][voting, None]).sum(axis=0)
     return NuclearScale(radius=_peak(curve, filters.sigmas), noise_sd=float(np.sqrt(np.median(noise))))
 

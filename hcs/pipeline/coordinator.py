@@ -5,6 +5,7 @@ The coordinator alone talks to the catalog. It may be killed at any point: what 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ from schemas.work import Executor, PartReceipt, UnitOutcome, UnitSpec, UnitState
 
 log = structlog.get_logger(__name__)
 
+SECONDS_BETWEEN_LOOKS = 1.0
 LEASE_SECONDS = 3600.0
 """Long: a lease of a process of this machine that died is broken at once, whatever it says."""
 
@@ -127,13 +129,18 @@ class Coordinator:
             )
 
     def _work(self, kind: UnitKind) -> None:
-        """Perform units until none is ready: one that failed is ready again until its last attempt."""
-        while self._has_ready(kind):
-            self._work_once(kind)
+        """Perform units until all are done or failed, waiting for those that another driver of this run holds."""
+        while unsettled := self._unsettled(kind):
+            if UnitState.READY.value in unsettled:
+                self._work_once(kind)
+            else:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                release_dead_owners(self.catalog, self.run.id)
 
-    def _has_ready(self, kind: UnitKind) -> bool:
-        units = units_of(self.catalog, self.run.id)
-        return not units.filter((pl.col("kind") == kind) & (pl.col("state") == UnitState.READY.value)).is_empty()
+    def _unsettled(self, kind: UnitKind) -> set[str]:
+        """Return which of ready and leased any unit is in: one that failed is ready until its last attempt."""
+        units = units_of(self.catalog, self.run.id).filter(pl.col("kind") == kind)
+        return set(units["state"].cast(pl.String)) & {UnitState.READY.value, UnitState.LEASED.value}
 
     def _work_once(self, kind: UnitKind) -> None:
         leased: dict[str, LeasedUnit] = {}

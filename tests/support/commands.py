@@ -35,6 +35,16 @@ def hcs(*arguments: object, cwd: Path | None = None, **environment: str) -> Fini
     return Finished(ended.returncode, ended.stdout, ended.stderr)
 
 
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start the command line in a process of its own, without waiting for it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hcs.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def digests_of(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file under a folder, by its relative path."""
     return {

@@ -20,6 +20,15 @@ def test_the_radius_is_that_of_the_nuclei_to_a_fifth(field, side, diameter, n_nu
     assert scale.radius == pytest.approx(diameter / 2, rel=0.22)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_does_not_hide_the_scale_of_dim_nuclei(field, seed):
+    assert estimate_scale(centred(field(seed, contrast=30).pixels)).radius == pytest.approx(7, rel=0.22)
+
+
+def test_nuclei_too_large_for_a_block_are_measured_in_the_whole_image(field):
+    assert estimate_scale(centred(field(0, diameter=50, n_nuclei=6).pixels)).radius == pytest.approx(25, rel=0.22)
+
+
 def test_debris_in_one_corner_does_not_set_the_scale(field):
     pixels = field(4).pixels.astype(float)
     place = np.arange(256)

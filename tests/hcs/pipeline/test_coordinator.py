@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from commands import digests_of
+from commands import digests_of, start
 
 from hcs.catalog import Catalog, count_units, failures_of, get_run, open_catalog, units_of
 from hcs.errors import StorageError, UsageError
@@ -176,3 +176,18 @@ def test_plates_of_two_cell_lines_are_not_one_run(screen: Path, tmp_path: Path) 
 
     with pytest.raises(UsageError, match="A549, U2OS"):
         prepare_run(load_screen(str(tmp_path / "s" / "SCREEN.yaml")), settings=Settings(offline=True))
+
+
+def test_two_drivers_of_one_run_share_its_units_and_both_see_it_finished(
+    screen: Path, reference: dict[str, str], tmp_path: Path
+) -> None:
+    url = tmp_path / "c.sqlite"
+    ended = [start("run", screen, "--catalog", url, "--threads", 1) for _ in range(2)]
+
+    for process in ended:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert "run-1" in out
+    with open_catalog(str(url)) as catalog:
+        assert set(units_of(catalog, 1)["attempt"]) == {1}
+        assert exported(catalog, tmp_path / "out") == reference
