@@ -26,10 +26,10 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hcs.profiling.consensus import consensus
 from hcs.profiling.control_scale import PlateSpreads, steady_scale
 from hcs.profiling.normalize import LARGEST_Z, robust_z
 from hcs.profiling.whiten import whiten
+from hcs.statistics.consensus import consensus
 from hcs.statistics.permutation import permutation_test
 from hcs.statistics.robust import median_and_mad
 

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hcs.mechanisms.consensus import Consensus, Operation, consensus_profiles
+from hcs.mechanisms.consensus import Consensus, consensus_profiles
+from hcs.statistics.consensus import Operation
 from hcs.statistics.neighbours import nearest_neighbours
 from schemas.results import PublishedCalls
 from schemas.tables import TreatmentCalls

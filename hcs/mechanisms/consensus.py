@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hcs.statistics.consensus import Operation, consensus
 from schemas.treatments import with_treatment_keys
-
-Operation = Literal["median", "mean"]
 
 
 @dataclass(frozen=True)
@@ -42,16 +40,10 @@ def consensus_profiles(
         wells: `perturbation, concentration_micromolar, dose_step, control_type`.
         operation: A median is not moved by one aberrant replicate out of three.
     """
-    groups = (
-        with_treatment_keys(wells.with_row_index("row"))
-        .filter(pl.col("control_type").cast(pl.String).is_in(["treatment", "poscon"]))
-        .group_by("treatment")
-        .agg(pl.col("perturbation").first(), pl.col("row"))
-        .sort("treatment")
+    called = with_treatment_keys(wells.with_row_index("row")).filter(
+        pl.col("control_type").cast(pl.String).is_in(["treatment", "poscon"])
     )
-    matrix = np.zeros((groups.height, profiles.shape[1]))
-    for row, members in enumerate(groups["row"]):
-        # Sorted values are added in one order, whatever the order of the wells.
-        values = np.sort(np.asarray(profiles[members.to_numpy()], dtype=np.float64), axis=0)
-        matrix[row] = np.median(values, axis=0) if operation == "median" else values.mean(axis=0)
-    return Consensus(groups.select("treatment", "perturbation"), matrix)
+    names, matrix = consensus(profiles[called["row"].to_numpy()], called["treatment"].to_list(), operation=operation)
+    perturbation_of = called.select("treatment", "perturbation").unique("treatment", keep="any")
+    treatments = pl.DataFrame({"treatment": names}, schema={"treatment": pl.String})
+    return Consensus(treatments.join(perturbation_of, on="treatment", how="left", maintain_order="left"), matrix)

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hcs.mechanisms.consensus import Operation, consensus_profiles
+from hcs.mechanisms.consensus import consensus_profiles
+from hcs.statistics.consensus import Operation
 from hcs.statistics.neighbours import nearest_neighbours
 from schemas.results import TreatmentNeighbours
 

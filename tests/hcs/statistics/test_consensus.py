@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.errors import InputRejectedError
-from hcs.profiling.consensus import consensus
+from hcs.statistics.consensus import consensus
 
 
 @pytest.mark.parametrize("operation", ["median", "mean"])

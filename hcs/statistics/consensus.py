@@ -1,4 +1,4 @@
-"""One profile for wells that belong together."""
+"""One profile for rows that belong together."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
 
+Operation = Literal["median", "mean"]
+
 
 def consensus(
-    profiles: NDArray[np.float64], groups: Sequence[str] | NDArray[np.str_], *, operation: Literal["median", "mean"]
+    profiles: NDArray[np.float64], groups: Sequence[str] | NDArray[np.str_], *, operation: Operation
 ) -> tuple[list[str], NDArray[np.float64]]:
     """Return one profile a group: the median or mean of every feature over the group's wells.
 
