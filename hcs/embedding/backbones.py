@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hcs.embedding.registry import OTHER, Family, KnownEncoder
+from hcs.embedding.known import OTHER, Family, KnownEncoder
 from hcs.embedding.state import state_digest
 from hcs.embedding.torchvision_operators import import_timm
 from hcs.errors import UnknownEncoderError

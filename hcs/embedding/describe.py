@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from hcs.embedding.backbones import describe_backbone
-from hcs.embedding.registry import Family
+from hcs.embedding.known import Family
 from hcs.embedding.torchvision_operators import import_timm
 
 ARCHITECTURES: dict[Family, tuple[str, ...]] = {

@@ -9,8 +9,8 @@ from torch.nn.functional import interpolate
 
 from hcs.embedding.backbones import classifier_keys, create_backbone, create_untrained_backbone, fold_grey_stem
 from hcs.embedding.engine import one_thread
+from hcs.embedding.known import known_encoders
 from hcs.embedding.names import NAMED
-from hcs.embedding.registry import known_encoders
 from hcs.embedding.state import load_state, read_state, state_digest
 from hcs.embedding.torchvision_operators import import_timm
 from hcs.embedding.weights import read_weights

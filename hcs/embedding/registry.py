@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import math
-from functools import cache
-from pathlib import Path
 from statistics import fmean
-from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field
-
+from hcs.embedding.known import KnownEncoder, known_encoders
 from hcs.embedding.names import NAMED, EncoderName, Training, parse_name
 from hcs.embedding.weights import (
     FoundWeights,
@@ -29,44 +24,10 @@ from hcs.embedding.weights import (
 from hcs.errors import UnknownEncoderError, UsageError
 from hcs.settings import Settings
 from schemas.encoders import NAMED_FEATURES_SIZE, NAMED_FEATURES_VERSION, EncoderInfo, WeightsOrigin
-from schemas.screen import EncoderChoice, Record
+from schemas.screen import EncoderChoice
 
-DATA_FILE = Path(__file__).with_name("encoders.json")
-PERMISSIVE = frozenset({"apache-2.0", "mit", "bsd-3-clause"})
 UNKNOWN = "unknown"
 N_NEAREST = 5
-
-Family = Literal["convolutional", "hierarchical transformer", "transformer", "other"]
-OTHER: Family = "other"
-
-
-class KnownEncoder(Record):
-    """A backbone of timm with its default training, as `hcs.embedding.describe` found it."""
-
-    architecture: str = Field(description="timm's name.")
-    family: Family
-    tag: str | None = Field(description="timm's name of the training; null where there is none.")
-    hub: str | None = Field(description="Repository of the weights on the Hugging Face hub.")
-    licence: str = Field(description="Of the weights.")
-    mean: tuple[float, ...] = Field(description="Of the training's input, in [0, 1].")
-    std: tuple[float, ...]
-    embedding_size: int = Field(ge=1)
-    input_size: int | None = Field(description="Side in pixels that is the only one it takes; null takes any.")
-    grey_stem: str | None = Field(description="First convolution, where folding it for grey images changes nothing.")
-    n_parameters: int
-    untrained_sha256: str = Field(description="Digest of the state that seed 0 gives.")
-
-    @property
-    def may_be_default(self) -> bool:
-        """Whether the licence of the weights lets anybody use them for anything."""
-        return self.licence in PERMISSIVE
-
-
-@cache
-def known_encoders() -> MappingProxyType[str, KnownEncoder]:
-    """Return what is known of each backbone, by timm's name, sorted. Others of timm are accepted too."""
-    rows = json.loads(DATA_FILE.read_text(encoding="utf-8"))["encoders"]
-    return MappingProxyType({row["architecture"]: KnownEncoder.model_validate(row) for row in rows})
 
 
 def describe_encoder(choice: EncoderChoice, *, settings: Settings) -> EncoderInfo:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from hcs.embedding.describe import ARCHITECTURES, describe_architectures
-from hcs.embedding.registry import DATA_FILE, known_encoders
+from hcs.embedding.known import DATA_FILE, known_encoders
 
 
 def test_the_data_file_is_true_of_two_encoders() -> None:

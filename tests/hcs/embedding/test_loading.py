@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 
 from hcs.embedding.backbones import create_untrained_backbone
 from hcs.embedding.engine import use_one_thread
+from hcs.embedding.known import known_encoders
 from hcs.embedding.loading import load_encoder
-from hcs.embedding.registry import describe_encoder, known_encoders
+from hcs.embedding.registry import describe_encoder
 from hcs.embedding.torchvision_operators import import_timm
 from hcs.errors import InputRejectedError, ModelOutputError, UnknownEncoderError, UsageError, WeightsError
 from hcs.settings import Settings

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hcs.embedding.registry import describe_encoder, known_encoders
+from hcs.embedding.known import known_encoders
+from hcs.embedding.registry import describe_encoder
 from hcs.errors import UnknownEncoderError, UsageError, WeightsError
 from hcs.settings import Settings
 from schemas.encoders import NAMED_FEATURES_VERSION, WeightsOrigin
