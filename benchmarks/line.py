@@ -83,8 +83,9 @@ def site_tiles(screen: Path, *, n_sites: int) -> list[Any]:
     from hcs.io.pixels import read_site
     from hcs.io.screen import load_screen
     from hcs.pipeline.plan import PartsPlace, by_site, survey_unit
+    from hcs.pipeline.stopwatch import Stopwatch
     from hcs.pipeline.submission import prepare_run
-    from hcs.pipeline.workbench import Stopwatch, survey_of
+    from hcs.pipeline.surveys import survey_of
     from hcs.settings import Settings
 
     prepared = prepare_run(load_screen(str(screen)), settings=Settings(offline=True))

@@ -33,6 +33,7 @@ from hcs.io.tables import embedding_table_bytes, read_embedding_table
 from hcs.mechanisms.annotate import annotate_calls
 from hcs.mechanisms.neighbours import treatment_neighbours
 from hcs.pipeline.flags import flag_sites
+from hcs.pipeline.surveys import read_survey
 from hcs.profiling.aggregate import aggregate_sites
 from hcs.profiling.profiles import build_profiles
 from schemas.results import ProfileReceipt, PublishedCalls, TreatmentNeighbours
@@ -75,6 +76,7 @@ def finish_run(catalog: Catalog, run: RunRecord, *, holes: Sequence[str] = ()) -
     with threadpool_limits(limits=1):
         results = make_results(table, config=run.config)
     uncalled = [] if results.profiles else list(results.notes)
+    told = [*survey_notes(catalog, run.id), *results.notes]
     found = [*holes, *uncalled, *missing, *_failed_units(catalog, run.id), *_uncallable(results.calls)]
     state = RunState.COMPLETE_WITH_HOLES if found else RunState.COMPLETE
     receipts = [_write_profile(catalog, run, name, results) for name in sorted(results.profiles)]
@@ -85,9 +87,19 @@ def finish_run(catalog: Catalog, run: RunRecord, *, holes: Sequence[str] = ()) -
         neighbours=results.neighbours,
         profiles=receipts,
         state=state,
-        notes=list(dict.fromkeys([*results.notes, *found])),
+        notes=list(dict.fromkeys([*told, *found])),
     )
     return state
+
+
+def survey_notes(catalog: Catalog, run_id: int) -> list[str]:
+    """Return what the surveys of a run's plates have to say; the same words about many plates are one note."""
+    plates_by_note: dict[str, list[str]] = {}
+    for row in visible_parts(catalog, run_id, kind="survey").sort("plate").iter_rows(named=True):
+        survey = read_survey(join(catalog.parts_uri, row["relative_path"]), expected_sha256=row["sha256"])
+        for note in survey.notes:
+            plates_by_note.setdefault(note, []).append(row["plate"])
+    return [f"{', '.join(plates[:5])}{' ...' * (len(plates) > 5)}: {note}" for note, plates in plates_by_note.items()]
 
 
 def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:

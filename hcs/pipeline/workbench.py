@@ -5,57 +5,37 @@ One workbench serves one process: it holds every encoder of the run and the surv
 
 from __future__ import annotations
 
-import json
-import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from hcs.embedding.engine import check_pin, use_one_thread
 from hcs.embedding.loading import load_encoder
-from hcs.errors import CancelledError, DeliveryError, HcsError, StorageError, UnreadableImageError
+from hcs.errors import HcsError, UnreadableImageError
 from hcs.imaging.correct import correct_site, scale_site
 from hcs.imaging.features import named_features
 from hcs.imaging.nuclei import count_nuclei, nuclear_channel
 from hcs.imaging.quality import measure_channel
-from hcs.imaging.survey import PlateSurvey, survey_plate
+from hcs.imaging.survey import PlateSurvey
 from hcs.imaging.tiles import cut_tiles
 from hcs.io.pixels import Site, read_site
-from hcs.io.storage import join, read_bytes, sha256_of_bytes, write_atomically
+from hcs.io.storage import join, sha256_of_bytes, write_atomically
 from hcs.io.tables import embedding_table_bytes, table_bytes
 from hcs.pipeline.keys import short_name
-from hcs.pipeline.plan import SURVEY_SITES, by_site, missing_channels
+from hcs.pipeline.plan import by_site, missing_channels
+from hcs.pipeline.stopwatch import Stopwatch, stop_if
+from hcs.pipeline.surveys import read_survey, survey_bytes, survey_of
 from schemas.encoders import Encoder, EncoderInfo
 from schemas.tables import ChannelQuality, ImageWitnesses, SiteResults
 from schemas.work import PartReceipt, PlaneRef, Receipt, UnitSpec
 
 NAMED = "named"
 """The encoder whose vector is `hcs.imaging.features`: nothing is loaded for it."""
-
-
-@dataclass
-class Stopwatch:
-    """CPU seconds of this thread, by stop of the walk."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def time(self, stop: str) -> Iterator[None]:
-        """Add the CPU seconds of the block to a stop."""
-        start = time.thread_time()
-        try:
-            yield
-        finally:
-            self.seconds[stop] += time.thread_time() - start
 
 
 @dataclass(frozen=True)
@@ -103,7 +83,7 @@ class Workbench:
         encoders = {info.name: self._encoder(info) for info in spec.encoders if info.name != NAMED}
         rows = []
         for (well, site), planes in by_site(spec.planes).items():
-            _stop_if(self._cancelled)
+            stop_if(self._cancelled)
             rows.append(perform_site(spec, well, site, planes, survey=survey, encoders=encoders, watch=watch))
         with watch.time("write"):
             parts = tuple(_write_rows(spec, rows))
@@ -127,64 +107,6 @@ class Workbench:
             if identity not in self._encoders:
                 self._encoders[identity] = load_encoder(info)
             return self._encoders[identity]
-
-
-def survey_of(spec: UnitSpec, *, cancelled: Event, watch: Stopwatch) -> tuple[PlateSurvey, int]:
-    """Return the survey of a plate from its first readable sites, and how many of those tried could not be read.
-
-    Raises:
-        DeliveryError: If no site of the plate can be read.
-    """
-    sites: list[tuple[str, NDArray[Any]]] = []
-    reasons: list[str] = []
-    grouped = by_site(spec.planes)
-    for key in dict.fromkeys((plane.well, plane.site) for plane in spec.planes):
-        _stop_if(cancelled)
-        if len(sites) == SURVEY_SITES:
-            break
-        try:
-            with watch.time("read"):
-                site = read_site(spec.root, grouped[key], channels=spec.channels, projection=spec.pixels.projection)
-            sites.append((f"{key[0]}/{key[1]}", site.pixels))
-        except UnreadableImageError as error:
-            reasons.append(str(error))
-    if not sites:
-        first = f" The first reason: {reasons[0]}" if reasons else ""
-        raise DeliveryError(
-            f"plate {spec.plate}: expected at least one site with all of {', '.join(spec.channels)} that can be read, "
-            f"got none of {len(reasons)} tried.{first}"
-        )
-    with watch.time("survey"):
-        survey = survey_plate([pixels for _, pixels in sorted(sites, key=lambda item: item[0])], channels=spec.channels)
-    return survey, len(reasons)
-
-
-def survey_bytes(survey: PlateSurvey) -> bytes:
-    """Return a survey as safetensors, its channels and notes in the header."""
-    described = {"channels": json.dumps(survey.channels), "notes": json.dumps(survey.notes)}
-    return save_arrays({**survey.to_arrays(), **_text_arrays(described)})
-
-
-def read_survey(uri: str, *, expected_sha256: str) -> PlateSurvey:
-    """Return a survey that was written by `survey_bytes`.
-
-    Raises:
-        StorageError: If the file is not the one that was registered.
-    """
-    content = read_bytes(uri)
-    got = sha256_of_bytes(content)
-    if got != expected_sha256:
-        raise StorageError(
-            f"survey {uri}: expected the file with SHA-256 {expected_sha256}, got {got}; was it changed?"
-        )
-    arrays = load_arrays(content)
-    texts = {name[5:]: arrays.pop(name).tobytes().decode() for name in sorted(arrays) if name.startswith("text.")}
-    return PlateSurvey.from_arrays(arrays, channels=json.loads(texts["channels"]), notes=json.loads(texts["notes"]))
-
-
-def _text_arrays(texts: dict[str, str]) -> dict[str, NDArray[np.uint8]]:
-    """Texts as byte arrays: the order of a safetensors header's own metadata is not fixed, that of arrays is."""
-    return {f"text.{name}": np.frombuffer(text.encode(), dtype=np.uint8).copy() for name, text in texts.items()}
 
 
 def perform_site(
@@ -335,8 +257,3 @@ def _write(spec: UnitSpec, kind: str, content: bytes, *, n_rows: int, encoder: s
             "n_rows": n_rows,
         }
     )
-
-
-def _stop_if(cancelled: Event) -> None:
-    if cancelled.is_set():
-        raise CancelledError("the run was interrupted; what is finished is kept, and the same command resumes it")

@@ -17,7 +17,8 @@ from hcs.errors import CancelledError, DeliveryError, StorageError
 from hcs.io.tables import read_embedding_table, read_table
 from hcs.io.tiff import tiff_bytes
 from hcs.pipeline.plan import PartsPlace, PlannedPlate, embed_units, survey_unit
-from hcs.pipeline.workbench import Workbench, read_survey
+from hcs.pipeline.surveys import read_survey
+from hcs.pipeline.workbench import Workbench
 from hcs.settings import Settings
 from schemas.encoders import EncoderInfo
 from schemas.screen import EncoderChoice, PixelsConfig
