@@ -82,6 +82,9 @@ class ImageWitnesses(dy.Schema):
 
     plate = dy.String(primary_key=True)
     relative_path = dy.String(primary_key=True)
+    well = dy.String(regex=WELL_PATTERN)
+    site = dy.Int32(min=1)
+    channel = dy.String()
     size_bytes = dy.Int64(min=0)
     witness = dy.String(nullable=True, description="ETag or modification time when the delivery was listed.")
     sha256 = dy.String(regex=r"^[0-9a-f]{64}$")

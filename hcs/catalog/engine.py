@@ -100,7 +100,7 @@ def open_catalog(url: str, *, parts_uri: str | None = None, create: bool = True)
     """
     path = _sqlite_path(url)
     location = str(path)
-    if not create and not path.exists():
+    if not create and not _exists(path):
         raise NotFoundError(
             f"there is no catalog at {location}. `hcs run SCREEN.yaml` and `hcs demo` make one; "
             "name an existing one with --catalog or HCS_CATALOG."
@@ -134,6 +134,16 @@ def _sqlite_path(url: str) -> Path:
     if not name or name == ":memory:" or "\0" in name:
         raise UsageError(f"a catalog is a file that several processes share, but {url!r} names none.")
     return Path(os.path.abspath(Path(name).expanduser()))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise StorageError(
+            f"the catalog {path} cannot be looked for ({error.strerror}). "
+            "Name a file in a folder that you may write with --catalog or HCS_CATALOG."
+        ) from error
 
 
 def _make_folder(path: Path) -> None:

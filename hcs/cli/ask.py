@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 import typer
 
 from hcs.cli.options import CatalogOption, FormatOption, OutputOption, RunOption, open_existing
-from hcs.cli.output import Format, print_object, print_table, put
+from hcs.cli.output import Format, print_object, print_table, put, say
 
 if TYPE_CHECKING:
-    from hcs.catalog import PerturbationView
+    from hcs.catalog import Catalog, PerturbationView
     from hcs.pipeline.plates import PlateView
 
+SHORT_COLUMNS = (
+    "perturbation", "concentration_micromolar", "dose_step", "control_type", "name", "mechanism", "mechanism_source",
+    "call", "q_value", "effect", "cell_count_ratio", "explained_by_count",
+)  # fmt: skip
+"""What the table on a terminal shows first."""
 HIT_COLUMNS = (
     "perturbation", "concentration_micromolar", "dose_step", "control_type", "name", "mechanism", "mechanism_source",
     "call", "n_replicates", "n_controls", "mean_average_precision", "p_value", "smallest_possible_p", "q_value",
     "effect", "cell_count_ratio", "explained_by_count", "reason",
 )  # fmt: skip
-"""What the table on a terminal shows; json, csv and files hold every column."""
+"""What it shows with --all; json, csv and files hold every column."""
 
 
 SHOWN_NEIGHBOURS = 5
@@ -38,12 +43,13 @@ def hits(
     mechanism: Annotated[str | None, typer.Option(help="Only this mechanism, annotated or predicted.")] = None,
     q_max: Annotated[float, typer.Option(min=0, max=1, help="Largest q; 1 keeps rows without a q too.")] = 0.05,
     not_toxic: Annotated[
-        bool, typer.Option("--not-toxic", help="Only where at least half of the cells are left.")
+        bool, typer.Option("--not-toxic", help="Only where cell_count_ratio is at least 0.5.")
     ] = False,
     min_batches: Annotated[int | None, typer.Option(min=1, help="Seen in at least so many batches.")] = None,
     profile: Annotated[
         str, typer.Option(help="The profile that calls are made on, or an encoder's name.")
     ] = "combined",
+    everything: Annotated[bool, typer.Option("--all", help="Show all numbers in the table.")] = False,
     wells: Annotated[bool, typer.Option("--wells", help="List the wells of the hits, for cherry-picking.")] = False,
     catalog: CatalogOption = None,
     form: FormatOption = Format.TABLE,
@@ -53,7 +59,7 @@ def hits(
 
     Example: hcs hits --mechanism "tubulin inhibitor" --not-toxic
     """
-    from hcs.catalog import find_hits, wells_of
+    from hcs.catalog import find_hits, get_run, wells_of
 
     with open_existing(catalog) as store:
         found = find_hits(
@@ -65,16 +71,32 @@ def hits(
             min_batches=min_batches,
             profile=profile,
         )
+        if found.is_empty():
+            _say_why_empty(store, run, mechanism, profile)
+        found = found.sort("q_value", pl.col("effect").neg(), nulls_last=True, maintain_order=True)
         if wells:
-            found = wells_of(store, run=run).join(found.select("treatment"), on="treatment", how="semi")
+            numbers = found.select("treatment", "call", "q_value", "effect")
+            found = wells_of(store, run=run).join(numbers, on="treatment", how="inner").sort("plate", "well")
         elif form is Format.TABLE and output is None:
-            found = _readable(found)
-        print_table(found, form=form, output=output)
+            found = _readable(found, HIT_COLUMNS if everything else SHORT_COLUMNS)
+        title = f"{get_run(store, run).name}, profile {profile}, q <= {q_max:g}"
+        print_table(found, form=form, output=output, title=title)
 
 
-def _readable(found: pl.DataFrame) -> pl.DataFrame:
+def _say_why_empty(store: Catalog, run: str, mechanism: str | None, profile: str) -> None:
+    """Say what could have been asked for."""
+    from hcs.catalog import known_mechanisms
+
+    known = known_mechanisms(store, run=run, profile=profile)
+    if mechanism is not None and mechanism.strip().casefold() not in {name.casefold() for name in known}:
+        say(f"no treatment has the mechanism {mechanism!r}; those of this run are: {', '.join(known) or 'none'}")
+    else:
+        say("no treatment passes these limits; --q-max 1 shows all of them")
+
+
+def _readable(found: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """Return the columns a terminal has room for, without those that say nothing here."""
-    shown = found.select([name for name in HIT_COLUMNS if name in found.columns])
+    shown = found.select([name for name in columns if name in found.columns])
     return shown.select([column for column in shown if not _says_nothing(column)])
 
 
@@ -104,7 +126,7 @@ def show(
         if what in set(plates_of(store, record.id)["plate"]):
             _print_plate(view_plate(store, record, what, profile=profile), form)
             return
-        view = show_perturbation(store, what, run=record.id)
+        view = show_perturbation(store, perturbation_of(store, record.id, what), run=record.id)
     if form is Format.JSON:
         print_object(_as_object(view))
         return
@@ -119,7 +141,7 @@ def show(
 
 def _tables(view: PerturbationView, profile: str) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield what a terminal shows of a perturbation; json holds all of it, on every profile."""
-    yield f"calls on {profile}", _readable(view.calls.filter(pl.col("profile") == profile))
+    yield f"calls on {profile}", _readable(view.calls.filter(pl.col("profile") == profile), HIT_COLUMNS)
     places = view.wells.select("plate", "well", "treatment", "control_type", "excluded_reason")
     yield (
         "wells",
@@ -148,9 +170,18 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3g}"
 
 
+def perturbation_of(store: Catalog, run: str | int, what: str) -> str:
+    """Return the perturbation of what may be a treatment's key, as it stands in every table: `SIM-1@10`, `SIM-1#2`."""
+    from hcs.catalog import wells_of
+
+    wells = wells_of(store, run=run).filter(pl.col("treatment") == what)
+    return str(wells["perturbation"][0]) if wells.height else what
+
+
 def _as_object(view: PerturbationView | PlateView) -> dict[str, object]:
+    """Return a view as JSON has it; of the run its name."""
     return {
-        name: value.to_dicts() if isinstance(value, pl.DataFrame) else value
+        name: value.to_dicts() if isinstance(value, pl.DataFrame) else value.name if name == "run" else value
         for name, value in ((field, getattr(view, field)) for field in view.__dataclass_fields__)
     }
 
@@ -171,4 +202,8 @@ def neighbours(
     from hcs.catalog import neighbours_of
 
     with open_existing(catalog) as store:
-        print_table(neighbours_of(store, perturbation, run=run, profile=profile, top=top), form=form, output=output)
+        name = perturbation_of(store, run, perturbation)
+        found = neighbours_of(store, name, run=run, profile=profile, top=top)
+        if found.is_empty():
+            say(f"{name} has no neighbours: negative controls and wells that are left out of the calls have none")
+        print_table(found, form=form, output=output)

@@ -10,11 +10,13 @@ import typer
 
 from hcs.cli.output import Format, print_object, print_table, put
 from hcs.errors import UsageError
+from hcs.settings import Settings
 
 if TYPE_CHECKING:
     from hcs.pipeline.submission import ExaminedPlate
     from schemas.screen import ScreenConfig
 
+YAML = (".yaml", ".yml")
 EXIT_CODES = {"accept": 0, "accept_with_holes": 3, "reject": 4}
 
 
@@ -40,17 +42,23 @@ def check(
 
     Example: hcs check /data/BR00117035 --pattern "{well}_{site}_{channel}.tif" --platemap platemap.csv
     """
+    from hcs.embedding.registry import describe_encoder
     from hcs.pipeline.submission import examine_screen
 
     config = _config(delivery, layout, platemap or [], pattern, channels or [], negcon or [])
+    if delivery.endswith(YAML):
+        for choice in config.encoders:
+            describe_encoder(choice, settings=Settings())
     examined, _ = examine_screen(config, decode="all" if deep else "headers")
     if json_file is not None:
         _write_json(json_file, examined)
     if form is Format.JSON:
         print_object(_reports(examined))
+    elif form is Format.CSV:
+        print_table(_findings(examined), form=form)
     else:
         for plate in examined:
-            _print_report(plate, form)
+            _print_report(plate)
     raise typer.Exit(max(_exit_code(plate) for plate in examined))
 
 
@@ -60,7 +68,7 @@ def _config(
     from hcs.io.screen import load_screen
     from schemas.screen import ControlNames, PlateEntry, ScreenConfig
 
-    if delivery.endswith((".yaml", ".yml")):
+    if delivery.endswith(YAML):
         return load_screen(delivery)
     return ScreenConfig(
         screen="check",
@@ -106,7 +114,25 @@ def _write_json(path: Path, examined: tuple[ExaminedPlate, ...]) -> None:
     write_atomically(str(path), (json.dumps(_reports(examined), indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def _print_report(plate: ExaminedPlate, form: Format) -> None:
+def _findings(examined: tuple[ExaminedPlate, ...]) -> pl.DataFrame:
+    """Return one row a finding of any plate."""
+    rows = [
+        {
+            "plate": plate.plate,
+            "verdict": plate.report.verdict.value,
+            **item.model_dump(mode="json", exclude={"examples"}),
+            "examples": ", ".join(item.examples[:3]),
+        }
+        for plate in examined
+        if plate.report is not None
+        for item in plate.report.findings
+    ]
+    columns = ["plate", "verdict", "severity", "kind", "place", "count", "examples", "consequence"]
+    schema = {name: pl.Int64 if name == "count" else pl.String for name in columns}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _print_report(plate: ExaminedPlate) -> None:
     report = plate.report
     if report is None:
         put(f"{plate.plate}: rejected. {plate.reason}")
@@ -121,11 +147,6 @@ def _print_report(plate: ExaminedPlate, form: Format) -> None:
         {"": name, **getattr(report, name).model_dump()}  # a first column without a name: the rows are named
         for name in ("expected", "delivered")
     ]
-    print_table(pl.DataFrame(counts), form=form)
+    print_table(pl.DataFrame(counts), form=Format.TABLE)
     if report.findings:
-        rows = [
-            {**item.model_dump(mode="json", exclude={"examples"}), "examples": ", ".join(item.examples[:3])}
-            for item in report.findings
-        ]
-        order = ["severity", "kind", "place", "count", "examples", "consequence"]
-        print_table(pl.DataFrame(rows).select(order), form=form)
+        print_table(_findings((plate,)).drop("plate", "verdict"), form=Format.TABLE)

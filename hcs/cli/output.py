@@ -12,6 +12,9 @@ from typing import Any
 
 import polars as pl
 
+WIDTH_OF_A_FILE = 500
+"""Columns of a table that no terminal shows: nothing is folded there."""
+
 
 class Format(StrEnum):
     """How a table is printed."""
@@ -27,7 +30,7 @@ def print_table(frame: pl.DataFrame, *, form: Format, output: Path | None = None
         from hcs.io.tables import write_table
 
         write_table(frame, str(output))
-        say(f"{frame.height} rows written to {output}")
+        say(f"{counted(frame.height, 'row')} written to {output}")
         return
     if form is Format.JSON:
         print_object(frame.to_dicts())
@@ -42,6 +45,11 @@ def print_table(frame: pl.DataFrame, *, form: Format, output: Path | None = None
 def print_object(value: Any) -> None:
     """Print one JSON value on stdout; a number that JSON does not know becomes null."""
     sys.stdout.write(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 plate` or `2 plates`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def put(text: str) -> None:
@@ -69,7 +77,7 @@ def _print_rich(frame: pl.DataFrame, title: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 200)
+    console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
     table = Table(title=title, title_justify="left", show_lines=False)
     for name, dtype in frame.schema.items():
         header = name.replace("_", " ")  # so that a narrow column wraps at words

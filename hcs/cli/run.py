@@ -18,9 +18,10 @@ from hcs.cli.options import (
     open_or_make,
     threads_of,
 )
-from hcs.cli.output import Format, print_object, print_table, put, say
+from hcs.cli.output import Format, counted, print_object, print_table, put, say
 from hcs.cli.progress import RunProgress
 from hcs.settings import Settings
+from schemas.work import RunState, UnitState
 
 if TYPE_CHECKING:
     from hcs.catalog import Catalog, Registration, RunStatus
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from hcs.pipeline.submission import PreparedRun
 
 WITH_HOLES = 3
+INTERRUPTED = 130
+CALLS = ("inactive", "underpowered", "not_callable")
 SECONDS_BETWEEN_LOOKS = 2.0
 
 
@@ -61,7 +64,11 @@ def run(
         prepared = prepare_run(config, settings=settings)
         for plate in prepared.rejected:
             say(f"{plate.plate}: rejected, takes no part; `hcs check` tells why. {plate.reason or ''}".rstrip())
-        performed = perform(store, prepared, threads=threads_of(threads, settings), new=new, resume=resume)
+        try:
+            performed = perform(store, prepared, threads=threads_of(threads, settings), new=new, resume=resume)
+        except KeyboardInterrupt:
+            say("interrupted: what is finished is kept, and the same command goes on from there")
+            raise typer.Exit(INTERRUPTED) from None
         _report(store, performed)
     raise typer.Exit(WITH_HOLES if performed.has_holes else 0)
 
@@ -81,7 +88,9 @@ def perform(
         run, told = registration.run, run_status(store, registration.run.id)
         progress.n_done = told.sites_done
         state = "new" if registration.is_new else f"{run.state.value}, {told.sites_done} sites were done before"
-        say(f"{run.name} of screen {run.screen}: {len(prepared.plates)} plates, {progress.n_sites} sites ({state})")
+        say(
+            f"{run.name} of screen {run.screen}: {counted(len(prepared.plates), 'plate')}, {counted(progress.n_sites, 'site')} ({state})"
+        )
 
     with progress:
         return perform_run(
@@ -107,8 +116,17 @@ def _report(store: Catalog, performed: Performed) -> None:
         put(f"  note: {note}")
     if not profiles_of(store, run.id):
         return
-    hits = find_hits(store, run=run.id, q_max=run.config.hits.q_max)
-    put(f"{hits.height} hits at q <= {run.config.hits.q_max:g}; `hcs hits --run {run.name}` lists them")
+    calls = find_hits(store, run=run.id, q_max=1.0)
+    for kind, words in (("treatment", "treatments"), ("poscon", "positive controls")):
+        put(f"{words}: {_counted(calls.filter(pl.col('control_type') == kind))} at q <= {run.config.hits.q_max:g}")
+    put(f"`hcs hits --run {run.name}` lists the active ones")
+
+
+def _counted(calls: pl.DataFrame) -> str:
+    """Return how many calls there are of each kind, as in `3 of 40 active, 37 underpowered`."""
+    counts = dict(calls["call"].cast(pl.String).value_counts().iter_rows())
+    others = [f"{counts[name]} {name.replace('_', ' ')}" for name in CALLS if counts.get(name)]
+    return ", ".join([f"{counts.get('active', 0)} of {calls.height} active", *others])
 
 
 def runs(catalog: CatalogOption = None, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
@@ -134,19 +152,28 @@ def status(
 
     Example: hcs status run-3 --watch
     """
-    from hcs.catalog import failures_of, get_run, run_status
+    from hcs.catalog import failures_of, get_run, release_dead_owners, run_status
 
     with open_existing(catalog) as store:
         record = get_run(store, run, finished=False)
+        release_dead_owners(store, record.id)
         told = run_status(store, record.id)
-        while watch and not get_run(store, record.id).is_finished:
+        while watch and told.state is RunState.RUNNING and not _is_left(told):
             _print_status(record.name, told, form)
             time.sleep(SECONDS_BETWEEN_LOOKS)
+            release_dead_owners(store, record.id)
             told = run_status(store, record.id)
         _print_status(record.name, told, form)
+        if _is_left(told):
+            say(f"nobody works on {record.name} now: the `hcs run` that started it goes on where it stopped")
         failures = failures_of(store, record.id)
         if failures.height and form is not Format.JSON:
             print_table(failures, form=form, title="what could not be done")
+
+
+def _is_left(told: RunStatus) -> bool:
+    """Return whether units are waiting and no process that lives holds one."""
+    return told.state is RunState.RUNNING and bool(told.units[UnitState.READY]) and not told.units[UnitState.LEASED]
 
 
 def _print_status(name: str, told: RunStatus, form: Format) -> None:
@@ -160,7 +187,7 @@ def _print_status(name: str, told: RunStatus, form: Format) -> None:
     counted = ", ".join(f"{count} {state}" for state, count in units.items() if count)
     put(f"{name}: {told.state.value.replace('_', ' ')}; units: {counted or 'none planned'}")
     put(f"sites: {told.sites_done} done, {told.sites_failed} failed, of {told.sites}")
-    if told.sites_per_second:
+    if told.sites_per_second and not _is_left(told):
         eta = "" if told.eta_seconds is None else f", {told.eta_seconds:.0f} s left"
         put(f"{told.sites_per_second:.1f} sites a second{eta}")
     if plates:

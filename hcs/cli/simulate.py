@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hcs.cli.options import ThreadsOption, threads_of
-from hcs.cli.output import put, say
+from hcs.cli.output import counted, put, say
 from hcs.settings import Settings
 
 
@@ -44,7 +44,7 @@ def simulate(
     design = small_design(batches=batches, plates=plates, wells=wells, sites=sites, doses=doses)
     shown = Shown()
     screen = simulate_screen(out, design=design, seed=seed, progress=shown, workers=threads_of(workers, Settings()))
-    put(f"{design.n_imaged_sites} sites of {batches * plates} plates written to {out}")
+    put(f"{counted(design.n_imaged_sites, 'site')} of {counted(batches * plates, 'plate')} written to {out}")
     put(f"next: hcs check {screen.screen_file}; hcs run {screen.screen_file}")
 
 

@@ -23,8 +23,9 @@ def correct_site(pixels: NDArray[Any], survey: PlateSurvey) -> NDArray[np.float3
 
     Raises:
         ChannelMismatchError: If the site does not have the survey's channels.
-        PixelsError: If its shape is not the one that was surveyed, or values are not finite. An illumination function
-            is not stretched to another shape: another binning or objective has another one.
+        PixelsError: If its shape or pixel type is not the one that was surveyed, or values are not finite. An
+            illumination function is not stretched to another shape: another binning or objective has another one. Nor
+            are 8 bits stretched to 16: on the plate's scale such a site would be black, and look like a phenotype.
     """
     _require_fit(pixels, survey)
     # Any real dtype to float32 in the same pass that divides; 64-bit values lose digits that no camera has.
@@ -62,6 +63,11 @@ def _require_fit(pixels: NDArray[Any], survey: PlateSurvey) -> None:
         raise ChannelMismatchError(
             f"a site was expected with the surveyed channels {', '.join(survey.channels)} as channel x row x column, "
             f"but shape {pixels.shape} came; read the same channels of every site of a plate"
+        )
+    if survey.pixel_type is not None and pixels.dtype.newbyteorder("=") != survey.pixel_type:
+        raise PixelsError(
+            f"a site was expected with {survey.pixel_type} pixels like most of its plate, but {pixels.dtype} came; "
+            "export the whole plate with one pixel type"
         )
     expected = survey.illumination.shape[1:]
     if pixels.shape[1:] != expected:

@@ -187,6 +187,8 @@ def _without_coverage(fields: NDArray[np.float64]) -> NDArray[np.float64]:
 def _otsu(values: NDArray[np.float64]) -> float:
     """Return the value that splits the others into two classes with the largest variance between them (Otsu, 1979)."""
     ordered = np.sort(values, axis=None)
+    if len(ordered) == 1:
+        return float(ordered[0])
     below = np.arange(1, len(ordered))
     sums = np.cumsum(ordered)
     means_below = sums[:-1] / below

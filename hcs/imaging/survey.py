@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class PlateSurvey:
         low: (C,), float32: the corrected intensity that scales to 0, in the file's units.
         high: (C,), float32, above `low`: the corrected intensity that scales to 1.
         n_sites: How many sites it was made from.
+        pixel_type: Of the surveyed sites' files; None where it is not known. 8 and 16 bits are not one scale.
         notes: What was left out or could not be estimated, as sentences.
     """
 
@@ -34,15 +36,19 @@ class PlateSurvey:
     high: NDArray[np.float32]
     n_sites: int
     notes: tuple[str, ...]
+    pixel_type: np.dtype[Any] | None = None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the numbers of the survey; its channels and notes are texts, and go beside them."""
-        return {
+        arrays: dict[str, NDArray[Any]] = {
             "illumination": self.illumination,
             "low": self.low,
             "high": self.high,
             "n_sites": np.array([self.n_sites], dtype=np.int64),
         }
+        if self.pixel_type is not None:
+            arrays["pixel_type"] = np.zeros(0, dtype=self.pixel_type)
+        return arrays
 
     @classmethod
     def from_arrays(
@@ -56,6 +62,7 @@ class PlateSurvey:
             high=np.asarray(arrays["high"], dtype=np.float32),
             n_sites=int(arrays["n_sites"].item()),
             notes=tuple(notes),
+            pixel_type=arrays["pixel_type"].dtype if "pixel_type" in arrays else None,
         )
 
 
@@ -67,6 +74,7 @@ class _SiteSummary:
     lowest: NDArray[np.float64]
     highest: NDArray[np.float64]
     shape: tuple[int, int]
+    pixel_type: np.dtype[Any]
     is_finite: bool
 
 
@@ -79,8 +87,8 @@ def survey_plate(sites: Sequence[NDArray[Any]], *, channels: Sequence[str]) -> P
         channels: Names of the C channels.
 
     Returns:
-        The survey of the shape that most sites have (the larger of two that are equally frequent). Sites of another
-        shape, and sites whose pixels are not all finite, are left out, with a note.
+        The survey of the shape and pixel type that most sites have (the larger of two that are equally frequent).
+        Sites of others, and sites whose pixels are not all finite, are left out, with a note.
 
     Raises:
         ChannelMismatchError: If a site does not have C channels.
@@ -88,8 +96,12 @@ def survey_plate(sites: Sequence[NDArray[Any]], *, channels: Sequence[str]) -> P
     """
     names = tuple(channels)
     summaries = [_summarize(site, names) for site in sites]
-    shape = _majority_shape(summaries)
-    used = [index for index, summary in enumerate(summaries) if summary.is_finite and summary.shape == shape]
+    shape, pixel_type = _majority(summaries)
+    used = [
+        index
+        for index, summary in enumerate(summaries)
+        if summary.is_finite and (summary.shape, summary.pixel_type) == (shape, pixel_type)
+    ]
     illumination = _estimate([summaries[index] for index in used], shape=shape, n_channels=len(names))
     ranges = _measure_ranges(sites, used, summaries, illumination)
     return PlateSurvey(
@@ -98,7 +110,8 @@ def survey_plate(sites: Sequence[NDArray[Any]], *, channels: Sequence[str]) -> P
         low=np.array([item.low for item in ranges], dtype=np.float32),
         high=np.array([item.high for item in ranges], dtype=np.float32),
         n_sites=len(used),
-        notes=_notes(summaries, used, names, illumination, shape),
+        notes=_notes(summaries, used, names, illumination),
+        pixel_type=pixel_type,
     )
 
 
@@ -114,19 +127,20 @@ def _summarize(site: NDArray[Any], channels: tuple[str, ...]) -> _SiteSummary:
         lowest=np.asarray(lowest, dtype=np.float64),
         highest=np.asarray(highest, dtype=np.float64),
         shape=(site.shape[1], site.shape[2]),
+        pixel_type=site.dtype.newbyteorder("="),
         # A NaN anywhere is the minimum of its channel, and an infinity the minimum or the maximum.
         is_finite=bool(np.isfinite(lowest).all() and np.isfinite(highest).all()),
     )
 
 
-def _majority_shape(summaries: Sequence[_SiteSummary]) -> tuple[int, int]:
-    counts = Counter(summary.shape for summary in summaries if summary.is_finite)
+def _majority(summaries: Sequence[_SiteSummary]) -> tuple[tuple[int, int], np.dtype[Any]]:
+    counts = Counter((summary.shape, summary.pixel_type) for summary in summaries if summary.is_finite)
     if not counts:
         raise PixelsError(
             f"a survey of a plate needs at least one readable site, but of {len(summaries)} sites none has finite "
             "pixels in every channel; check the images of the plate with hcs check"
         )
-    return max(counts, key=lambda shape: (counts[shape], shape[0] * shape[1], shape))
+    return max(counts, key=lambda kind: (counts[kind], math.prod(kind[0]), kind[0], kind[1].itemsize, kind[1].str))
 
 
 def _estimate(summaries: Sequence[_SiteSummary], *, shape: tuple[int, int], n_channels: int) -> NDArray[np.float32]:
@@ -163,14 +177,20 @@ def _notes(
     used: Sequence[int],
     channels: tuple[str, ...],
     illumination: NDArray[np.float32],
-    shape: tuple[int, int],
 ) -> tuple[str, ...]:
     notes = []
+    shape, pixel_type = summaries[used[0]].shape, summaries[used[0]].pixel_type
     total = len(summaries)
     broken = sum(not summary.is_finite for summary in summaries)
     if broken:
         notes.append(f"{broken} of {total} sites hold values that are not finite and were left out of the survey.")
-    other = total - broken - len(used)
+    other_type = sum(summary.is_finite and summary.pixel_type != pixel_type for summary in summaries)
+    if other_type:
+        notes.append(
+            f"{other_type} of {total} sites are not {pixel_type} like most of the plate and were left out of the "
+            "survey."
+        )
+    other = total - broken - other_type - len(used)
     if other:
         notes.append(
             f"{other} of {total} sites are not {shape[0]} x {shape[1]} pixels like most of the plate and were left out "

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableFolder:
-    """A folder, or a link, that could not be looked into, and why."""
+    """A folder, a link or something that is no file, which could not be looked into, and why."""
 
     relative_path: str
     reason: str
@@ -216,8 +217,8 @@ def list_files(
 
     Args:
         root: A folder.
-        on_unreadable: Called with every folder or link that cannot be looked into; by default it is logged. The other
-            folders are listed all the same.
+        on_unreadable: Called with every folder or link that cannot be looked into, and with what is neither folder nor
+            file; by default it is logged. The others are listed all the same.
 
     Raises:
         StorageError: If the root itself cannot be listed.
@@ -262,7 +263,10 @@ def _list_local(root: str, on_unreadable: Callable[[UnreadableFolder], object]) 
         for entry in entries:
             try:
                 state = entry.stat()
-                if not entry.is_dir():
+                if not entry.is_dir() and not stat.S_ISREG(state.st_mode):
+                    # To read a pipe may wait for ever, and a device may never end.
+                    on_unreadable(UnreadableFolder(f"{prefix}{entry.name}", "a pipe, socket or device, no file"))
+                elif not entry.is_dir():
                     witness = f"mtime:{state.st_mtime_ns}"
                     found.append(StoredFile(f"{prefix}{entry.name}", state.st_size, witness))
                 elif (key := (state.st_dev, state.st_ino)) not in above:

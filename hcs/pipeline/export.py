@@ -21,6 +21,7 @@ from hcs.catalog import (
     visible_parts,
     wells_of,
 )
+from hcs.imaging.features import FEATURE_NAMES
 from hcs.io.storage import join, write_atomically
 from hcs.io.tables import embedding_table_bytes, read_embedding_table, read_table, table_bytes
 from hcs.pipeline.finish import read_plate_embedding
@@ -48,7 +49,7 @@ def export_run(catalog: Catalog, run: RunRecord, folder: str, *, ending: str) ->
 
 
 def _files(catalog: Catalog, run: RunRecord, ending: str) -> Iterator[tuple[str, bytes]]:
-    yield "run.json", _described(run)
+    yield "run.json", _described(catalog, run)
     for name, frame in tables_of(catalog, run).items():
         yield f"{name}.{ending}", table_bytes(frame, ending=ending)
     for receipt in profiles_of(catalog, run.id):
@@ -88,9 +89,9 @@ def calls_of(catalog: Catalog, run: RunRecord) -> pl.DataFrame:
 
 
 def images_of(catalog: Catalog, run: RunRecord) -> pl.DataFrame:
-    """Return every file that was read: plate, relative path, size and SHA-256."""
+    """Return every file that was read: of which site and channel it is, its relative path, size and SHA-256."""
     parts = visible_parts(catalog, run.id, kind="images")["relative_path"].to_list()
-    columns = ["plate", "relative_path", "size_bytes", "sha256"]
+    columns = ["plate", "well", "site", "channel", "relative_path", "size_bytes", "sha256"]
     if not parts:
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     frames = [read_table(join(catalog.parts_uri, part)).select(columns) for part in parts]
@@ -104,12 +105,17 @@ def _matrix_file(name: str, keys: pl.DataFrame, vectors: NDArray[np.float32], en
     return f"{name}.csv.gz", table_bytes(pl.concat([keys, features], how="horizontal"), ending="csv.gz")
 
 
-def _described(run: RunRecord) -> bytes:
-    """Return what determines the run: its configuration without places, its encoders, its pin."""
+def _described(catalog: Catalog, run: RunRecord) -> bytes:
+    """Return what determines the run: its configuration without places, its encoders, its pin; and what a vector is."""
+    channels = channel_rows(catalog, run.id)["channel"].unique().sort().to_list()
     config = run.config.model_dump(mode="json", include={"screen", "pixels", "profile", "hits", "quality", "controls"})
     described = {
         "configuration": config,
-        "encoders": [encoder_identity(info) for info in run.encoders],
+        "encoders": [
+            {**encoder_identity(info), "features_a_channel": info.embedding_size, "channels": channels}
+            for info in run.encoders
+        ],
+        "named_features": list(FEATURE_NAMES),
         "pin": run.pin.model_dump(mode="json"),
         "code_version": run.code_version,
         "notes": list(run.notes),

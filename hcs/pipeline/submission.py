@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -84,12 +85,47 @@ def examine_screen(config: ScreenConfig, *, decode: str = "headers") -> tuple[tu
             "give each entry of `plates` its own `barcode`"
         )
     wells = read_plate_wells(config, names)
+    _refuse_unmatched(config, listed, wells)
     examined = []
     for entry, plate, delivery, reason in listed:
         own = wells.filter(pl.col("plate") == plate)
         report = None if delivery is None else accept(delivery, own, config=config, decode=decode)
         examined.append(ExaminedPlate(entry=entry, plate=plate, delivery=delivery, report=report, reason=reason))
     return tuple(examined), wells
+
+
+def _refuse_unmatched(
+    config: ScreenConfig, listed: Sequence[tuple[PlateEntry, str, Delivery | None, str | None]], wells: pl.DataFrame
+) -> None:
+    """Refuse names in a SCREEN.yaml that match nothing: a typing error there would silently change the calls.
+
+    Raises:
+        UsageError: If `exclude_wells` or `controls` names a plate, well or perturbation that is not there.
+    """
+    plates = [plate for _, plate, _, _ in listed]
+    for item in config.exclude_wells:
+        if item.plate not in plates:
+            raise UsageError(_unmatched(config, f"plate {item.plate}", "`exclude_wells`", plates))
+    places = set(wells.select("plate", "well").iter_rows())
+    for _, plate, delivery, _ in listed:
+        if delivery is not None:
+            places |= {(plate, well) for well in delivery.images["well"].unique()}
+    for item in config.exclude_wells:
+        if (item.plate, item.well) not in places:
+            known = sorted(well for plate, well in places if plate == item.plate)
+            raise UsageError(_unmatched(config, f"well {item.plate}:{item.well}", "`exclude_wells`", known))
+    perturbations = sorted({str(name) for name in wells["perturbation"].drop_nulls().unique()})
+    folded = {name.strip().casefold() for name in perturbations}
+    for name in config.controls.poscon:
+        if wells.height and name.strip().casefold() not in folded:
+            raise UsageError(_unmatched(config, f"positive control {name}", "`controls`", perturbations))
+
+
+def _unmatched(config: ScreenConfig, what: str, field: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(what.rsplit(" ", maxsplit=1)[-1].rpartition(":")[-1], known, n=3, cutoff=0.0)
+    return f"screen {config.screen}: {what}, named in {field}, is neither in the delivery nor in a platemap" + (
+        f"; did you mean {', '.join(near)}?" if near else ""
+    )
 
 
 def _list_plate(entry: PlateEntry, config: ScreenConfig) -> tuple[PlateEntry, str, Delivery | None, str | None]:

@@ -202,13 +202,16 @@ def _failed(reason: str) -> dict[str, Any]:
 
 
 def _image_rows(spec: UnitSpec, planes: Sequence[PlaneRef], read: Site) -> list[dict[str, Any]]:
-    witnesses = {plane.relative_path: plane.witness for plane in planes}
+    of_path = {plane.relative_path: plane for plane in planes}
     return [
         {
             "plate": spec.plate,
             "relative_path": path,
+            "well": of_path[path].well,
+            "site": of_path[path].site,
+            "channel": of_path[path].channel,
             "size_bytes": size,
-            "witness": witnesses[path],
+            "witness": of_path[path].witness,
             "sha256": sha256,
         }
         for path, size, sha256 in read.witnesses

@@ -149,7 +149,7 @@ def _missing_channels(present: pl.DataFrame, expected: Expectation) -> list[Find
         everywhere = "The whole channel is missing: no site can be embedded; take it out of `channels` or deliver it."
         findings += finding(
             FindingKind.MISSING_CHANNEL,
-            Severity.HOLE,
+            Severity.HOLE if came else Severity.FATAL,
             place=channel,
             things=[f"{well} site {site}" for well, site in sites if (well, site) not in came],
             consequence="The site fails: it is embedded from all of its channels." if came else everywhere,

@@ -168,6 +168,15 @@ def test_a_folder_is_no_catalog(tmp_path):
     assert_is_one_paragraph(error, "is a folder", "catalog.sqlite")
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_a_name_that_is_too_long_is_refused(tmp_path, create):
+    with pytest.raises(StorageError) as error:
+        open_catalog(str(tmp_path / ("a" * 300)), create=create)
+
+    assert "File name too long" in str(error.value)
+    assert "--catalog" in str(error.value)
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
 

@@ -142,3 +142,9 @@ def test_real_fields_are_flattened(real_data):
 
     assert min(before) > 0.15
     assert max(after) < 0.05
+
+
+def test_fields_of_one_pixel_are_lit_evenly():
+    fields = [np.array([[100 + index]], dtype=np.uint16) for index in range(MIN_FIELDS)]
+
+    assert (estimate_illumination(fields) == 1).all()

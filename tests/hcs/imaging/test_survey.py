@@ -139,6 +139,19 @@ def test_few_sites_leave_the_illumination_flat_and_say_so(sites):
     assert any(note.startswith("Illumination is not corrected: 7 sites") for note in survey.notes)
 
 
+def test_sites_of_another_pixel_type_are_left_out_and_not_corrected(sites):
+    odd = (sites[0] >> 8).astype(np.uint8)
+
+    mixed = survey_plate([odd, *sites], channels=CHANNELS)
+    again = PlateSurvey.from_arrays(mixed.to_arrays(), channels=CHANNELS)
+
+    assert mixed.illumination.tobytes() == survey_plate(sites, channels=CHANNELS).illumination.tobytes()
+    assert any(note.startswith(f"1 of {len(sites) + 1} sites are not uint16") for note in mixed.notes)
+    assert correct_site(sites[0].astype(">u2"), again).tobytes() == correct_site(sites[0], again).tobytes()
+    with pytest.raises(PixelsError, match=r"expected with uint16 pixels .* uint8 came"):
+        correct_site(odd, again)
+
+
 def test_one_site_is_enough():
     survey = survey_plate([np.arange(64, dtype=np.uint8).reshape(1, 8, 8)], channels=["A"])
 

@@ -163,6 +163,19 @@ def test_a_broken_link_is_said(tmp_path: Path) -> None:
     assert [item.relative_path for item in seen] == ["gone.tif"]
 
 
+def test_what_is_neither_folder_nor_file_is_said_and_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "endless.tif").symlink_to("/dev/zero")
+    (tmp_path / "image.tif").write_bytes(b"1")
+    seen: list[UnreadableFolder] = []
+
+    files = list(list_files(str(tmp_path), on_unreadable=seen.append))
+
+    assert [file.relative_path for file in files] == ["image.tif"]
+    assert sorted(item.relative_path for item in seen) == ["endless.tif", "pipe.tif"]
+    assert {item.reason for item in seen} == {"a pipe, socket or device, no file"}
+
+
 @pytest.mark.parametrize("relative", ["../x", "a/../../x", "/etc/passwd", "\\x"])
 def test_joining_never_leaves_the_root(relative: str) -> None:
     with pytest.raises(StorageError, match="stays under"):
