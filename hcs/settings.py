@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hcs.errors import UsageError
 
 
 class Settings(BaseSettings):
@@ -19,3 +21,17 @@ class Settings(BaseSettings):
     )
     offline: bool = Field(default=False, description="Never ask the hub for weights.")
     threads: int | None = Field(default=None, ge=1, description="Worker threads; default: the cores of the machine.")
+
+
+def read_settings() -> Settings:
+    """Return what the environment says.
+
+    Raises:
+        UsageError: If a variable holds what it cannot mean.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        name = f"HCS_{'_'.join(map(str, first['loc'])).upper()}"
+        raise UsageError(f"environment variable {name}: {first['msg']}, got {first['input']!r}") from None

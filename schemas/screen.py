@@ -10,6 +10,10 @@ WELL_PATTERN = r"^(?:[A-Z]|A[A-F])(?:0[1-9]|[1-3][0-9]|4[0-8])$"
 """`A01` ... `P24` (96, 384), to `AF48` (1536)."""
 
 
+NAME_PATTERN = r"^[^\x00-\x1f\x7f.][^\x00-\x1f\x7f]{0,99}$"
+"""What may name a plate: it becomes part of files' names, quoted, so no control characters and no leading dot."""
+
+
 class Record(BaseModel):
     """An immutable record that refuses fields it does not know."""
 
@@ -28,7 +32,7 @@ class PlateEntry(Record):
     """One delivered plate: where it lies and what it was made with."""
 
     uri: str = Field(description="Folder or URI of the delivery; relative paths start at the SCREEN.yaml.")
-    barcode: str | None = Field(default=None, description="Beats the folder's name.")
+    barcode: str | None = Field(default=None, pattern=NAME_PATTERN, description="Beats the folder's name.")
     layout: str = Field(default="auto", description="How the delivery is arranged: auto, cpg or files.")
     batch: str | None = Field(default=None, description="Plates treated and imaged together.")
     source: str | None = None

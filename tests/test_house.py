@@ -316,6 +316,31 @@ def test_the_readme_names_what_ci_runs() -> None:
         assert command in ci or command.replace("make ", "tests ") in ci
 
 
+def budgets() -> dict[str, int]:
+    """Seconds that CONTRIBUTING allows: of each suite of CI, of all of them, and of each folder of tests."""
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `?([\w/*. -]+?)`? \| [\d,]+ s \| ([\d,]+) s \|$", text, flags=re.MULTILINE)
+    return {name: int(seconds.replace(",", "")) for name, seconds in rows}
+
+
+def test_every_suite_of_ci_has_a_budget_and_all_fit_into_45_minutes() -> None:
+    suites = re.findall(r"^suite ([a-z-]+) ", (REPOSITORY / ".ci/run").read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+    allowed = budgets()
+
+    assert sum(allowed[suite] for suite in suites) == allowed["in all"] < 45 * 60
+
+
+def test_every_folder_of_tests_has_a_budget_inside_that_of_its_suites() -> None:
+    tests = REPOSITORY / "tests"
+    folders = {path.parent.relative_to(tests).parts[:2] for path in tests.rglob("test_*.py")}
+    allowed = budgets()
+
+    seconds = [allowed["/".join(("tests", *folder)) if folder else "tests/*.py"] for folder in folders]
+
+    assert sum(seconds) <= allowed["test"] + allowed["test-slow"]
+
+
 def test_the_readme_fits_one_screen() -> None:
     assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 80
 

@@ -12,7 +12,7 @@ from hcs.catalog.frames import checked, insert_frame, sha256_of_json
 from hcs.catalog.ledger import counts
 from hcs.catalog.models import Call, CallMechanism, Neighbour, Profile, Run
 from hcs.catalog.names import check_name, check_texts
-from hcs.catalog.runs import FINISHED, append_notes, move, run_record
+from hcs.catalog.runs import FINISHED, move, replace_notes, run_record
 from hcs.errors import CatalogError
 from schemas.results import ProfileReceipt, PublishedCalls, TreatmentNeighbours
 from schemas.treatments import with_treatment_keys
@@ -45,7 +45,7 @@ def publish(
         neighbours: `TreatmentNeighbours` of the same profiles.
         profiles: The files of profiles that were written before.
         state: Complete, or complete with holes.
-        notes: Sentences that who reads the results should know.
+        notes: Sentences that who reads the results should know; they take the place of earlier ones.
 
     Returns:
         Whether the run was finished by this call; False if it was already, with these results.
@@ -67,7 +67,7 @@ def publish(
         _remove_results(connection, run_id)
         _insert_results(connection, run_id, calls, neighbours, profiles)
         connection.execute(update(Run).where(Run.id == run_id).values(results_sha256=digest))
-        append_notes(connection, run_id, notes)
+        replace_notes(connection, run_id, notes)
         move(connection, run_id, state)
     return True
 

@@ -134,6 +134,12 @@ def move(connection: Connection, run_id: int, state: RunState) -> None:
     connection.execute(update(Run).where(Run.id == run_id).values(state=state, **times))
 
 
+def replace_notes(connection: Connection, run_id: int, notes: Sequence[str]) -> None:
+    """Give a run these notes and no others: what was said of earlier results is no longer true."""
+    own = canonical_json(list(dict.fromkeys(map(storable_reason, notes))))
+    connection.execute(update(Run).where(Run.id == run_id).values(notes=own))
+
+
 def append_notes(connection: Connection, run_id: int, notes: Sequence[str]) -> None:
     """Add the notes that a run does not have yet, in their order."""
     present = _NOTES.validate_json(_row(connection, run_id, lock=True).notes)

@@ -10,7 +10,7 @@ import typer
 
 from hcs.cli.output import Format, print_object, print_table, put
 from hcs.errors import UsageError
-from hcs.settings import Settings
+from hcs.settings import read_settings
 
 if TYPE_CHECKING:
     from hcs.pipeline.submission import ExaminedPlate
@@ -48,7 +48,7 @@ def check(
     config = _config(delivery, layout, platemap or [], pattern, channels or [], negcon or [])
     if delivery.endswith(YAML):
         for choice in config.encoders:
-            describe_encoder(choice, settings=Settings())
+            describe_encoder(choice, settings=read_settings())
     examined, _ = examine_screen(config, decode="all" if deep else "headers")
     if json_file is not None:
         _write_json(json_file, examined)

@@ -14,7 +14,7 @@ from hcs.cli.options import ThreadsOption, threads_of
 from hcs.cli.output import Format, print_object, print_table, put, say
 from hcs.cli.run import perform
 from hcs.cli.simulate import Shown
-from hcs.settings import Settings
+from hcs.settings import read_settings
 
 if TYPE_CHECKING:
     from hcs.catalog import Catalog, RunRecord
@@ -45,7 +45,7 @@ def demo(
     from hcs.simulation.design import demo_design
     from hcs.simulation.truth import read_treatment_truth
 
-    started, settings = time.monotonic(), Settings()
+    started, settings = time.monotonic(), read_settings()
     workers = threads_of(threads, settings)
     folder, catalog = out / f"screen-{seed}", str(out / "catalog.sqlite")
     simulated = simulate_screen(str(folder), design=demo_design(), seed=seed, progress=Shown(), workers=workers)

@@ -16,7 +16,7 @@ from hcs import __version__
 from hcs.cli.options import CatalogOption
 from hcs.cli.output import Format, print_object, print_table, put
 from hcs.errors import HcsError
-from hcs.settings import Settings
+from hcs.settings import Settings, read_settings
 
 LIBRARIES = (
     "torch",
@@ -53,7 +53,7 @@ def doctor(
 
     Example: hcs doctor
     """
-    settings = Settings()
+    settings = read_settings()
     rows = [
         *_libraries(),
         *_extras(),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -39,15 +41,28 @@ def hcs(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False,
 ) -> None:
     """From delivered plates to hits by mechanism."""
+    logging.getLogger("tifffile").setLevel(logging.DEBUG if debug else logging.CRITICAL)  # our own reasons say more
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
 
 
+def _open_closed_streams() -> None:
+    """Give a command that was started without stdout or stderr a place to write to."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open as long as the process
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
 def main() -> None:
     """Run the command line; an error that can be explained is one paragraph on stderr and its own exit code."""
     debug = "--debug" in sys.argv[1:]
+    _open_closed_streams()
     try:
         app()
     except HcsError as error:
@@ -61,6 +76,13 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: what is finished is kept, and the same command goes on from there\n")
         sys.exit(130)
+    except OSError as error:
+        if debug:
+            raise
+        _complain(
+            f"error: expected to write the output, but {error}; is the disk or the pipe of stdout full or closed?"
+        )
+        sys.exit(1)
     except Exception as error:
         if debug:
             raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hcs.cli.output import Format
-from hcs.settings import Settings
+from hcs.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from hcs.catalog import Catalog
@@ -34,14 +34,14 @@ def open_existing(url: str | None) -> Catalog:
     """Return the catalog that is asked for, which must exist."""
     from hcs.catalog import open_catalog
 
-    return open_catalog(url or Settings().catalog, create=False)
+    return open_catalog(url or read_settings().catalog, create=False)
 
 
 def open_or_make(url: str | None) -> Catalog:
     """Return the catalog that is asked for; a new one is made."""
     from hcs.catalog import open_catalog
 
-    return open_catalog(url or Settings().catalog)
+    return open_catalog(url or read_settings().catalog)
 
 
 def threads_of(asked: int | None, settings: Settings) -> int:

@@ -20,7 +20,7 @@ from hcs.cli.options import (
 )
 from hcs.cli.output import Format, counted, print_object, print_table, put, say
 from hcs.cli.progress import RunProgress
-from hcs.settings import Settings
+from hcs.settings import read_settings
 from schemas.work import RunState, UnitState
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(
     from hcs.io.screen import load_screen
     from hcs.pipeline.submission import prepare_run
 
-    settings = Settings()
+    settings = read_settings()
     config = load_screen(str(screen))
     with open_or_make(catalog) as store:
         prepared = prepare_run(config, settings=settings)
@@ -88,9 +88,8 @@ def perform(
         run, told = registration.run, run_status(store, registration.run.id)
         progress.n_done = told.sites_done
         state = "new" if registration.is_new else f"{run.state.value}, {told.sites_done} sites were done before"
-        say(
-            f"{run.name} of screen {run.screen}: {counted(len(prepared.plates), 'plate')}, {counted(progress.n_sites, 'site')} ({state})"
-        )
+        n_plates, n_sites = counted(len(prepared.plates), "plate"), counted(progress.n_sites, "site")
+        say(f"{run.name} of screen {run.screen}: {n_plates}, {n_sites} ({state})")
 
     with progress:
         return perform_run(

@@ -9,7 +9,7 @@ import typer
 
 from hcs.cli.options import ThreadsOption, threads_of
 from hcs.cli.output import counted, put, say
-from hcs.settings import Settings
+from hcs.settings import read_settings
 
 
 class Level(StrEnum):
@@ -43,7 +43,9 @@ def simulate(
 
     design = small_design(batches=batches, plates=plates, wells=wells, sites=sites, doses=doses)
     shown = Shown()
-    screen = simulate_screen(out, design=design, seed=seed, progress=shown, workers=threads_of(workers, Settings()))
+    screen = simulate_screen(
+        out, design=design, seed=seed, progress=shown, workers=threads_of(workers, read_settings())
+    )
     put(f"{counted(design.n_imaged_sites, 'site')} of {counted(batches * plates, 'plate')} written to {out}")
     put(f"next: hcs check {screen.screen_file}; hcs run {screen.screen_file}")
 

@@ -6,7 +6,7 @@ The coordinator alone talks to the catalog. It may be killed at any point: what 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,6 +25,7 @@ from hcs.catalog import (
     adopt_finished,
     adoptable,
     complete,
+    configuration_sha256,
     fail,
     hand_back,
     lease,
@@ -38,6 +39,7 @@ from hcs.catalog import (
 from hcs.errors import HcsError, InputChangedError
 from hcs.io.storage import exists, join, sha256_of
 from hcs.io.tables import read_table
+from hcs.pipeline.parts import read_part, read_parts
 from hcs.pipeline.plan import PartsPlace, PlannedPlate, embed_units, survey_unit
 from hcs.pipeline.submission import PreparedRun
 from schemas.work import Executor, PartReceipt, UnitOutcome, UnitSpec, UnitState
@@ -70,7 +72,7 @@ class Coordinator:
             StorageError: If a part or the catalog cannot be written.
         """
         release_dead_owners(self.catalog, self.run.id)
-        self._refuse_changed_inputs()
+        refuse_changed_inputs(self.catalog, self.run, self.prepared.plates)
         plan(self.catalog, self.run.id, [self._survey_unit(plate) for plate in self.prepared.plates])
         self._adopt()
         self._work("survey")
@@ -111,22 +113,12 @@ class Coordinator:
     def _is_intact(self, unit: Adoptable) -> bool:
         if not all(is_part_intact(self.catalog.parts_uri, part) for part in unit.parts):
             return False
-        images = [part.relative_path for part in unit.parts if part.kind == "images"]
-        return not changed_inputs(self.catalog.parts_uri, images, self.prepared.plates)
-
-    def _refuse_changed_inputs(self) -> None:
-        """Refuse to go on where images changed under a unit that is done: a run never mixes two versions of its input.
-
-        Raises:
-            InputChangedError: If the content of an image is not what the run has read.
-        """
-        images = visible_parts(self.catalog, self.run.id, kind="images")
-        changed = changed_inputs(self.catalog.parts_uri, images["relative_path"].to_list(), self.prepared.plates)
-        if changed:
-            raise InputChangedError(
-                f"{self.run.name}: expected the images that it has read already, but the content of {len(changed)} of "
-                f"them changed since, first {changed[0]}; start anew with `hcs run --new`, or put the images back"
-            )
+        images = [
+            read_part(self.catalog.parts_uri, part.relative_path, expected_sha256=part.sha256)
+            for part in unit.parts
+            if part.kind == "images"
+        ]
+        return not changed_inputs(images, self.prepared.plates)
 
     def _work(self, kind: UnitKind) -> None:
         """Perform units until all are done or failed, waiting for those that another driver of this run holds."""
@@ -201,31 +193,70 @@ def is_part_intact(parts_uri: str, part: PartReceipt) -> bool:
     return exists(uri) and sha256_of(uri) == part.sha256
 
 
-def changed_inputs(parts_uri: str, images: Sequence[str], plates: Sequence[PlannedPlate]) -> list[str]:
+def refuse_changed_inputs(catalog: Catalog, run: RunRecord, plates: Sequence[PlannedPlate]) -> None:
+    """Refuse to go on where images changed under what a run has done: it never mixes two versions of its input.
+
+    Raises:
+        InputChangedError: If the content of an image is not what the run has read.
+    """
+    images = read_parts(catalog.parts_uri, visible_parts(catalog, run.id, kind="images"))
+    changed = changed_inputs(images, plates)
+    if changed:
+        raise InputChangedError(
+            f"{run.name}: expected the images that it has read already, but the content of {len(changed)} of "
+            f"them changed since, first {changed[0]}; start anew with `hcs run --new`, or put the images back"
+        )
+
+
+def changed_inputs(images: Iterable[pl.DataFrame], plates: Sequence[PlannedPlate]) -> list[str]:
     """Return the images whose content is not what was read, as URIs.
 
     An image whose witness (modification time or ETag) is the recorded one is taken to be the same; any other is
     hashed again, and the hash decides.
 
     Args:
-        parts_uri: Folder of the parts.
-        images: Parts of kind images, relative to it.
+        images: Tables of `schemas.tables.ImageWitnesses`.
         plates: The plates as they are delivered now.
     """
     now = {(plate.plate, plane.relative_path): (plate.root, plane) for plate in plates for plane in plate.planes}
     changed = []
-    for relative_path in images:
-        for row in read_table(join(parts_uri, relative_path)).iter_rows(named=True):
+    for table in images:
+        for row in table.iter_rows(named=True):
             root, plane = now[row["plate"], row["relative_path"]]
             if plane.witness != row["witness"] and sha256_of(join(root, plane.relative_path)) != row["sha256"]:
                 changed.append(join(root, plane.relative_path))
     return changed
 
 
+def configuration_of(prepared: PreparedRun) -> str:
+    """Return the digest that two runs of the same configuration have in common."""
+    return configuration_sha256(
+        prepared.config,
+        plates=_plates_of_run(prepared),
+        wells=prepared.wells,
+        encoders=prepared.encoders,
+        pin=prepared.pin,
+    )
+
+
 def register(catalog: Catalog, prepared: PreparedRun, *, new: bool = False) -> Registration:
     """Return the run of this screen in the catalog: the one that is there for the same configuration, or a new one."""
+    return register_run(
+        catalog,
+        prepared.config,
+        plates=_plates_of_run(prepared),
+        wells=prepared.wells,
+        encoders=prepared.encoders,
+        pin=prepared.pin,
+        code_version=__version__,
+        new=new,
+    )
+
+
+def _plates_of_run(prepared: PreparedRun) -> list[PlateOfRun]:
+    """Return the plates that take part, with what the catalog remembers of each."""
     planned = {plate.plate: plate for plate in prepared.plates}
-    plates = [
+    return [
         PlateOfRun(
             entry=examined.entry.model_copy(update={"barcode": examined.plate, "uri": planned[examined.plate].root}),
             layout=examined.report.layout,
@@ -235,13 +266,3 @@ def register(catalog: Catalog, prepared: PreparedRun, *, new: bool = False) -> R
         for examined in prepared.examined
         if examined.report is not None and examined.plate in planned
     ]
-    return register_run(
-        catalog,
-        prepared.config,
-        plates=plates,
-        wells=prepared.wells,
-        encoders=prepared.encoders,
-        pin=prepared.pin,
-        code_version=__version__,
-        new=new,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import numpy as np
 import polars as pl
@@ -16,6 +17,7 @@ from hcs.catalog import (
     failures_of,
     find_hits,
     neighbour_rows,
+    plates_of,
     profiles_of,
     site_rows,
     visible_parts,
@@ -23,10 +25,11 @@ from hcs.catalog import (
 )
 from hcs.imaging.features import FEATURE_NAMES
 from hcs.io.storage import join, write_atomically
-from hcs.io.tables import embedding_table_bytes, read_embedding_table, read_table, table_bytes
+from hcs.io.tables import embedding_table_bytes, read_embedding_table, table_bytes
 from hcs.pipeline.finish import read_plate_embedding
 from hcs.pipeline.flags import flag_sites
 from hcs.pipeline.keys import encoder_identity
+from hcs.pipeline.parts import read_parts
 from schemas.results import PublishedCalls
 
 SITE = ["plate", "well", "site"]
@@ -57,12 +60,12 @@ def _files(catalog: Catalog, run: RunRecord, ending: str) -> Iterator[tuple[str,
         yield _matrix_file(
             f"profiles-{receipt.name}", *read_embedding_table(uri, expected_sha256=receipt.sha256), ending
         )
-    plates = sorted(wells_of(catalog, run=run.id)["plate"].unique().to_list())
+    plates = sorted(plates_of(catalog, run.id)["plate"].to_list())
     for info in run.encoders:
         for plate in plates:
             keys, vectors = read_plate_embedding(catalog, run, plate, info.name)
             if keys.height:
-                yield _matrix_file(f"embeddings/{plate}-{info.name}", keys, vectors, ending)
+                yield _matrix_file(f"embeddings/{quote(plate, safe='')}-{info.name}", keys, vectors, ending)
 
 
 def tables_of(catalog: Catalog, run: RunRecord) -> dict[str, pl.DataFrame]:
@@ -90,12 +93,13 @@ def calls_of(catalog: Catalog, run: RunRecord) -> pl.DataFrame:
 
 def images_of(catalog: Catalog, run: RunRecord) -> pl.DataFrame:
     """Return every file that was read: of which site and channel it is, its relative path, size and SHA-256."""
-    parts = visible_parts(catalog, run.id, kind="images")["relative_path"].to_list()
+    parts = visible_parts(catalog, run.id, kind="images")
     columns = ["plate", "well", "site", "channel", "relative_path", "size_bytes", "sha256"]
-    if not parts:
+    if parts.is_empty():
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
-    frames = [read_table(join(catalog.parts_uri, part)).select(columns) for part in parts]
-    return pl.concat(frames).sort("plate", "relative_path")
+    return pl.concat(table.select(columns) for table in read_parts(catalog.parts_uri, parts)).sort(
+        "plate", "relative_path"
+    )
 
 
 def _matrix_file(name: str, keys: pl.DataFrame, vectors: NDArray[np.float32], ending: str) -> tuple[str, bytes]:

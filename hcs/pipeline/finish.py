@@ -145,13 +145,12 @@ def _no_results(wells: pl.DataFrame, reason: str) -> RunResults:
 def read_wells(catalog: Catalog, run: RunRecord) -> tuple[WellTable, list[str]]:
     """Return the wells of a run with their vectors, and its holes. Plates are read one by one."""
     sites = usable_sites(catalog, run)
-    layout = wells_of(catalog, run=run.id).join(
-        plates_of(catalog, run.id).select("plate", "batch"), on="plate", how="left"
-    )
+    plates = plates_of(catalog, run.id).sort("plate")
+    layout = wells_of(catalog, run=run.id).join(plates.select("plate", "batch"), on="plate", how="left")
     names = [info.name for info in run.encoders]
     pieces = [
         piece
-        for plate in sorted(layout["plate"].unique().to_list())
+        for plate in plates["plate"].to_list()
         if (piece := _plate_wells(catalog, run, plate, names, sites)) is not None
     ]
     if not pieces:

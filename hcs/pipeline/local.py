@@ -74,5 +74,5 @@ def outcome_of(spec: UnitSpec, perform: Callable[[], Receipt]) -> UnitOutcome:
     except HcsError as error:
         return UnitOutcome(key=spec.key, reason=str(error))
     except Exception as error:
-        log.exception("unit raised", plate=spec.plate, key=spec.key)
+        log.debug("unit raised", plate=spec.plate, key=spec.key, exc_info=True)
         return UnitOutcome(key=spec.key, reason=f"{type(error).__name__}: {error}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hcs.catalog import Catalog, Registration, RunRecord, get_run, set_run_state
+from hcs.catalog import Catalog, Registration, RunRecord, get_run, retry, set_run_state
 from hcs.errors import UsageError
-from hcs.pipeline.coordinator import Coordinator, Progress, register
+from hcs.pipeline.coordinator import Coordinator, Progress, configuration_of, refuse_changed_inputs, register
 from hcs.pipeline.finish import finish_run
 from hcs.pipeline.submission import PreparedRun
 from schemas.acceptance import Severity
@@ -39,6 +39,8 @@ def perform_run(
 ) -> Performed:
     """Register, perform and finish a run, or go on with the unfinished one of the same configuration.
 
+    A run that ended with failed units is not finished for good: the same command tries them again.
+
     Args:
         catalog: Where everything is remembered.
         prepared: What the run is.
@@ -50,13 +52,18 @@ def perform_run(
 
     Raises:
         UsageError: If `resume` names a run of another configuration.
+        InputChangedError: If images changed under what the run has done.
     """
+    if resume is not None:
+        _check_resumed(catalog, prepared, resume, new=new)
     registration = register(catalog, prepared, new=new)
-    _check_resumed(catalog, registration, resume)
     on_start(registration)
     run = registration.run
     if run.is_finished:
-        return Performed(run=run, was_finished=True)
+        refuse_changed_inputs(catalog, run, prepared.plates)
+        if not retry(catalog, run.id):
+            return Performed(run=run, was_finished=True)
+        run = get_run(catalog, run.id, finished=False)
     if run.state is not RunState.RUNNING:
         run = set_run_state(catalog, run.id, RunState.RUNNING)
     Coordinator(
@@ -79,12 +86,17 @@ def known_holes(prepared: PreparedRun) -> list[str]:
     return holes
 
 
-def _check_resumed(catalog: Catalog, registration: Registration, resume: str | None) -> None:
-    if resume is None:
-        return
+def _check_resumed(catalog: Catalog, prepared: PreparedRun, resume: str, *, new: bool) -> None:
+    """Refuse before anything is registered.
+
+    Raises:
+        UsageError: If the run is to be new too, or is one of another configuration.
+    """
     asked = get_run(catalog, resume, finished=False)
-    if asked.id != registration.run.id:
+    if new:
+        raise UsageError(f"--resume {asked.name} goes on with a run and --new starts one; give one of the two")
+    if asked.config_sha256 != configuration_of(prepared):
         raise UsageError(
-            f"expected {asked.name} to be a run of this SCREEN.yaml, but its configuration differs and belongs to "
-            f"{registration.run.name}; leave out --resume to go on with that one"
+            f"expected {asked.name} to be a run of this SCREEN.yaml, but its configuration differs: images, platemap, "
+            "encoders or settings are not those of that run; leave out --resume to run what the file says"
         )

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 from commands import digests_of, start
 
-from hcs.catalog import Catalog, count_units, failures_of, get_run, open_catalog, units_of
-from hcs.errors import StorageError, UsageError
+from hcs.catalog import Catalog, count_units, failures_of, get_run, list_runs, open_catalog, units_of
+from hcs.errors import InputChangedError, StorageError, UsageError
 from hcs.io.screen import load_screen
 from hcs.pipeline.export import export_run
 from hcs.pipeline.local import LocalExecutor
@@ -191,3 +193,105 @@ def test_two_drivers_of_one_run_share_its_units_and_both_see_it_finished(
     with open_catalog(str(url)) as catalog:
         assert set(units_of(catalog, 1)["attempt"]) == {1}
         assert exported(catalog, tmp_path / "out") == reference
+
+
+def test_the_same_command_tries_failed_units_of_a_finished_run_again(
+    screen: Path, reference: dict[str, str], tmp_path: Path
+) -> None:
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        assert perform(catalog, screen, Hand(fails={"embed": 100})).has_holes
+
+        performed = perform(catalog, screen, Hand())
+
+        assert performed.run.state is RunState.COMPLETE
+        assert performed.run.name == "run-1"
+        assert exported(catalog, tmp_path / "out") == reference
+
+
+def test_a_refused_resume_leaves_no_run_behind(screen: Path, tmp_path: Path) -> None:
+    shutil.copytree(screen.parent, tmp_path / "s")
+    other = tmp_path / "s" / "SCREEN.yaml"
+    other.write_text(other.read_text() + "hits: {q_max: 0.2}\n")
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        perform(catalog, screen, Hand())
+
+        with pytest.raises(UsageError):
+            perform(catalog, other, Hand(), resume="run-1")
+        with pytest.raises(UsageError, match="--new"):
+            perform(catalog, screen, Hand(), resume="run-1", new=True)
+        assert list_runs(catalog).height == 1
+
+
+def test_an_image_that_changed_under_a_finished_run_is_said(screen: Path, tmp_path: Path) -> None:
+    shutil.copytree(screen.parent, tmp_path / "s")
+    own = tmp_path / "s" / "SCREEN.yaml"
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        perform(catalog, own, Hand())
+        image = next((tmp_path / "s").rglob("*.tiff"))
+        content = bytearray(image.read_bytes())
+        content[-1] ^= 1
+        image.write_bytes(content)
+
+        with pytest.raises(InputChangedError, match=image.name):
+            perform(catalog, own, Hand())
+
+
+def test_images_that_were_only_touched_change_nothing(screen: Path, tmp_path: Path) -> None:
+    shutil.copytree(screen.parent, tmp_path / "s")
+    own = tmp_path / "s" / "SCREEN.yaml"
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        perform(catalog, own, Hand())
+        for image in (tmp_path / "s").rglob("*.tiff"):
+            os.utime(image, ns=(1, 1))
+
+        assert perform(catalog, own, Hand()).was_finished
+
+
+def test_a_plate_without_a_platemap_is_exported_with_the_others(screen: Path, tmp_path: Path) -> None:
+    shutil.copytree(screen.parent, tmp_path / "s")
+    own = tmp_path / "s" / "SCREEN.yaml"
+    (barcodes,) = (tmp_path / "s").rglob("barcode_platemap.csv")
+    barcodes.write_text("\n".join(barcodes.read_text().splitlines()[:2]) + "\n")
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        performed = perform(catalog, own, Hand())
+        exported(catalog, tmp_path / "out")
+
+        assert performed.has_holes
+        assert any("not in a platemap" in note for note in performed.run.notes)
+        assert len(list((tmp_path / "out" / "embeddings").iterdir())) == 2
+
+
+def test_a_part_that_was_changed_is_refused(screen: Path, tmp_path: Path) -> None:
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        perform(catalog, screen, Hand())
+        part = next((tmp_path / "parts").rglob("*-images.parquet"))
+        content = bytearray(part.read_bytes())
+        content[len(content) // 2] ^= 1
+        part.write_bytes(content)
+
+        with pytest.raises(StorageError, match="--new"):
+            export_run(catalog, get_run(catalog), str(tmp_path / "out"), ending="parquet")
+
+
+@pytest.mark.parametrize("typed", ["NOPE:A01", "SIM00004001:P24"])
+def test_an_exclusion_that_matches_nothing_is_said(screen: Path, tmp_path: Path, typed: str) -> None:
+    shutil.copytree(screen.parent, tmp_path / "s")
+    own = tmp_path / "s" / "SCREEN.yaml"
+    own.write_text(own.read_text() + f"exclude_wells:\n- {typed}: bubble\n")
+
+    with pytest.raises(UsageError, match="did you mean"):
+        prepare_run(load_screen(str(own)), settings=Settings(offline=True))
+
+
+def test_an_excluded_well_is_in_no_profile(screen: Path, tmp_path: Path) -> None:
+    shutil.copytree(screen.parent, tmp_path / "s")
+    own = tmp_path / "s" / "SCREEN.yaml"
+    own.write_text(own.read_text() + "exclude_wells:\n- SIM00004001:B02: bubble\n")
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        perform(catalog, own, Hand())
+        exported(catalog, tmp_path / "out")
+
+    profiles = pl.read_parquet(tmp_path / "out" / "profiles-combined.parquet")
+    wells = set(profiles.filter(pl.col("plate") == "SIM00004001")["well"])
+    assert len(wells) == 23
+    assert "B02" not in wells
