@@ -238,10 +238,10 @@ def _failed_units(catalog: Catalog, run_id: int) -> Iterator[str]:
     counts = count_units(catalog, run_id)
     n_failed = counts[UnitState.FAILED] + counts[UnitState.QUARANTINED]
     if n_failed:
-        yield f"{n_failed} units failed; `hcs status` gives their reasons"
+        yield f"units that failed: {n_failed}; `hcs status` gives their reasons"
     failed_sites = site_rows(catalog, run_id).filter(pl.col("status") == "failed")
     if failed_sites.height:
-        yield f"{failed_sites.height} sites could not be used, first: {failed_sites['reason'][0]}"
+        yield f"sites that could not be used: {failed_sites.height}, first: {failed_sites['reason'][0]}"
 
 
 def _uncallable(calls: pl.DataFrame) -> Iterator[str]:

@@ -34,7 +34,7 @@ class LocalExecutor:
     def perform(self, units: Iterable[UnitSpec]) -> Generator[UnitOutcome]:
         """Yield one outcome a unit, in the order in which they finish.
 
-        Units are taken from the iterable only when a thread is free, so that what is leased is being worked on.
+        One unit more than there are threads is taken from the iterable, so that no thread waits for a commit.
         Closing the iterator (or an interrupt) stops the running units between two sites.
 
         Raises:
@@ -46,7 +46,7 @@ class LocalExecutor:
             try:
                 exhausted = False
                 while pending or not exhausted:
-                    while not exhausted and len(pending) < self._threads:
+                    while not exhausted and len(pending) <= self._threads:
                         spec = next(source, None)
                         exhausted = spec is None
                         if spec is not None:

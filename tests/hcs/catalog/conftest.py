@@ -58,7 +58,9 @@ def plate(barcode: str = "P1", *, n_sites: int = 4, **entry: Any) -> PlateOfRun:
         findings=(),
     )
     values = {"uri": f"/delivered/{barcode}", "barcode": barcode, "batch": "b1", **entry}
-    return PlateOfRun(entry=PlateEntry.model_construct(**values), layout="files", manifest_sha256=sha(barcode), report=report)
+    return PlateOfRun(
+        entry=PlateEntry.model_construct(**values), layout="files", manifest_sha256=sha(barcode), report=report
+    )
 
 
 def wells(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
