@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from hcs.embedding.weights import (
-    PACKAGED,
     check_safetensors,
     explicit_weights,
     packaged_encoders,
@@ -119,11 +118,6 @@ def test_packaged_weights_are_named_after_their_files(tmp_path: Path, weights_fi
     assert packaged_encoders(tmp_path) == ("pvt_v2_b0.hcs",)
     assert found.origin is WeightsOrigin.PACKAGED
     assert found.sha256 == sha256(tmp_path / "pvt_v2_b0.safetensors")
-
-
-def test_every_packaged_file_is_whole() -> None:
-    for name in packaged_encoders():
-        packaged_weights(name.removesuffix(".hcs"), folder=PACKAGED)
 
 
 def test_the_local_cache_comes_before_the_cache_of_the_hub(
