@@ -117,7 +117,7 @@ MUTATIONS: list[tuple[str, Callable[[Plate], None], FindingKind, int, Verdict]] 
     ("one site", _remove(*A01[2:]), K.MISSING_SITE, 1, Verdict.ACCEPT_WITH_HOLES),
     ("one image", _remove(A01[0]), K.MISSING_CHANNEL, 1, Verdict.ACCEPT_WITH_HOLES),
     ("a channel", _both(_remove(*ALL_DNA), _field(channels={"DNA": "DNA", "ER": "ER"})), K.MISSING_CHANNEL, 64,
-     Verdict.ACCEPT_WITH_HOLES),
+     Verdict.REJECT),
     ("a copy", _image("A1_s1_DNA.tif", NOISE), K.DUPLICATE_IMAGE, 1, Verdict.ACCEPT_WITH_HOLES),
     ("an empty file", _write(A01[0], b""), K.UNREADABLE_IMAGE, 1, Verdict.ACCEPT_WITH_HOLES),
     ("a text file", _write(A01[0], b"export failed"), K.UNREADABLE_IMAGE, 1, Verdict.ACCEPT_WITH_HOLES),
