@@ -73,10 +73,16 @@ def run_line(screen: Path, store: Path, *, executor: Any) -> dict[str, Any]:
         start = time.perf_counter()
         Coordinator(catalog=catalog, run=run, prepared=prepared, executor=executor, on_progress=count).perform()
         phases["2-4 units and their commits"] = time.perf_counter() - start
+        peak_of_units = peak_mb()
         start = time.perf_counter()
         finish_run(catalog, run)
         phases["5-7 profiles, calls, publish"] = time.perf_counter() - start
-    return {"phases": phases, "stops": dict(stops)}
+    return {"phases": phases, "stops": dict(stops), "peaks": {"stops 1-4": peak_of_units, "stops 1-7": peak_mb()}}
+
+
+def peak_mb() -> float:
+    """Return the largest memory that this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def site_tiles(screen: Path, *, n_sites: int) -> list[Any]:
@@ -244,7 +250,8 @@ def measure_memory(folder: Path, *, threads: int, plates: tuple[int, ...]) -> No
         store.mkdir()
         arguments = [sys.executable, __file__, "--one", str(screen), str(store), "--threads", str(threads)]
         told = json.loads(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
-        print(f"  {n_plates:3d} plates  {told['peak_mb']:7.0f} MB")
+        peaks = ", ".join(f"{stops} {megabytes:5.0f} MB" for stops, megabytes in told.items())
+        print(f"  {n_plates:3d} plates: {peaks}")
 
 
 def main() -> None:
@@ -257,13 +264,13 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("SCREEN", "STORE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        run_line(Path(arguments.one[0]), Path(arguments.one[1]), executor=make_executor(arguments.threads))
-        print(json.dumps({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        told = run_line(Path(arguments.one[0]), Path(arguments.one[1]), executor=make_executor(arguments.threads))
+        print(json.dumps(told["peaks"]))
         return
     with tempfile.TemporaryDirectory() as folder:
         measure_ratio(Path(folder), threads=arguments.threads, wells=arguments.wells, rounds=arguments.rounds)
         if arguments.memory:
-            measure_memory(Path(folder), threads=arguments.threads, plates=(1, 4, 12))
+            measure_memory(Path(folder), threads=arguments.threads, plates=(1, 4, 10))
 
 
 if __name__ == "__main__":
