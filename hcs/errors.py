@@ -76,10 +76,6 @@ class InputChangedError(InputRejectedError):
     """An image whose content is not what a run has already read."""
 
 
-class ControlsError(InputRejectedError):
-    """Too few control wells for what was asked."""
-
-
 class StorageError(HcsError, OSError):
     """A catalog, part or folder that cannot be written or read: permissions, a full disk, a torn file."""
 

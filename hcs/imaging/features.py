@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.encoders import NAMED_FEATURES_VERSION
-
 FEATURE_NAMES = ("mean", "sd", "percentile_99", "texture")
-FEATURES_SHA256 = hashlib.sha256(NAMED_FEATURES_VERSION.encode()).hexdigest()
-"""Stands where other encoders have the hash of their weights; a new definition gets a new version."""
+"""Of each channel. A new definition needs a new `schemas.encoders.NAMED_FEATURES_VERSION`, which identifies it."""
 
 _FINE, _COARSE = 2, 8
 """Pixels. One pixel would measure the camera's noise; eight lie within a cell at every usual magnification."""

@@ -31,7 +31,7 @@ from hcs.pipeline.plan import by_site, missing_channels
 from hcs.pipeline.stopwatch import Stopwatch, stop_if
 from hcs.pipeline.surveys import read_survey, survey_bytes, survey_of
 from schemas.encoders import Encoder, EncoderInfo
-from schemas.tables import ChannelQuality, ImageWitnesses, SiteResults
+from schemas.tables import ChannelQuality, EmbeddingPart, ImageWitnesses, SiteResults
 from schemas.work import PartReceipt, PlaneRef, Receipt, UnitSpec
 
 NAMED = "named"
@@ -240,7 +240,7 @@ def _write_embedding(spec: UnitSpec, info: EncoderInfo, good: Sequence[SiteRows]
         [{name: row.result[name] for name in ("plate", "well", "site", "n_tiles")} for row in good],
         schema_overrides={"site": pl.Int32, "n_tiles": pl.Int32},
     ).with_columns(encoder=pl.lit(info.name), weights_sha256=pl.lit(info.weights_sha256))
-    ordered = keys.select("plate", "well", "site", "encoder", "weights_sha256", "n_tiles")
+    ordered = EmbeddingPart.validate(keys.select(EmbeddingPart.column_names()))
     content = embedding_table_bytes(ordered, np.stack([row.vectors[info.name] for row in good]))
     return _write(spec, "embedding", content, n_rows=len(good), encoder=info.name)
 

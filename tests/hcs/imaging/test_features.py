@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from hcs.imaging.features import FEATURE_NAMES, FEATURES_SHA256, named_features
-from schemas.encoders import NAMED_FEATURES_VERSION
+from hcs.imaging.features import FEATURE_NAMES, named_features
 
 
 @settings(deadline=None, max_examples=25)
@@ -81,7 +78,3 @@ def test_constant_and_tiny_sites_have_finite_features(shape):
     assert features.dtype == np.float32
     assert features.shape == (shape[0], len(FEATURE_NAMES))
     np.testing.assert_array_equal(features, [[7, 0, 7, 0]] * shape[0])
-
-
-def test_the_hash_is_that_of_the_version():
-    assert hashlib.sha256(NAMED_FEATURES_VERSION.encode()).hexdigest() == FEATURES_SHA256
