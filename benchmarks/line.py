@@ -51,8 +51,9 @@ def run_line(screen: Path, store: Path, *, executor: Any) -> dict[str, Any]:
     """Perform stops 1 to 7 of a run and return wall seconds of its phases and CPU seconds of its stops."""
     from hcs.catalog import open_catalog, set_run_state
     from hcs.io.screen import load_screen
-    from hcs.pipeline.coordinator import Coordinator, register
+    from hcs.pipeline.coordinator import Coordinator
     from hcs.pipeline.finish import finish_run
+    from hcs.pipeline.registering import register
     from hcs.pipeline.submission import prepare_run
     from hcs.settings import Settings
     from schemas.work import RunState, UnitOutcome, UnitSpec
@@ -87,8 +88,6 @@ def peak_mb() -> float:
 
 def site_tiles(screen: Path, *, n_sites: int) -> list[Any]:
     """Return the scaled tiles of the first sites of a screen, as its own survey scales them: (T, C, t, t) each."""
-    from threading import Event
-
     from hcs.imaging.correct import correct_site, scale_site
     from hcs.imaging.tiles import cut_tiles
     from hcs.io.pixels import read_site
@@ -102,7 +101,7 @@ def site_tiles(screen: Path, *, n_sites: int) -> list[Any]:
     prepared = prepare_run(load_screen(str(screen)), settings=Settings(offline=True))
     plate, pixels = prepared.plates[0], prepared.config.pixels
     spec = survey_unit(plate, pixels=pixels, pin=prepared.pin, parts=PartsPlace(uri="unused", folder="unused"))
-    survey, _ = survey_of(spec, cancelled=Event(), watch=Stopwatch())
+    survey, _ = survey_of(spec, watch=Stopwatch())
     tiles = []
     for planes in list(by_site(plate.planes).values())[:n_sites]:
         read = read_site(plate.root, planes, channels=plate.channels, projection=pixels.projection)
@@ -181,7 +180,7 @@ def compare_vectors(bare: BareLoop, tiles: list[Any], screen: Path) -> float:
     import numpy as np
 
     from hcs.embedding.loading import load_encoder
-    from hcs.pipeline.workbench import embed_tiles
+    from hcs.pipeline.sites import embed_tiles
 
     worst = 0.0
     for name in ENCODERS:

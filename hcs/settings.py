@@ -20,6 +20,9 @@ class Settings(BaseSettings):
         default=Path("~/.cache/hcs/weights"), description="Folder that downloaded safetensors are kept in."
     )
     offline: bool = Field(default=False, description="Never ask the hub for weights.")
+    lease_seconds: float = Field(
+        default=600.0, ge=1.0, description="How long a unit may be at one step, as one site by one encoder, at most."
+    )
     threads: int | None = Field(default=None, ge=1, description="Worker threads; default: the cores of the machine.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -38,8 +38,9 @@ class RunPin(Record):
 
     engine: Literal["eager"] = "eager"
     precision: Literal["float32"] = "float32"
-    device: Literal["cpu"] = "cpu"
-    instruction_set: str = Field(description="As the engine reports it, e.g. AVX512.")
+    device: Literal["cpu", "cuda"] = "cpu"
+    instruction_set: str = Field(description="Of the processor, as the engine reports it, e.g. AVX512.")
+    accelerator: str | None = Field(default=None, description="Model and capability of the GPU, for device cuda.")
     batch_size: int = Field(ge=1, description="Planes of one forward.")
     torch: str = Field(description="Version of the engine.")
 
@@ -106,11 +107,71 @@ class UnitOutcome(Record):
     key: str
     receipt: Receipt | None = None
     reason: str | None = None
+    was_started: bool = Field(
+        default=True, description="False where it only waited for a worker that was lost: no attempt is counted."
+    )
+
+
+class WorkOrder(Record):
+    """What the units of a run have in common: an executor makes sure of it before the first of them."""
+
+    run: str = Field(description="The run's name, for messages.")
+    code_version: str = Field(description="Of the coordinator; workers of another version take no units.")
+    pin: RunPin
+    encoders: tuple[EncoderInfo, ...]
+    parts_uri: str = Field(description="Folder that every worker must be able to write, and the coordinator to read.")
+    parts_folder: str = Field(description="The run's own folder under it.")
 
 
 class Executor(Protocol):
-    """Performs units somewhere and yields each as it comes back, in any order."""
+    """Performs units somewhere. It has no access to the catalog, and knows nothing of leases.
 
-    def perform(self, units: Iterable[UnitSpec]) -> Generator[UnitOutcome]:
-        """Yield one outcome a unit; a failing unit is an outcome, never an exception."""
+    One coordinator uses it from one thread: `open`, then `submit` and `wait` in turn, and `close` at the end, whatever
+    happened before. `tests/support/executors.py` says what every implementation promises.
+    """
+
+    def pin(self, n_planes_a_site: int) -> RunPin:
+        """Return the pin that its workers honour.
+
+        Args:
+            n_planes_a_site: Channels times tiles of a site.
+        """
+        ...
+
+    def open(self, order: WorkOrder) -> None:
+        """Make ready for the units of a run: workers are up, hold its pin and can write its parts.
+
+        Raises:
+            HcsError: If no worker can do any of its units; one paragraph that says why.
+        """
+        ...
+
+    def capacity(self) -> int:
+        """Return how many units more it takes now: enough that no worker waits for the coordinator, and no more."""
+        ...
+
+    def submit(self, spec: UnitSpec) -> None:
+        """Take a unit; its outcome comes from `wait`, once."""
+        ...
+
+    def wait(self, seconds: float) -> Sequence[UnitOutcome]:
+        """Return the outcomes that came since the last call, after `seconds` at the latest; perhaps none.
+
+        A unit that raises, and one whose worker is lost, is an outcome with its reason.
+
+        Raises:
+            HcsError: What is no unit's fault and would meet every other unit too: a full disk, weights that changed.
+        """
+        ...
+
+    def steps(self) -> Mapping[str, int]:
+        """Return of every unit that a worker is at how many steps of it are done; one that waits is not in it."""
+        ...
+
+    def abandon(self, key: str) -> None:
+        """Forget a unit: no outcome comes of it, and what works on it is stopped where that can be done."""
+        ...
+
+    def close(self) -> None:
+        """Stop all work and free everything; `open` begins anew."""
         ...

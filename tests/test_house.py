@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wheels import REPOSITORY, build_wheel, tracked_files
 
 import hcs
 from schemas.acceptance import FindingKind
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-PACKAGES = ("hcs", "schemas")
+PACKAGES = tuple(name for name in ("hcs", "schemas", "services", "dashboards") if (REPOSITORY / name).is_dir())
+"""What the wheel holds, as far as it exists."""
 
 IMPORT_NAMES = {
     "pyyaml": {"yaml"},
@@ -31,20 +32,6 @@ UNIMPORTED = {
     "torchvision": "timm imports it, and its release must fit torch's",
 }
 """Dependencies that no module of ours has to name, each with the reason."""
-
-
-def tracked_files() -> list[Path]:
-    """Every file that git has or would take."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=False,
-    )
-    if listed.returncode:
-        pytest.skip("not a git checkout: there is no list of the repository's files")
-    paths = (REPOSITORY / name for name in listed.stdout.decode().split("\0") if name)
-    return [path for path in paths if path.is_file()]
 
 
 def modules() -> Iterator[tuple[Path, ast.Module]]:
@@ -83,23 +70,15 @@ def import_names(distributions: set[str]) -> set[str]:
     return set().union(*(IMPORT_NAMES.get(name, {name.replace("-", "_")}) for name in distributions))
 
 
-@pytest.fixture(scope="module")
-def wheel_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Build a wheel from a copy of the repository, without the network, and return its files."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for path in tracked_files():
-        target = folder / "source" / path.relative_to(REPOSITORY)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")],
-        cwd=folder / "source",
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = (folder / "dist").glob("*.whl")
+def files_of(wheel: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def wheel_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the wheel that is built of this repository."""
+    return files_of(build_wheel(tmp_path_factory.mktemp("wheel")))
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel_files: dict[str, bytes]) -> None:
@@ -124,6 +103,21 @@ def test_the_wheel_carries_types_licence_and_the_command(wheel_files: dict[str, 
 def test_the_wheel_carries_what_the_packages_read_beside_their_code(wheel_files: dict[str, bytes]) -> None:
     assert "hcs/embedding/encoders.json" in wheel_files
     assert any(re.fullmatch(r"hcs/catalog/migrations/versions/\w+\.py", name) for name in wheel_files)
+
+
+def test_services_and_dashboards_are_in_the_wheel_from_their_first_file_on(tmp_path: Path) -> None:
+    product = {"services/newcomer.py", "dashboards/assets/newcomer.css"}
+
+    names = files_of(build_wheel(tmp_path, beside=dict.fromkeys(product | {"elsewhere/newcomer.py"}, "")))
+
+    assert {name for name in names if "newcomer" in name} == product
+
+
+def test_what_is_packaged_is_typed_and_stands_under_the_import_contracts() -> None:
+    python = {name for name in PACKAGES if (REPOSITORY / name / "__init__.py").is_file()}
+
+    assert set(PROJECT["tool"]["mypy"]["packages"]) == python
+    assert set(PROJECT["tool"]["importlinter"]["root_packages"]) == python
 
 
 def test_there_is_one_version(wheel_files: dict[str, bytes]) -> None:
@@ -200,10 +194,12 @@ def test_every_package_says_what_it_is_for() -> None:
 VIOLATIONS = {
     "an unknown package": ("hcs/newcomer/__init__.py", "", "floors"),
     "an import upwards": ("hcs/statistics/robust.py", "import hcs.pipeline", "floors"),
+    "a pipeline that knows of the cluster": ("hcs/pipeline/plan.py", "import hcs.distributed", "floors"),
     "an import across a floor": ("hcs/hits/__init__.py", "import hcs.mechanisms", "floors"),
     "a vocabulary that computes": ("schemas/screen.py", "import hcs.errors", "trees"),
     "torch outside its home": ("hcs/profiling/__init__.py", "import torch", "torch"),
     "timm outside its home": ("hcs/pipeline/plan.py", "import timm", "torch"),
+    "Ray outside its home": ("hcs/pipeline/plan.py", "import ray", "ray"),
     "SQL outside its home": ("hcs/pipeline/plan.py", "import sqlalchemy", "sql"),
     "migrations outside their home": ("hcs/cli/main.py", "import alembic", "sql"),
     "image operators outside their home": ("hcs/simulation/render.py", "import skimage", "pixels"),

@@ -3,7 +3,7 @@
 `open_catalog` returns a `Catalog`; every other function takes it first:
 
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`: runs and how far they are;
-- `plan`, `lease`, `renew`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
+- `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
 - `publish`: the results of a run, once;
 - `find_hits`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask.
@@ -13,19 +13,20 @@ from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complet
 from hcs.catalog.engine import Catalog, open_catalog
 from hcs.catalog.ledger import (
     MAX_ATTEMPTS,
+    HeldLease,
     LeasedUnit,
     count_units,
     fail,
     hand_back,
+    keep_leases,
     lease,
     plan,
     release_dead_owners,
-    renew,
     retry,
     units_of,
 )
 from hcs.catalog.measurements import channel_rows, failures_of, site_rows, visible_parts
-from hcs.catalog.owners import is_dead_here, owner_of_this_process
+from hcs.catalog.owners import is_alive_here, is_dead_here, owner_of_this_process
 from hcs.catalog.progress import PlateProgress, RunStatus, acceptance_reports, list_runs, plates_of, run_status
 from hcs.catalog.publishing import publish
 from hcs.catalog.registration import PlateOfRun, Registration, configuration_sha256, register_run
@@ -45,6 +46,7 @@ __all__ = [
     "MAX_ATTEMPTS",
     "Adoptable",
     "Catalog",
+    "HeldLease",
     "LeasedUnit",
     "PerturbationView",
     "PlateOfRun",
@@ -66,7 +68,9 @@ __all__ = [
     "find_hits",
     "get_run",
     "hand_back",
+    "is_alive_here",
     "is_dead_here",
+    "keep_leases",
     "known_mechanisms",
     "lease",
     "list_runs",
@@ -80,7 +84,6 @@ __all__ = [
     "publish",
     "register_run",
     "release_dead_owners",
-    "renew",
     "retry",
     "run_status",
     "set_run_state",

@@ -7,7 +7,7 @@ fence than the present one comes from someone who lost the lease, and is refused
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,6 +37,14 @@ class LeasedUnit:
     spec: UnitSpec
     fence: int
     attempt: int
+
+
+@dataclass(frozen=True)
+class HeldLease:
+    """A unit that an owner holds: under which fence, and for how long by the database's clock."""
+
+    fence: int
+    seconds_left: float
 
 
 def n_sites_of(spec: UnitSpec) -> int:
@@ -109,21 +117,35 @@ def lease(
     ]
 
 
-def renew(catalog: Catalog, run_id: int, key: str, *, fence: int, seconds: float) -> None:
-    """Hold a unit for `seconds` from now on.
+def keep_leases(
+    catalog: Catalog, run_id: int, owner: str, *, fences: Mapping[str, int], seconds: float
+) -> dict[str, HeldLease]:
+    """Hold some units of an owner for `seconds` from now on, and return all that it holds, by key.
 
-    Raises:
-        LeaseLostError: If another has it, or it is not leased any more.
+    A unit that is not in the answer was taken from the owner: its lease ran out and another has it, or it failed. One
+    whose `seconds_left` are not above 0 may be taken at any moment.
+
+    Args:
+        catalog: Where the run is.
+        run_id: The run.
+        owner: Who holds them.
+        fences: Unit key -> fence of its lease, of the units to hold on to.
+        seconds: By the database's clock.
     """
-    with catalog.writing() as connection:
-        change_held(connection, run_id, key, fence=fence, values={"lease_until": Now() + seconds})
+    mine = (Unit.run_id == run_id, Unit.state == UnitState.LEASED, Unit.owner == owner)
+    query = select(Unit.key, Unit.fence, (Unit.lease_until - Now()).label("left")).where(*mine)
+    with catalog.writing() if fences else catalog.reading() as connection:
+        for key, fence in sorted(fences.items()):
+            held = (*mine, Unit.key == key, Unit.fence == fence)
+            connection.execute(update(Unit).where(*held).values(lease_until=Now() + seconds))
+        return {row.key: HeldLease(row.fence, row.left) for row in connection.execute(query)}
 
 
 def hand_back(catalog: Catalog, run_id: int, key: str, *, fence: int) -> None:
     """Make a unit ready again whose work was interrupted on purpose; the attempt is not counted.
 
     Raises:
-        LeaseLostError: As `renew`.
+        LeaseLostError: If another has it, or it is not leased any more.
     """
     values = {**_FREE, "state": UnitState.READY, "attempt": Unit.attempt - 1}
     with catalog.writing() as connection:
@@ -134,7 +156,7 @@ def fail(catalog: Catalog, run_id: int, key: str, *, fence: int, reason: str) ->
     """Return the state of a unit whose work failed: ready for another attempt, failed after the third.
 
     Raises:
-        LeaseLostError: As `renew`.
+        LeaseLostError: As `hand_back`.
     """
     values = {**_FREE, "state": _after_attempt(), "reason": storable_reason(reason), "finished_at": Now()}
     with catalog.writing() as connection:

@@ -32,6 +32,11 @@ def is_dead_here(owner: str) -> bool:
     return host == _host() and pid.isdecimal() and not _is_alive(int(pid), start)
 
 
+def is_alive_here(owner: str) -> bool:
+    """Return whether an owner is a process of this machine that lives; of one elsewhere nothing is known."""
+    return owner.partition("/")[0] == _host() and not is_dead_here(owner)
+
+
 def _host() -> str:
     """Return a name of what process ids are counted in: host, start of the machine, and name space."""
     try:

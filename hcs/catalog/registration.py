@@ -77,7 +77,7 @@ def configuration_sha256(
                 e.model_dump(mode="json", exclude={"weights_origin", "weights_uri", "licence"})
                 for e in sorted(encoders, key=lambda encoder: encoder.name)
             ],
-            "pin": pin.model_dump(mode="json"),
+            "pin": pin.model_dump(mode="json", exclude_none=True),
         }
     )
 

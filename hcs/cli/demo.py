@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import polars as pl
 import typer
 
-from hcs.cli.options import ThreadsOption, threads_of
+from hcs.cli.options import Device, DeviceOption, ExecutorName, ExecutorOption, Performers, ThreadsOption, threads_of
 from hcs.cli.output import Format, print_object, print_table, put, say
-from hcs.cli.run import perform
+from hcs.cli.run import interruptible, perform
 from hcs.cli.simulate import Shown
 from hcs.settings import read_settings
 
@@ -32,6 +32,8 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the screen, its truth and its catalog.")] = Path("hcs-demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another screen.")] = 0,
     threads: ThreadsOption = None,
+    executor: ExecutorOption = ExecutorName.RAY,
+    device: DeviceOption = Device.AUTO,
     form: Annotated[Format, typer.Option("--format", help="json prints one object and nothing else.")] = Format.TABLE,
 ) -> None:
     """Simulate a screen of 6 plates, run it, and print its hits by mechanism beside the truth.
@@ -40,7 +42,6 @@ def demo(
     """
     from hcs.catalog import open_catalog
     from hcs.io.screen import load_screen
-    from hcs.pipeline.submission import prepare_run
     from hcs.simulation.deliver import simulate_screen
     from hcs.simulation.design import demo_design
     from hcs.simulation.truth import read_treatment_truth
@@ -49,9 +50,9 @@ def demo(
     workers = threads_of(threads, settings)
     folder, catalog = out / f"screen-{seed}", str(out / "catalog.sqlite")
     simulated = simulate_screen(str(folder), design=demo_design(), seed=seed, progress=Shown(), workers=workers)
-    with open_catalog(catalog) as store:
-        prepared = prepare_run(load_screen(simulated.screen_file), settings=settings)
-        performed = perform(store, prepared, threads=workers)
+    performers = Performers(executor, workers, device)
+    with open_catalog(catalog) as store, interruptible():
+        performed = perform(store, load_screen(simulated.screen_file), performers=performers, settings=settings)
         truth = read_treatment_truth(str(folder))
         scores = _scores(store, performed.run, truth)
         seconds = time.monotonic() - started

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from importlib import metadata
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,12 +30,14 @@ LIBRARIES = (
     "sqlalchemy",
     "numpy",
     "scipy",
+    "ray",
 )
 EXTRAS = {
     "bioio": "reads .czi, .nd2, .lif: pip install 'hcs[bioio]'",
     "aicsimageio": "the same by an older library, in an environment of its own: pip install 'hcs[aicsimageio]'",
     "s3fs": "reads and writes s3://: pip install 'hcs[s3]'",
 }
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is looked at, and nothing is written
 OK, MISSING, BROKEN = "ok", "missing", "broken"
 
 
@@ -57,7 +60,8 @@ def doctor(
     rows = [
         *_libraries(),
         *_extras(),
-        _engine(),
+        *_engine(),
+        _ray(),
         *_encoders(settings),
         _catalog(catalog or settings.catalog),
         _disk(catalog or settings.catalog),
@@ -94,15 +98,24 @@ def _extras() -> list[dict[str, Any]]:
     return rows
 
 
-def _engine() -> dict[str, Any]:
-    from hcs.embedding.engine import pin_for
-
+def _engine() -> list[dict[str, Any]]:
+    """Describe what computes the embeddings here, and the GPU where there is one."""
     try:
-        pin = pin_for(1)
+        from hcs.embedding.accelerator import missing_accelerator
+        from hcs.embedding.engine import best_device, pin_for
+
+        reason = missing_accelerator()
+        pin = pin_for(1, device=best_device())
     except Exception as error:
-        return _row("engine", BROKEN, f"{type(error).__name__}: {error}")
+        return [_row("engine", BROKEN, f"{type(error).__name__}: {error}")]
     cores = len(os.sched_getaffinity(0))
-    return _row("engine", OK, f"{pin.engine} {pin.precision} on {pin.device} ({pin.instruction_set}), {cores} cores")
+    detail = f"{pin.engine} {pin.precision} on {pin.device} ({pin.instruction_set}), {cores} cores"
+    accelerator = (
+        _row("accelerator", OK, str(pin.accelerator))
+        if reason is None
+        else _row("accelerator", MISSING, f"none, units are performed on the CPU: {reason}")
+    )
+    return [_row("engine", OK, detail), accelerator]
 
 
 def _encoders(settings: Settings) -> list[dict[str, Any]]:
@@ -127,6 +140,35 @@ def _encoders(settings: Settings) -> list[dict[str, Any]]:
         except Exception as error:
             rows.append(_row(f"encoder {choice.name}", BROKEN, f"{type(error).__name__}: {error}"))
     return rows
+
+
+def _ray() -> dict[str, Any]:
+    """Import Ray, and look whether its processes have the memory that they share."""
+    try:
+        from hcs.distributed.cluster import OBJECT_STORE_BYTES
+    except Exception as error:
+        return _row("executor ray", BROKEN, f"{type(error).__name__}: {error}")
+    return shared_memory(SHARED_MEMORY, needed_mb=ceil(OBJECT_STORE_BYTES / 1e6))
+
+
+def shared_memory(folder: Path, *, needed_mb: int) -> dict[str, Any]:
+    """Return the row on the memory that the processes of Ray share; `hcs run` works without it on the other executor.
+
+    Args:
+        folder: Where the system has it, if it has any.
+        needed_mb: What should be free there.
+    """
+    if not folder.is_dir():
+        remedy = f"mount -t tmpfs tmpfs {folder}"
+        return _row("shared memory", MISSING, f"no {folder}, without which Ray does not start on Linux: {remedy}")
+    free = shutil.disk_usage(folder).free / 1e6
+    if free >= needed_mb:
+        return _row("shared memory", OK, f"{free:.0f} MB free at {folder}")
+    remedy = f"mount -o remount,size=1g {folder}, or for a container docker run --shm-size=1g"
+    detail = (
+        f"{free:.0f} MB free at {folder}; Ray takes {needed_mb} MB there, else of the disk, which is slower: {remedy}"
+    )
+    return _row("shared memory", MISSING, detail)
 
 
 def _catalog(url: str) -> dict[str, Any]:

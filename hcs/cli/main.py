@@ -12,7 +12,7 @@ import structlog
 import typer
 
 from hcs import __version__
-from hcs.cli import ask, check, demo, doctor, export, run, simulate
+from hcs.cli import ask, check, demo, doctor, export, run, runs, simulate
 from hcs.errors import HcsError
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, check, run, simulate, demo, ask, export):
+for group in (doctor, check, run, runs, simulate, demo, ask, export):
     group.register(app)
 
 
@@ -44,7 +44,7 @@ def hcs(
     logging.getLogger("tifffile").setLevel(logging.DEBUG if debug else logging.CRITICAL)  # our own reasons say more
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the present one: bars may be drawn on it
     )
 
 

@@ -1,18 +1,38 @@
-"""Options that many commands share, and how they find the catalog."""
+"""Options that many commands share, and what they stand for: the catalog, and who performs units."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hcs.cli.output import Format
+from hcs.errors import UsageError
 from hcs.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from hcs.catalog import Catalog
+    from schemas.work import Executor
+
+
+class ExecutorName(StrEnum):
+    """Who performs units."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+class Device(StrEnum):
+    """What computes forwards."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
 
 CatalogOption = Annotated[
     str | None,
@@ -28,6 +48,80 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Units performed at once [default: the cores]. Changes no result."),
 ]
+
+ExecutorOption = Annotated[
+    ExecutorName,
+    typer.Option("--executor", help="local: threads of this process; ray: a pool of worker processes. Same results."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="Ray cluster that this machine is a node of, or auto; else one is made."
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Workers of the pool [default: all that there is room for].")
+]
+WorkerCpusOption = Annotated[
+    float | None, typer.Option("--worker-cpus", min=0.01, help="Cores of a worker [default: 1, or a GPU's share].")
+]
+WorkerGpusOption = Annotated[
+    float | None, typer.Option("--worker-gpus", min=0.01, help="GPUs of a worker, as 0.5 [default: 1, for cuda].")
+]
+DeviceOption = Annotated[Device, typer.Option("--device", help="auto: cuda where there is a GPU. It is part of a run.")]
+
+
+@dataclass(frozen=True)
+class Performers:
+    """What the options say of who performs units."""
+
+    executor: ExecutorName
+    threads: int | None = None
+    device: Device = Device.AUTO
+    address: str | None = None
+    workers: int | None = None
+    worker_cpus: float | None = None
+    worker_gpus: float | None = None
+
+    def make(self, settings: Settings) -> Executor:
+        """Return the executor that was asked for; nothing is started yet.
+
+        Raises:
+            UsageError: If options of one executor are given to the other.
+        """
+        threads = threads_of(self.threads, settings)
+        if self.executor is ExecutorName.LOCAL:
+            self._refuse({"--address", "--workers", "--worker-cpus", "--worker-gpus"}, "ray")
+            from hcs.pipeline.local import LocalExecutor
+
+            return LocalExecutor(threads=threads, device=self.device)
+        if self.address is not None:
+            self._refuse({"--threads"}, "local")
+        return self._pool(threads)
+
+    def _pool(self, threads: int) -> Executor:
+        from hcs.distributed.pool import RayExecutor
+
+        own = self.address is None
+        return RayExecutor(
+            address=self.address,
+            device=self.device,
+            workers=self.workers,
+            cpus=self.worker_cpus,
+            gpus=self.worker_gpus,
+            own_cpus=threads if own and self.threads else cores(),
+        )
+
+    def _refuse(self, options: set[str], executor: str) -> None:
+        given = sorted(
+            option for option in options if getattr(self, option.removeprefix("--").replace("-", "_")) is not None
+        )
+        if given:
+            raise UsageError(
+                f"{', '.join(given)} {'are' if len(given) > 1 else 'is'} for --executor {executor}"
+                f"{' without --address' if executor == 'local' else ''}, but --executor {self.executor.value}"
+                f"{' --address ' + self.address if self.address else ''} was asked for; leave one out"
+            )
 
 
 def open_existing(url: str | None) -> Catalog:
@@ -46,4 +140,9 @@ def open_or_make(url: str | None) -> Catalog:
 
 def threads_of(asked: int | None, settings: Settings) -> int:
     """Return how many units are performed at once."""
-    return asked or settings.threads or len(os.sched_getaffinity(0))
+    return asked or settings.threads or cores()
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,50 +1,63 @@
-"""`hcs run`, `hcs runs`, `hcs status`: runs as people need them."""
+"""`hcs run` and `hcs retry`: a screen from its delivered files to hits in the catalog."""
 
 from __future__ import annotations
 
-import time
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 import typer
 
 from hcs.cli.options import (
+    AddressOption,
     CatalogOption,
-    FormatOption,
-    OutputOption,
+    Device,
+    DeviceOption,
+    ExecutorName,
+    ExecutorOption,
+    Performers,
     ThreadsOption,
+    WorkerCpusOption,
+    WorkerGpusOption,
+    WorkersOption,
     open_existing,
     open_or_make,
-    threads_of,
 )
-from hcs.cli.output import Format, counted, print_object, print_table, put, say
+from hcs.cli.output import counted, put, say
 from hcs.cli.progress import RunProgress
-from hcs.settings import read_settings
-from schemas.work import RunState, UnitState
+from hcs.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from hcs.catalog import Catalog, Registration, RunStatus
     from hcs.pipeline.run import Performed
-    from hcs.pipeline.submission import PreparedRun
+    from schemas.screen import ScreenConfig
+    from schemas.work import UnitOutcome, UnitSpec
 
 WITH_HOLES = 3
 INTERRUPTED = 130
 CALLS = ("inactive", "underpowered", "not_callable")
-SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(run)
-    app.command()(runs)
-    app.command()(status)
+    app.command()(retry)
 
 
 def run(
     screen: Annotated[Path, typer.Argument(metavar="SCREEN.yaml", help="What to run.")],
     catalog: CatalogOption = None,
+    executor: ExecutorOption = ExecutorName.LOCAL,
     threads: ThreadsOption = None,
+    device: DeviceOption = Device.AUTO,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    worker_cpus: WorkerCpusOption = None,
+    worker_gpus: WorkerGpusOption = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run; it must be of the same SCREEN.yaml.")] = None,
     new: Annotated[bool, typer.Option("--new", help="Start anew although the same configuration has a run.")] = False,
 ) -> None:
@@ -53,54 +66,146 @@ def run(
     The same command again goes on where an interrupted run stopped, and says so when the run is finished.
     Exit code 0: complete, 3: done but with holes, 4: the input was rejected.
 
-    Example: hcs run SCREEN.yaml
+    Example: hcs run SCREEN.yaml --executor ray
     """
     from hcs.io.screen import load_screen
-    from hcs.pipeline.submission import prepare_run
 
+    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
     settings = read_settings()
     config = load_screen(str(screen))
-    with open_or_make(catalog) as store:
-        prepared = prepare_run(config, settings=settings)
-        for plate in prepared.rejected:
-            say(f"{plate.plate}: rejected, takes no part; `hcs check` tells why. {plate.reason or ''}".rstrip())
-        try:
-            performed = perform(store, prepared, threads=threads_of(threads, settings), new=new, resume=resume)
-        except KeyboardInterrupt:
-            say("interrupted: what is finished is kept, and the same command goes on from there")
-            raise typer.Exit(INTERRUPTED) from None
+    with open_or_make(catalog) as store, interruptible():
+        performed = perform(store, config, performers=performers, settings=settings, new=new, resume=resume)
         _report(store, performed)
     raise typer.Exit(WITH_HOLES if performed.has_holes else 0)
 
 
+def retry(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or latest.")],
+    catalog: CatalogOption = None,
+    only: Annotated[
+        str, typer.Option("--only", metavar="TEXT", help="Those whose reason contains this, in any case.")
+    ] = "",
+    executor: ExecutorOption = ExecutorName.LOCAL,
+    threads: ThreadsOption = None,
+    device: DeviceOption = Device.AUTO,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    worker_cpus: WorkerCpusOption = None,
+    worker_gpus: WorkerGpusOption = None,
+) -> None:
+    """Try the units of a run again that failed, here, and nothing else of what it has done.
+
+    Exit code 0: the run is complete, 3: it still has holes.
+
+    Example: hcs retry latest --only "worker was lost"
+    """
+    from hcs.catalog import get_run
+
+    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
+    settings = read_settings()
+    with open_existing(catalog) as store, interruptible():
+        record = get_run(store, name, finished=False)
+        performed = perform(
+            store, record.config, performers=performers, settings=settings, resume=record.name, retry_only=only
+        )
+        if not performed.n_again:
+            fitting = f" with {only!r} in its reason" if only else ""
+            put(f"{record.name} has no failed unit{fitting}: nothing was tried again")
+        else:
+            put(f"{counted(performed.n_again, 'unit')} of {record.name} tried again")
+        _report(store, performed)
+    raise typer.Exit(WITH_HOLES if performed.has_holes else 0)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let a request to end (SIGTERM) do what Ctrl-C does, and end with its exit code: nothing is left behind.
+
+    A second request while things are being put away does not stop that.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted: what is finished is kept, and the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def perform(
-    store: Catalog, prepared: PreparedRun, *, threads: int, new: bool = False, resume: str | None = None
+    store: Catalog,
+    config: ScreenConfig,
+    *,
+    performers: Performers,
+    settings: Settings,
+    new: bool = False,
+    resume: str | None = None,
+    retry_only: str | None = None,
 ) -> Performed:
-    """Perform a prepared run in this process with progress on stderr."""
-    from hcs.catalog import run_status
-    from hcs.pipeline.local import LocalExecutor
+    """Perform a screen's run with progress on stderr."""
     from hcs.pipeline.plan import by_site
     from hcs.pipeline.run import perform_run
+    from hcs.pipeline.submission import prepare_run
 
-    progress = RunProgress(n_sites=sum(len(by_site(plate.planes)) for plate in prepared.plates))
+    with closing(performers.make(settings)) as executor:
+        prepared = prepare_run(config, settings=settings, pin=executor.pin)
+        for plate in prepared.rejected:
+            say(f"{plate.plate}: rejected, takes no part; `hcs check` tells why. {plate.reason or ''}".rstrip())
+        seen = Seen(store, n_sites=sum(len(by_site(plate.planes)) for plate in prepared.plates))
+        with seen.progress:
+            return perform_run(
+                store,
+                prepared,
+                executor=executor,
+                watcher=seen,
+                new=new,
+                resume=resume,
+                retry_only=retry_only,
+                lease_seconds=settings.lease_seconds,
+            )
 
-    def on_start(registration: Registration) -> None:
-        run, told = registration.run, run_status(store, registration.run.id)
-        progress.n_done = told.sites_done
-        state = "new" if registration.is_new else f"{run.state.value}, {told.sites_done} sites were done before"
-        n_plates, n_sites = counted(len(prepared.plates), "plate"), counted(progress.n_sites, "site")
-        say(f"{run.name} of screen {run.screen}: {n_plates}, {n_sites} ({state})")
 
-    with progress:
-        return perform_run(
-            store,
-            prepared,
-            make_executor=lambda: LocalExecutor(threads=threads),
-            on_start=on_start,
-            on_progress=progress.update,
-            new=new,
-            resume=resume,
-        )
+class Seen:
+    """A watcher that shows a run on stderr."""
+
+    def __init__(self, store: Catalog, *, n_sites: int) -> None:
+        """Show nothing until a run has started."""
+        self._store = store
+        self._n_sites = n_sites
+        self._run_id = 0
+        self.progress = RunProgress(self._read)
+
+    def started(self, registration: Registration) -> None:
+        """Say which run it is, and begin to show how far it is."""
+        run = registration.run
+        self._run_id = run.id
+        done = self._read().sites_done
+        state = "new" if registration.is_new else f"{run.state.value}, {counted(done, 'site')} done before"
+        n_plates = counted(len(self._read().plates), "plate")
+        say(f"{run.name} of screen {run.screen}: {n_plates}, {counted(self._n_sites, 'site')} ({state})")
+        if not run.is_finished:
+            self.progress.start()
+
+    def came(self, spec: UnitSpec, outcome: UnitOutcome) -> None:
+        """Show a unit that came back."""
+        self.progress.update(spec, outcome)
+
+    def tick(self) -> None:
+        """Show how far the run is."""
+        self.progress.tick()
+
+    def _read(self) -> RunStatus:
+        from hcs.catalog import run_status
+
+        return run_status(self._store, self._run_id)
 
 
 def _report(store: Catalog, performed: Performed) -> None:
@@ -108,7 +213,7 @@ def _report(store: Catalog, performed: Performed) -> None:
 
     run = performed.run
     if performed.was_finished:
-        put(f"{run.name} is finished already ({run.state.value.replace('_', ' ')}); --new starts anew")
+        put(f"{run.name} is finished already ({run.state.value.replace('_', ' ')}); `hcs run --new` starts anew")
     else:
         put(f"{run.name} finished: {run.state.value.replace('_', ' ')}")
     for note in run.notes:
@@ -126,68 +231,3 @@ def _counted(calls: pl.DataFrame) -> str:
     counts = dict(calls["call"].cast(pl.String).value_counts().iter_rows())
     others = [f"{counts[name]} {name.replace('_', ' ')}" for name in CALLS if counts.get(name)]
     return ", ".join([f"{counts.get('active', 0)} of {calls.height} active", *others])
-
-
-def runs(catalog: CatalogOption = None, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
-    """List the runs of the catalog, newest last.
-
-    Example: hcs runs --format json
-    """
-    from hcs.catalog import list_runs
-
-    with open_existing(catalog) as store:
-        print_table(list_runs(store), form=form, output=output)
-
-
-def status(
-    run: Annotated[str, typer.Argument(help="A run's name, or latest (then of any state).")] = "latest",
-    catalog: CatalogOption = None,
-    form: FormatOption = Format.TABLE,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Look again every 2 seconds until the run is finished.")
-    ] = False,
-) -> None:
-    """Say how far a run is, from the ledger alone: also from another terminal.
-
-    Example: hcs status run-3 --watch
-    """
-    from hcs.catalog import failures_of, get_run, release_dead_owners, run_status
-
-    with open_existing(catalog) as store:
-        record = get_run(store, run, finished=False)
-        release_dead_owners(store, record.id)
-        told = run_status(store, record.id)
-        while watch and told.state is RunState.RUNNING and not _is_left(told):
-            _print_status(record.name, told, form)
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            release_dead_owners(store, record.id)
-            told = run_status(store, record.id)
-        _print_status(record.name, told, form)
-        if _is_left(told):
-            say(f"nobody works on {record.name} now: the `hcs run` that started it goes on where it stopped")
-        failures = failures_of(store, record.id)
-        if failures.height and form is not Format.JSON:
-            print_table(failures, form=form, title="what could not be done")
-
-
-def _is_left(told: RunStatus) -> bool:
-    """Return whether units are waiting and no process that lives holds one."""
-    return told.state is RunState.RUNNING and bool(told.units[UnitState.READY]) and not told.units[UnitState.LEASED]
-
-
-def _print_status(name: str, told: RunStatus, form: Format) -> None:
-    units = {state.value: count for state, count in told.units.items()}
-    plates = [vars(plate) for plate in told.plates]
-    if form is Format.JSON:
-        facts = {key: getattr(told, key) for key in ("sites", "sites_done", "sites_failed")}
-        rates = {"sites_per_second": told.sites_per_second, "eta_seconds": told.eta_seconds}
-        print_object({"run": name, "state": told.state, "units": units, **facts, **rates, "plates": plates})
-        return
-    counted = ", ".join(f"{count} {state}" for state, count in units.items() if count)
-    put(f"{name}: {told.state.value.replace('_', ' ')}; units: {counted or 'none planned'}")
-    put(f"sites: {told.sites_done} done, {told.sites_failed} failed, of {told.sites}")
-    if told.sites_per_second and not _is_left(told):
-        eta = "" if told.eta_seconds is None else f", {told.eta_seconds:.0f} s left"
-        put(f"{told.sites_per_second:.1f} sites a second{eta}")
-    if plates:
-        print_table(pl.DataFrame(plates), form=form)

@@ -2,6 +2,8 @@
 
 The order of a floating point sum depends on the batch shape, the number of threads and the instruction set: within one
 pin all of them are fixed. A forward is computed by one thread; more cores are used by more units at a time.
+
+On a GPU its model, its libraries and their settings are fixed too. What comes before a forward stays on the processor.
 """
 
 from __future__ import annotations
@@ -9,54 +11,101 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
+from typing import Literal
 
 import torch
 
+from hcs.embedding.accelerator import (
+    compute_exactly,
+    describe_accelerator,
+    inexact_settings,
+    missing_accelerator,
+    require_accelerator,
+)
 from hcs.errors import EngineError, UsageError
 from schemas.work import RunPin
 
 LARGEST_BATCH = 32
 """Planes of one forward: larger ones are not faster on a CPU and need more memory."""
 
+LARGEST_BATCH_CUDA = 256
+"""Planes of one forward on a GPU, which small batches leave idle."""
 
-def pin_for(n_planes_a_site: int) -> RunPin:
+Device = Literal["cpu", "cuda"]
+
+
+def best_device() -> Device:
+    """Return `cuda` where torch can compute on an NVIDIA GPU, else `cpu`."""
+    return "cpu" if missing_accelerator() else "cuda"
+
+
+def pin_for(n_planes_a_site: int, *, device: Device = "cpu") -> RunPin:
     """Return the pin of a run on this machine.
 
     Args:
-        n_planes_a_site: Channels times tiles. Up to 32 are one batch; more are split evenly into batches of at most 32,
-            so that little of the last one is padding.
+        n_planes_a_site: Channels times tiles. Up to 32 (256 on a GPU) are one batch; more are split evenly into batches
+            of at most that many, so that little of the last one is padding.
+        device: What computes the forwards.
 
     Raises:
         UsageError: If a site has no planes.
+        EngineError: If the device is `cuda` and torch cannot compute on a GPU here.
     """
     if n_planes_a_site < 1:
         raise UsageError(f"a run embeds at least 1 plane a site, but was given {n_planes_a_site}")
-    n_batches = ceil(n_planes_a_site / LARGEST_BATCH)
+    if device == "cuda":
+        require_accelerator()
+    n_batches = ceil(n_planes_a_site / (LARGEST_BATCH if device == "cpu" else LARGEST_BATCH_CUDA))
     return RunPin(
+        device=device,
         instruction_set=torch.backends.cpu.get_cpu_capability(),
+        accelerator=describe_accelerator() if device == "cuda" else None,
         batch_size=ceil(n_planes_a_site / n_batches),
         torch=str(torch.__version__),
     )
+
+
+def honour_pin(pin: RunPin) -> None:
+    """Let the calling thread compute what the pin promises, in one thread; every worker thread calls it first.
+
+    On a GPU this sets the precision of the whole process.
+
+    Raises:
+        EngineError: As `check_pin`.
+    """
+    use_one_thread()
+    if pin.device == "cuda":
+        compute_exactly()
+    check_pin(pin)
 
 
 def check_pin(pin: RunPin) -> None:
     """Return if this process computes what the pin promises.
 
     Raises:
-        EngineError: If another version of torch, other instructions or a reduced precision would compute the forwards.
+        EngineError: If another version of torch, other instructions, another device or a reduced precision would
+            compute the forwards.
     """
-    here = pin_for(pin.batch_size)
-    differences = [
-        f"{field} {promised!r} (here {found!r})"
-        for field in ("engine", "precision", "device", "instruction_set", "torch")
-        if (promised := getattr(pin, field)) != (found := getattr(here, field))
-    ]
-    differences += [f"precision {pin.precision!r} (here {setting})" for setting in _reduced_precisions()]
+    settings = _reduced_precisions() + (inexact_settings() if pin.device == "cuda" else [])
+    differences = [*_differences(pin), *(f"precision {pin.precision!r} (here {setting})" for setting in settings)]
     if differences:
         raise EngineError(
             f"the run is pinned to {', '.join(differences)}: vectors computed here would differ from the run's others; "
             "perform it where the pin holds, or submit a new run here"
         )
+
+
+def _differences(pin: RunPin) -> list[str]:
+    """Return the fields of a pin that do not hold here, each with what holds instead."""
+    reason = missing_accelerator() if pin.device == "cuda" else None
+    if reason is not None:
+        return [f"device {pin.device!r} with {pin.accelerator} (here {reason})"]
+    here = pin_for(pin.batch_size, device=pin.device)
+    return [
+        f"{field} {promised!r} (here {found!r})"
+        for field in ("engine", "precision", "instruction_set", "accelerator", "torch")
+        if (promised := getattr(pin, field)) != (found := getattr(here, field))
+    ]
 
 
 def _reduced_precisions() -> list[str]:

@@ -177,6 +177,21 @@ def write_atomically(uri: str, content: bytes) -> None:
             _write_local(local_path(uri), content)
 
 
+def remove(uri: str) -> None:
+    """Remove a file; one that is not there is as good as removed.
+
+    Raises:
+        StorageError: If it is there and cannot be removed.
+    """
+    with _explained(uri, "remove"):
+        if is_remote(uri):
+            files, path = fsspec.core.url_to_fs(uri)
+            if files.exists(path):
+                files.rm_file(path)
+        else:
+            local_path(uri).unlink(missing_ok=True)
+
+
 def _write_local(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")

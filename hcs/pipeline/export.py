@@ -120,7 +120,7 @@ def _described(catalog: Catalog, run: RunRecord) -> bytes:
             for info in run.encoders
         ],
         "named_features": list(FEATURE_NAMES),
-        "pin": run.pin.model_dump(mode="json"),
+        "pin": run.pin.model_dump(mode="json", exclude_none=True),
         "code_version": run.code_version,
         "notes": list(run.notes),
     }

@@ -58,7 +58,7 @@ def unit_key(
             "channels": sorted(channels),
             "pixels": pixels,
             "encoders": [encoder_identity(info) for info in encoders],
-            "pin": pin.model_dump(mode="json"),
+            "pin": pin.model_dump(mode="json", exclude_none=True),
             "survey": survey_sha256,
         }
     )

@@ -1,17 +1,35 @@
-"""One run from its SCREEN.yaml to its published results, in this process."""
+"""One run from its SCREEN.yaml to its published results; its units are performed by any executor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from hcs.catalog import Catalog, Registration, RunRecord, get_run, retry, set_run_state
 from hcs.errors import UsageError
-from hcs.pipeline.coordinator import Coordinator, Progress, configuration_of, refuse_changed_inputs, register
+from hcs.pipeline.coordinator import LEASE_SECONDS, Coordinator
 from hcs.pipeline.finish import finish_run
+from hcs.pipeline.registering import configuration_of, register
 from hcs.pipeline.submission import PreparedRun
+from hcs.pipeline.witnesses import refuse_changed_inputs
 from schemas.acceptance import Severity
-from schemas.work import Executor, RunState
+from schemas.work import Executor, RunState, UnitOutcome, UnitSpec
+
+
+class Watcher(Protocol):
+    """Somebody who looks on at a run."""
+
+    def started(self, registration: Registration) -> None:
+        """Be told which run it is, before its first unit."""
+        ...
+
+    def came(self, spec: UnitSpec, outcome: UnitOutcome) -> None:
+        """Be told of a unit that came back."""
+        ...
+
+    def tick(self) -> None:
+        """Be called about once a second."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -20,6 +38,7 @@ class Performed:
 
     run: RunRecord
     was_finished: bool
+    n_again: int = 0
 
     @property
     def has_holes(self) -> bool:
@@ -31,11 +50,12 @@ def perform_run(
     catalog: Catalog,
     prepared: PreparedRun,
     *,
-    make_executor: Callable[[], Executor],
-    on_start: Callable[[Registration], None],
-    on_progress: Progress,
+    executor: Executor,
+    watcher: Watcher,
     new: bool = False,
     resume: str | None = None,
+    retry_only: str | None = None,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> Performed:
     """Register, perform and finish a run, or go on with the unfinished one of the same configuration.
 
@@ -44,11 +64,13 @@ def perform_run(
     Args:
         catalog: Where everything is remembered.
         prepared: What the run is.
-        make_executor: Called when there is work to do.
-        on_start: Told which run it is, before the first unit.
-        on_progress: Told of every unit that comes back.
+        executor: Who performs the units; it is opened when there are any, and closed in any case.
+        watcher: Told of what happens.
         new: Start anew although the configuration has a run already.
         resume: A run's name; it must be of this configuration.
+        retry_only: Part of the reason of failed units to try again, all of them if empty. None tries those of a run
+            that ended.
+        lease_seconds: How long a unit may be at one step.
 
     Raises:
         UsageError: If `resume` names a run of another configuration.
@@ -57,20 +79,30 @@ def perform_run(
     if resume is not None:
         _check_resumed(catalog, prepared, resume, new=new)
     registration = register(catalog, prepared, new=new)
-    on_start(registration)
     run = registration.run
+    watcher.started(registration)
     if run.is_finished:
         refuse_changed_inputs(catalog, run, prepared.plates)
-        if not retry(catalog, run.id):
-            return Performed(run=run, was_finished=True)
-        run = get_run(catalog, run.id, finished=False)
+    n_again = retry(catalog, run.id, only=retry_only) if run.is_finished or retry_only is not None else 0
+    if run.is_finished and not n_again:
+        return Performed(run=run, was_finished=True)
+    run = get_run(catalog, run.id, finished=False)
     if run.state is not RunState.RUNNING:
         run = set_run_state(catalog, run.id, RunState.RUNNING)
-    Coordinator(
-        catalog=catalog, run=run, prepared=prepared, executor=make_executor(), on_progress=on_progress
-    ).perform()
+    try:
+        Coordinator(
+            catalog=catalog,
+            run=run,
+            prepared=prepared,
+            executor=executor,
+            on_progress=watcher.came,
+            on_tick=watcher.tick,
+            lease_seconds=lease_seconds,
+        ).perform()
+    finally:
+        executor.close()
     finish_run(catalog, run, holes=known_holes(prepared))
-    return Performed(run=get_run(catalog, run.id), was_finished=False)
+    return Performed(run=get_run(catalog, run.id), was_finished=False, n_again=n_again)
 
 
 def known_holes(prepared: PreparedRun) -> list[str]:

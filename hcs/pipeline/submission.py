@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -140,8 +140,13 @@ def _list_plate(entry: PlateEntry, config: ScreenConfig) -> tuple[PlateEntry, st
     return entry, delivery.plate, delivery, None
 
 
-def prepare_run(config: ScreenConfig, *, settings: Settings) -> PreparedRun:
+def prepare_run(config: ScreenConfig, *, settings: Settings, pin: Callable[[int], RunPin] = pin_for) -> PreparedRun:
     """Return what a run of this screen will be.
+
+    Args:
+        config: The screen.
+        settings: Where weights are looked for.
+        pin: Gives the pin of those who perform the units, from the planes of a site.
 
     Raises:
         InputRejectedError: If no plate can take part.
@@ -160,7 +165,7 @@ def prepare_run(config: ScreenConfig, *, settings: Settings) -> PreparedRun:
     if not plates:
         raise InputRejectedError(_all_rejected(config, examined))
     _try_weights(encoders)
-    pin = pin_for(_planes_a_site(plates, config=config))
+    own_pin = pin(_planes_a_site(plates, config=config))
     own = wells.filter(pl.col("plate").is_in([plate.plate for plate in plates])).sort("plate", "well")
     return PreparedRun(
         config=config,
@@ -169,7 +174,7 @@ def prepare_run(config: ScreenConfig, *, settings: Settings) -> PreparedRun:
         wells=own,
         channels=channels,
         encoders=encoders,
-        pin=pin,
+        pin=own_pin,
     )
 
 

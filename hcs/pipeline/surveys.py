@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from threading import Event
+from collections.abc import Mapping
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,30 +17,35 @@ from hcs.errors import DeliveryError, StorageError, UnreadableImageError
 from hcs.imaging.survey import PlateSurvey, survey_plate
 from hcs.io.pixels import read_site
 from hcs.io.storage import read_bytes, sha256_of_bytes
+from hcs.pipeline.ahead import in_order
 from hcs.pipeline.plan import SURVEY_SITES, by_site
-from hcs.pipeline.stopwatch import Stopwatch, stop_if
-from schemas.work import UnitSpec
+from hcs.pipeline.stopwatch import Stopwatch
+from schemas.work import PlaneRef, UnitSpec
 
 
-def survey_of(spec: UnitSpec, *, cancelled: Event, watch: Stopwatch) -> tuple[PlateSurvey, int]:
+def survey_of(spec: UnitSpec, *, watch: Stopwatch, readers: int = 0) -> tuple[PlateSurvey, int]:
     """Return the survey of a plate from its first readable sites, and how many of those tried could not be read.
+
+    Args:
+        spec: A survey unit.
+        watch: Counts its steps and tells it to stop.
+        readers: Threads that read ahead.
 
     Raises:
         DeliveryError: If no site of the plate can be read.
     """
     sites: list[tuple[str, NDArray[Any]]] = []
     reasons: list[str] = []
-    grouped = by_site(spec.planes)
-    for key in dict.fromkeys((plane.well, plane.site) for plane in spec.planes):
-        stop_if(cancelled)
-        if len(sites) == SURVEY_SITES:
-            break
-        try:
-            with watch.time("read"):
-                site = read_site(spec.root, grouped[key], channels=spec.channels, projection=spec.pixels.projection)
-            sites.append((f"{key[0]}/{key[1]}", site.pixels))
-        except UnreadableImageError as error:
-            reasons.append(str(error))
+    order = list(dict.fromkeys((plane.well, plane.site) for plane in spec.planes))
+    read = partial(_read, spec, by_site(spec.planes), watch)
+    with closing(in_order(read, order, threads=readers)) as tried:
+        for (well, number), found in zip(order, tried, strict=True):
+            if isinstance(found, str):
+                reasons.append(found)
+            else:
+                sites.append((f"{well}/{number}", found))
+            if len(sites) == SURVEY_SITES:
+                break
     if not sites:
         first = f" The first reason: {reasons[0]}" if reasons else ""
         raise DeliveryError(
@@ -48,6 +55,22 @@ def survey_of(spec: UnitSpec, *, cancelled: Event, watch: Stopwatch) -> tuple[Pl
     with watch.time("survey"):
         survey = survey_plate([pixels for _, pixels in sorted(sites, key=lambda item: item[0])], channels=spec.channels)
     return survey, len(reasons)
+
+
+def _read(
+    spec: UnitSpec,
+    grouped: Mapping[tuple[str, int], tuple[PlaneRef, ...]],
+    watch: Stopwatch,
+    key: tuple[str, int],
+) -> NDArray[Any] | str:
+    """Return the pixels (C, Y, X) of a site, or the reason why there are none."""
+    watch.stop_if_cancelled()
+    try:
+        with watch.time("read"):
+            planes = grouped[key]
+            return read_site(spec.root, planes, channels=spec.channels, projection=spec.pixels.projection).pixels
+    except UnreadableImageError as error:
+        return str(error)
 
 
 def survey_bytes(survey: PlateSurvey) -> bytes:

@@ -15,11 +15,11 @@ from hcs.catalog import (
     count_units,
     fail,
     hand_back,
+    keep_leases,
     lease,
     owner_of_this_process,
     plan,
     release_dead_owners,
-    renew,
     retry,
     set_run_state,
     site_rows,
@@ -84,10 +84,25 @@ def test_the_ledger_behaves_as_a_dictionary_of_units_does(catalog, make):
         def expire(self, data):
             if self.held:
                 key, fence = data.draw(st.sampled_from(self.held))
-                if self.attempt_or_refusal(
-                    key, fence, lambda: renew(catalog, self.run_id, key, fence=fence, seconds=0)
-                ):
-                    self.model[key]["expired"] = True
+                self.keep(key, fence, seconds=0)
+
+        @rule(data=st.data())
+        def hold_on_with_any_fence_ever_given(self, data):
+            if self.held:
+                self.keep(*data.draw(st.sampled_from(self.held)), seconds=600)
+
+        def keep(self, key, fence, *, seconds):
+            """A lease changes only for the fence that is the present one; who holds what is told in any case."""
+            held = keep_leases(catalog, self.run_id, OWNER, fences={key: fence}, seconds=seconds)
+
+            unit = self.model[key]
+            if unit["state"] == "leased" and unit["fence"] == fence:
+                unit["expired"] = seconds == 0
+            leased = {key: unit for key, unit in self.model.items() if unit["state"] == "leased"}
+            assert {key: lease.fence for key, lease in held.items()} == {k: u["fence"] for k, u in leased.items()}
+            assert {key for key, lease in held.items() if lease.seconds_left <= 0} == {
+                key for key, unit in leased.items() if unit["expired"]
+            }
 
         @rule()
         def somebody_looks_for_dead_owners(self):
@@ -123,8 +138,7 @@ def test_the_ledger_behaves_as_a_dictionary_of_units_does(catalog, make):
             key = data.draw(st.sampled_from([key for key, unit in self.model.items() if unit["state"] == "leased"]))
             fence = self.model[key]["fence"]
             if vanishes:
-                renew(catalog, self.run_id, key, fence=fence, seconds=0)
-                self.model[key]["expired"] = True
+                self.keep(key, fence, seconds=0)
             else:
                 fail(catalog, self.run_id, key, fence=fence, reason="no luck")
                 self.end_attempt(key)

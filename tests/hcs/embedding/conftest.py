@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,24 @@ from hcs.embedding.registry import describe_encoder
 from hcs.settings import Settings
 from schemas.encoders import Encoder
 from schemas.screen import EncoderChoice
+
+
+@pytest.fixture
+def _precision_as_before() -> Iterator[None]:
+    """Put torch's switches of precision and of the GPU's kernels back, which are of the whole process."""
+    switches = {
+        "cudnn": ("enabled", "benchmark", "deterministic"),
+        "cudnn.conv": ("fp32_precision",),
+        "cudnn.rnn": ("fp32_precision",),
+        "cuda.matmul": ("fp32_precision",),
+    }
+    before = [
+        (owner, name, attrgetter(f"{owner}.{name}")(torch.backends)) for owner in switches for name in switches[owner]
+    ]
+    yield
+    torch.set_float32_matmul_precision("highest")
+    for owner, name, value in before:
+        setattr(attrgetter(owner)(torch.backends), name, value)
 
 
 @pytest.fixture

@@ -9,8 +9,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcs.embedding.engine import LARGEST_BATCH, check_pin, one_thread, pin_for, use_one_thread
+from hcs.embedding.engine import (
+    LARGEST_BATCH,
+    LARGEST_BATCH_CUDA,
+    best_device,
+    check_pin,
+    honour_pin,
+    one_thread,
+    pin_for,
+    use_one_thread,
+)
 from hcs.errors import EngineError, UsageError
+from schemas.work import RunPin
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
+needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +59,8 @@ def test_the_pin_of_this_process_is_honoured_whatever_the_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("torch", "2.6.0"), ("instruction_set", "NEON"), ("device", "cuda"), ("precision", "bfloat16")]
+    ("field", "value"),
+    [("torch", "2.6.0"), ("instruction_set", "NEON"), ("accelerator", "NVIDIA A1"), ("precision", "bfloat16")],
 )
 def test_another_pin_is_refused_with_what_differs(field: str, value: str) -> None:
     pin = pin_for(20)
@@ -62,6 +76,65 @@ def test_a_process_that_rounds_products_is_refused() -> None:
             check_pin(pin_for(20))
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+def pin_of_another_gpu() -> RunPin:
+    return pin_for(20).model_copy(update={"device": "cuda", "accelerator": "NVIDIA A1 sm_80"})
+
+
+def test_a_pin_of_another_gpu_or_of_any_where_there_is_none_is_refused() -> None:
+    with pytest.raises(EngineError, match=r"NVIDIA A1 sm_80'? \(here .*submit a new run here"):
+        check_pin(pin_of_another_gpu())
+
+
+@pytest.mark.usefixtures("_precision_as_before")
+def test_a_process_that_rounds_products_on_a_gpu_is_refused_until_it_honours_the_pin() -> None:
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+
+    with pytest.raises(EngineError) as refused:
+        check_pin(pin_of_another_gpu())
+    with pytest.raises(EngineError) as honoured:
+        honour_pin(pin_of_another_gpu())
+
+    settings = ("cuda.matmul.fp32_precision", "cudnn.conv.fp32_precision", "cudnn.benchmark", "cudnn.deterministic")
+    assert all(setting in str(refused.value) for setting in settings)
+    assert not any(setting in str(honoured.value) for setting in settings)
+    assert "NVIDIA A1" in str(honoured.value)
+
+
+@pytest.mark.usefixtures("_precision_as_before")
+def test_a_pin_of_the_processor_is_honoured_by_one_thread_and_asks_nothing_of_a_gpu() -> None:
+    torch.backends.cudnn.benchmark = True
+    torch.set_num_threads(2)
+
+    honour_pin(pin_for(20))
+
+    assert torch.get_num_threads() == 1
+    assert torch.backends.cudnn.benchmark is True
+
+
+@needs_no_gpu
+def test_a_run_on_a_gpu_is_refused_where_there_is_none() -> None:
+    assert best_device() == "cpu"
+    with pytest.raises(EngineError, match=r"needs an NVIDIA GPU .* choose device 'cpu'"):
+        pin_for(20, device="cuda")
+
+
+@needs_gpu
+@pytest.mark.usefixtures("_precision_as_before")
+def test_a_gpu_is_pinned_with_larger_batches_and_the_pin_is_honoured() -> None:
+    pin = pin_for(300, device="cuda")
+
+    assert best_device() == pin.device == "cuda"
+    assert pin.batch_size == 150 <= LARGEST_BATCH_CUDA
+    assert pin.accelerator is not None
+    assert pin.instruction_set == pin_for(300).instruction_set
+    honour_pin(pin)
+    torch.backends.cudnn.benchmark = True
+    with pytest.raises(EngineError, match=r"cudnn\.benchmark is True"):
+        check_pin(pin)
 
 
 def test_a_worker_keeps_its_one_thread_when_others_set_more() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,18 +9,28 @@ import polars as pl
 import pytest
 import yaml
 from commands import digests_of, start
+from held import HeldImage
+from runs import perform
 
-from hcs.catalog import Catalog, count_units, failures_of, get_run, list_runs, open_catalog, units_of
+from hcs.catalog import (
+    Catalog,
+    count_units,
+    failures_of,
+    get_run,
+    keep_leases,
+    list_runs,
+    open_catalog,
+    units_of,
+)
 from hcs.errors import InputChangedError, StorageError, UsageError
 from hcs.io.screen import load_screen
 from hcs.pipeline.export import export_run
 from hcs.pipeline.local import LocalExecutor
-from hcs.pipeline.run import Performed, perform_run
 from hcs.pipeline.submission import prepare_run
 from hcs.settings import Settings
 from hcs.simulation.deliver import simulate_screen
 from hcs.simulation.design import small_design
-from schemas.work import Executor, RunState, UnitOutcome, UnitSpec, UnitState
+from schemas.work import RunPin, RunState, UnitOutcome, UnitSpec, UnitState, WorkOrder
 
 
 @pytest.fixture(scope="module")
@@ -38,38 +47,50 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Hand:
     """Takes all units at once and performs them in another order, some of them failing, as a cluster might."""
 
-    threads: int = 1
     backwards: bool = False
     fails: dict[str, int] = field(default_factory=dict)
+    waits: int = 0
     performed: list[str] = field(default_factory=list)
+    taken: list[UnitSpec] = field(default_factory=list)
+    local: LocalExecutor = field(default_factory=lambda: LocalExecutor(threads=1))
 
-    def perform(self, units: Iterable[UnitSpec]) -> Generator[UnitOutcome]:
-        """Yield outcomes of the real executor, or failures as asked."""
-        taken = sorted(units, key=lambda spec: spec.key, reverse=self.backwards)
-        kept = []
-        for spec in taken:
+    def pin(self, n_planes_a_site: int) -> RunPin:
+        return self.local.pin(n_planes_a_site)
+
+    def open(self, order: WorkOrder) -> None:
+        self.local.open(order)
+
+    def capacity(self) -> int:
+        return 1000
+
+    def submit(self, spec: UnitSpec) -> None:
+        self.taken.append(spec)
+
+    def wait(self, seconds: float) -> list[UnitOutcome]:
+        """Return outcomes of the real executor, or failures as asked."""
+        outcomes = []
+        for spec in sorted(self.taken, key=lambda spec: spec.key, reverse=self.backwards):
             if self.fails.get(spec.kind, 0) > 0:
                 self.fails[spec.kind] -= 1
-                yield UnitOutcome(key=spec.key, reason="the dog ate it")
+                outcomes.append(UnitOutcome(key=spec.key, reason="the dog ate it"))
+            elif self.waits > 0:
+                self.waits -= 1
+                outcomes.append(UnitOutcome(key=spec.key, reason="its worker left", was_started=False))
             else:
-                kept.append(spec)
-        for outcome in LocalExecutor(threads=self.threads).perform(kept):
-            self.performed.append(outcome.key)
-            yield outcome
+                self.local.submit(spec)
+                self.performed.append(spec.key)
+                outcomes += self.local.wait(60)
+        self.taken.clear()
+        return outcomes
 
+    def steps(self) -> dict[str, int]:
+        return {}
 
-def perform(
-    catalog: Catalog, screen: Path, executor: Executor, *, new: bool = False, resume: str | None = None
-) -> Performed:
-    return perform_run(
-        catalog,
-        prepare_run(load_screen(str(screen)), settings=Settings(offline=True)),
-        make_executor=lambda: executor,
-        on_start=lambda registration: None,
-        on_progress=lambda spec, outcome: None,
-        new=new,
-        resume=resume,
-    )
+    def abandon(self, key: str) -> None:
+        self.taken = [spec for spec in self.taken if spec.key != key]
+
+    def close(self) -> None:
+        self.local.close()
 
 
 def exported(catalog: Catalog, folder: Path) -> dict[str, str]:
@@ -295,3 +316,97 @@ def test_an_excluded_well_is_in_no_profile(screen: Path, tmp_path: Path) -> None
     wells = set(profiles.filter(pl.col("plate") == "SIM00004001")["well"])
     assert len(wells) == 23
     assert "B02" not in wells
+
+
+class HoldsAnImage:
+    """Holds an image of the last unit that comes as soon as every plate is surveyed: a unit hangs in the middle."""
+
+    def __init__(self, screen: Path) -> None:
+        self.held = HeldImage(sorted(screen.parent.rglob("*.tiff"))[-1])
+        self.is_holding = False
+        self.surveyed = 0
+        self.outcomes: list[UnitOutcome] = []
+
+    def came(self, spec: UnitSpec, outcome: UnitOutcome) -> None:
+        self.outcomes.append(outcome)
+        self.surveyed += spec.kind == "survey"
+        if self.surveyed == 2 and not self.is_holding:
+            self.held.__enter__()
+            self.is_holding = True
+
+
+def test_a_unit_that_hangs_past_its_lease_is_tried_three_times_then_failed_and_the_others_finish(
+    screen: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(screen.parent, tmp_path / "s")
+    own = tmp_path / "s" / "SCREEN.yaml"
+    holder = HoldsAnImage(own)
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        try:
+            performed = perform(catalog, own, LocalExecutor(threads=2), came=holder.came, lease_seconds=1.5)
+        finally:
+            holder.held.__exit__(None, None, None)
+
+        assert performed.run.state is RunState.COMPLETE_WITH_HOLES
+        failed = units_of(catalog, performed.run.id).filter(pl.col("state") == "failed")
+        assert failed["attempt"].to_list() == [3]
+        assert "it hung" in failed["reason"][0]
+        assert count_units(catalog, performed.run.id)[UnitState.DONE] == 17
+        assert sum("hung" in (outcome.reason or "") for outcome in holder.outcomes) == 3
+
+
+def test_retry_repeats_exactly_the_units_that_failed(screen: Path, reference: dict[str, str], tmp_path: Path) -> None:
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        perform(catalog, screen, Hand(fails={"embed": 50}))
+        failed = set(units_of(catalog, 1).filter(pl.col("state") == "failed")["key"])
+        assert failed
+        assert perform(catalog, screen, nobody := Hand(), retry_only="cat").n_again == 0
+        assert nobody.performed == []
+
+        again = Hand()
+        performed = perform(catalog, screen, again, retry_only="DOG")
+
+        assert performed.n_again == len(failed)
+        assert set(again.performed) == failed
+        assert performed.run.state is RunState.COMPLETE
+        assert exported(catalog, tmp_path / "out") == reference
+
+
+def test_a_unit_that_only_waited_for_a_lost_worker_is_no_attempt(
+    screen: Path, reference: dict[str, str], tmp_path: Path
+) -> None:
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+        perform(catalog, screen, Hand(waits=30))
+
+        assert set(units_of(catalog, 1)["attempt"]) == {1}
+        assert exported(catalog, tmp_path / "out") == reference
+
+
+def test_a_result_that_comes_after_the_lease_was_lost_is_refused_and_the_run_goes_on(
+    screen: Path, reference: dict[str, str], tmp_path: Path
+) -> None:
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+
+        class Robbed(Hand):
+            def wait(self, seconds: float) -> list[UnitOutcome]:
+                outcomes = super().wait(seconds)
+                if len(self.performed) == 2:  # both surveys are done, and not committed: another takes them over
+                    rob(catalog)
+                return outcomes
+
+        performed = perform(catalog, screen, Robbed())
+
+        assert performed.run.state is RunState.COMPLETE
+        assert exported(catalog, tmp_path / "out") == reference
+
+
+def rob(catalog: Catalog) -> None:
+    """Let the leases of a run run out, as a clock that jumps would, and free them."""
+    from hcs.catalog import lease
+
+    with catalog.reading() as connection:
+        rows = connection.exec_driver_sql("select key, fence, owner from units where state = 'leased'").all()
+    for key, fence, owner in rows:
+        keep_leases(catalog, 1, owner, fences={key: fence}, seconds=-1)
+    taken = lease(catalog, 1, "somebody else", limit=9, seconds=0)
+    assert len(taken) == len(rows)

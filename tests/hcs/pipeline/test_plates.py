@@ -7,15 +7,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from runs import perform
 
 from hcs.catalog import get_run, open_catalog
 from hcs.errors import NotFoundError
 from hcs.io.screen import load_screen
 from hcs.pipeline.local import LocalExecutor
 from hcs.pipeline.plates import robust_z_prime, view_plate
-from hcs.pipeline.run import perform_run
-from hcs.pipeline.submission import prepare_run
-from hcs.settings import Settings
 from hcs.simulation.deliver import simulate_screen
 from hcs.simulation.design import small_design
 
@@ -42,13 +40,7 @@ def test_a_plate_is_seen_with_its_controls_and_what_looks_wrong(tmp_path: Path) 
     path = tmp_path / "s" / "SCREEN.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"encoders": ["named"]}))
     with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
-        perform_run(
-            catalog,
-            prepare_run(load_screen(str(path)), settings=Settings(offline=True)),
-            make_executor=lambda: LocalExecutor(threads=2),
-            on_start=lambda registration: None,
-            on_progress=lambda spec, outcome: None,
-        )
+        perform(catalog, path, LocalExecutor(threads=2))
         run = get_run(catalog)
         plate = load_screen(str(path)).plates[0].barcode
         assert plate is not None

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import polars as pl
@@ -9,54 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from plates import CHANNELS, PIXELS, deliver, encoders, plate_images
 
 from hcs.embedding.engine import pin_for
 from hcs.embedding.loading import load_encoder
-from hcs.embedding.registry import describe_encoder
 from hcs.errors import CancelledError, DeliveryError, StorageError
 from hcs.io.tables import read_embedding_table, read_table
-from hcs.io.tiff import tiff_bytes
 from hcs.pipeline.plan import PartsPlace, PlannedPlate, embed_units, survey_unit
+from hcs.pipeline.sites import embed_tiles
+from hcs.pipeline.stopwatch import Stopwatch
 from hcs.pipeline.surveys import read_survey
 from hcs.pipeline.workbench import Workbench
-from hcs.settings import Settings
-from schemas.encoders import EncoderInfo
-from schemas.screen import EncoderChoice, PixelsConfig
-from schemas.work import PlaneRef, Receipt, UnitSpec
-
-CHANNELS = ("AGP", "DNA", "Mito")
-PIXELS = PixelsConfig(tile=64)
-
-
-def encoders() -> tuple[EncoderInfo, ...]:
-    names = ("named", "mobilenetv3_small_100.untrained")
-    return tuple(describe_encoder(EncoderChoice(name=name), settings=Settings(offline=True)) for name in names)
-
-
-def cells(seed: int, *, size: int = 96) -> NDArray[np.uint16]:
-    """Bright blobs on a dim background with noise."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:size, :size]
-    image = rng.normal(200, 10, (size, size))
-    for _ in range(6):
-        cy, cx, r = rng.uniform(8, size - 8), rng.uniform(8, size - 8), rng.uniform(4, 9)
-        image += 1500 * np.exp(-((((y - cy) ** 2 + (x - cx) ** 2) / (2 * r**2)) ** 2))
-    return image.clip(0, 65535).astype(np.uint16)
-
-
-def deliver(folder: Path, images: dict[tuple[str, str], NDArray[np.uint16]]) -> PlannedPlate:
-    """Write one plate, one site a well: (well, channel) -> plane."""
-    folder.mkdir(parents=True, exist_ok=True)
-    planes = []
-    for (well, channel), image in sorted(images.items()):
-        path = folder / f"{well}-{channel}.tif"
-        path.write_bytes(tiff_bytes(image, pixel_size_um=1.0))
-        planes.append(
-            PlaneRef(
-                well=well, site=1, channel=channel, relative_path=path.name, size_bytes=path.stat().st_size, witness="w"
-            )
-        )
-    return PlannedPlate(screen="s", plate="P", root=str(folder), planes=tuple(planes), channels=CHANNELS)
+from schemas.work import Receipt, UnitSpec
 
 
 def perform(plate: PlannedPlate, parts: Path) -> tuple[Receipt, list[Receipt], tuple[UnitSpec, ...]]:
@@ -83,14 +46,6 @@ def vectors(receipts: list[Receipt], parts: Path, encoder: str) -> dict[str, NDA
                 keys, matrix = read_embedding_table(str(parts / part.relative_path), expected_sha256=part.sha256)
                 found |= dict(zip(keys["well"].to_list(), matrix, strict=True))
     return found
-
-
-def plate_images(n_wells: int = 4) -> dict[tuple[str, str], NDArray[np.uint16]]:
-    return {
-        (f"A{well:02d}", channel): cells(10 * well + index)
-        for well in range(1, n_wells + 1)
-        for index, channel in enumerate(CHANNELS)
-    }
 
 
 def test_a_plate_becomes_rows_vectors_and_witnesses(tmp_path: Path) -> None:
@@ -205,18 +160,16 @@ def test_the_same_unit_twice_is_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_work_that_is_cancelled_stops_between_two_sites(tmp_path: Path) -> None:
-    cancelled = Event()
-    cancelled.set()
+    watch = Stopwatch()
+    watch.cancelled.set()
     plate = deliver(tmp_path / "plate", plate_images(2))
     spec = survey_unit(plate, pixels=PIXELS, pin=pin_for(12), parts=PartsPlace(uri=str(tmp_path), folder="r"))
 
     with pytest.raises(CancelledError):
-        Workbench(cancelled=cancelled).perform(spec)
+        Workbench().perform(spec, watch=watch)
 
 
 def test_a_vector_is_the_mean_over_the_tiles_of_each_channel(tmp_path: Path) -> None:
-    from hcs.pipeline.workbench import embed_tiles
-
     encoder = load_encoder(encoders()[1])
     tiles = np.random.default_rng(0).uniform(size=(4, 3, 64, 64)).astype(np.float32)
 

@@ -1,0 +1,165 @@
+"""A Ray cluster for one command: one of its own on this machine that ends with it, or one that is there already."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads it when it is imported: nothing is reported home
+
+import ray
+import structlog
+
+from hcs.catalog import is_dead_here, owner_of_this_process
+from hcs.distributed.reach import check_reachable
+from hcs.distributed.room import Node, nodes_of
+from hcs.errors import EngineError, StorageError
+
+log = structlog.get_logger(__name__)
+
+FOLDER = "hcs-ray-"
+OWNER = "owner"
+OBJECT_STORE_BYTES = 100 << 20
+"""Little: descriptions and receipts of some kilobytes are all that travels."""
+LONGEST_FOLDER = 45
+"""Ray makes sockets in its folder, and the path of a socket has at most 107 bytes."""
+
+
+class Cluster:
+    """A connection to Ray. `close` leaves what was there before, and nothing else."""
+
+    def __init__(self, *, address: str | None) -> None:
+        """Remember where to go; nothing is started yet.
+
+        Args:
+            address: Of a cluster that runs; None starts one on this machine.
+        """
+        self._address = address
+        self._folder: Path | None = None
+        self._is_ours = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the cluster is one that this object starts and ends."""
+        return self._address is None
+
+    def start(self, *, cpus: int, with_gpus: bool) -> None:
+        """Start the cluster, or join it.
+
+        Args:
+            cpus: Logical processors of a cluster of our own.
+            with_gpus: Whether it offers this machine's GPUs.
+
+        Raises:
+            UsageError: If the cluster at the address cannot be reached.
+            EngineError: If Ray does not start here.
+        """
+        if self._is_ours:
+            return
+        if ray.is_initialized():
+            log.info("using the Ray cluster that this process has joined already")
+            return
+        if self._address is None:
+            self._start_own(cpus=cpus, with_gpus=with_gpus)
+        else:
+            check_reachable(self._address)
+            with tempfile.TemporaryDirectory() as empty:
+                _initialize(Path(empty), address=self._address)
+        self._is_ours = True
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Return the living nodes."""
+        return nodes_of(ray.nodes())  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+
+    def free(self) -> str:
+        """Return what is free now, in words."""
+        available = ray.available_resources()  # type: ignore[no-untyped-call]  # as above
+        return f"{available.get('CPU', 0.0):g} CPU and {available.get('GPU', 0.0):g} GPU are free of it now"
+
+    def close(self) -> None:
+        """Leave the cluster; one of our own ends, with its processes and its folder."""
+        if self._is_ours:
+            ray.shutdown()
+            self._is_ours = False
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _start_own(self, *, cpus: int, with_gpus: bool) -> None:
+        sweep()
+        self._folder = _make_folder()
+        # Its ports are open to every user of the machine and to the network: only who has the token is let in. Ray asks
+        # for one by itself where nothing is said of it; this one lives as long as the process, since Ray keeps it.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        try:
+            _initialize(
+                self._folder,
+                address="local",
+                num_cpus=cpus,
+                num_gpus=None if with_gpus else 0,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=str(self._folder),
+                _node_ip_address="127.0.0.1",
+            )
+        except Exception as error:
+            self.close()
+            raise EngineError(
+                f"expected Ray to start on this machine, but it did not ({type(error).__name__}: {error}); try "
+                "`hcs doctor`, or perform the run in this process with --executor local"
+            ) from error
+
+
+def _initialize(folder: Path, **options: Any) -> None:
+    """Connect this process to Ray, quietly, without leaving Ray's traces in it.
+
+    Ray puts the present folder before everything else that its workers import from: a `schemas.py` of the user would be
+    taken for ours. So it is started from another folder, which must stay if the workers are to start in it: MKL does
+    not load where the present folder is gone. Ray also takes over the signal that asks a process to end.
+    """
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    with contextlib.chdir(folder):
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
+    with contextlib.suppress(ValueError):  # not the main thread: then nothing was taken over either
+        signal.signal(signal.SIGTERM, on_terminate)
+
+
+def _make_folder() -> Path:
+    """Return a new folder for Ray's sockets and logs, with a short path and the name of its owner in it.
+
+    Raises:
+        StorageError: If there is no place for one.
+    """
+    for place in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/dev/shm"]):  # noqa: S108 - a folder of our own in it
+        if len(place) > LONGEST_FOLDER - len(FOLDER) - 8 or not os.access(place, os.W_OK):
+            continue
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER, dir=place))
+        (folder / OWNER).write_text(owner_of_this_process())
+        return folder
+    raise StorageError(
+        f"expected a folder with a path of less than {LONGEST_FOLDER} characters for Ray's sockets, but none of TMPDIR "
+        "and the system's folders can be written; set TMPDIR to one, or use --executor local"
+    )
+
+
+def sweep() -> None:
+    """Remove the folders that commands of this user left behind when they were killed."""
+    for folder in _left_behind():
+        log.info("folder of a command that was killed is removed", folder=str(folder))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left_behind() -> Iterator[Path]:
+    for place in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/dev/shm"]):  # noqa: S108 - as above
+        for folder in Path(place).glob(f"{FOLDER}*"):
+            with contextlib.suppress(OSError):  # somebody else's, or gone meanwhile
+                if folder.stat().st_uid == os.getuid() and is_dead_here((folder / OWNER).read_text()):
+                    yield folder

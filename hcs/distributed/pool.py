@@ -1,0 +1,231 @@
+"""The executor on a Ray cluster: a pool of actors, each of which performs whole units, at most two in its hands."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import ray
+
+from hcs.distributed.cluster import Cluster
+from hcs.distributed.staff import Device, Staff, Worker, cause_of
+from hcs.distributed.worker import Answer, packed
+from hcs.embedding.engine import best_device, pin_for
+from hcs.errors import EngineError, HcsError
+from hcs.pipeline.handshake import offer_token
+from schemas.work import RunPin, UnitOutcome, UnitSpec, WorkOrder
+
+UNITS_A_WORKER = 2
+"""One under work, and one that waits so that the worker never does."""
+SECONDS_TO_OPEN = 300.0
+SECONDS_TO_LEARN = 10.0
+"""How long to wait for what became of the earlier units of a worker that is lost."""
+
+
+class RayExecutor:
+    """Performs units on a pool of Ray actors.
+
+    Ray repeats nothing and restarts nothing by itself: a lost worker is replaced here, what it was at is an outcome
+    with its reason, and what waited behind that is given back. A unit that was handed out before is performed by a
+    worker that has nothing else in its hands: should it kill its worker again, it harms no other unit.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str | None = None,
+        device: str = "auto",
+        workers: int | None = None,
+        cpus: float | None = None,
+        gpus: float | None = None,
+        own_cpus: int = 1,
+    ) -> None:
+        """Remember what is wanted; nothing is started before it is needed.
+
+        Args:
+            address: Of a cluster that runs; None starts one on this machine, which ends with `close`.
+            device: `cpu`, `cuda`, or `auto`: cuda where the cluster has GPUs.
+            workers: How many; None takes all that there is room for.
+            cpus: Processors of a worker; None is one, or a GPU's share of its node.
+            gpus: GPUs of a worker, perhaps a fraction; None is one.
+            own_cpus: Processors that a cluster of our own offers.
+        """
+        self._cluster = Cluster(address=address)
+        self._staff = Staff(self._cluster)
+        self._device = device
+        self._wanted: dict[str, Any] = {"asked": workers, "cpus": cpus, "gpus": gpus}
+        self._own_cpus = own_cpus
+        self._apart: deque[UnitSpec] = deque()
+        self._returned: list[UnitOutcome] = []
+        self._kept = ExitStack()
+
+    def pin(self, n_planes_a_site: int) -> RunPin:
+        """Return the pin that the workers honour: this process' own where they are on this machine, else a worker's.
+
+        Raises:
+            HcsError: If the cluster cannot be reached, or has no room for one worker.
+        """
+        if self._cluster.is_own:
+            return pin_for(n_planes_a_site, device=self._own_device())
+        self._cluster.start(cpus=self._own_cpus, with_gpus=True)
+        device = self._cluster_device()
+        self._staff.size_up(device=device, **self._wanted)
+        worker = self._staff.recruit()
+        self._staff.await_schedule()
+        try:
+            answer = Answer.model_validate_json(
+                ray.get(worker.actor.pin.remote(n_planes_a_site, device), timeout=SECONDS_TO_OPEN)
+            )
+        except ray.exceptions.RayError as error:
+            raise EngineError(f"a worker was asked for its pin, but {cause_of(error)}") from error
+        answer.check()
+        if answer.pin is None:
+            raise EngineError("a worker was asked for its pin and answered something else")
+        return answer.pin
+
+    def open(self, order: WorkOrder) -> None:
+        """Start the workers, and wait until one of them is ready; the others join as they come.
+
+        Raises:
+            UsageError: If the cluster cannot be reached, or has no room for the workers that were asked for.
+            EngineError: If no worker has the coordinator's version of the project and honours the pin.
+            WeightsError: If weights are not those of the run where the workers are.
+            StorageError: If a worker cannot write the parts folder, or has another one.
+        """
+        device = order.pin.device
+        self._cluster.start(cpus=self._own_cpus, with_gpus=device == "cuda")
+        self._staff.size_up(device=device, **self._wanted)
+        self._staff.engage(order, token=self._kept.enter_context(offer_token(order)))
+        give_up = time.monotonic() + SECONDS_TO_OPEN
+        while not any(worker.is_ready for worker in self._staff.workers):
+            self._staff.hear(0.5, take_back=self._take_back)
+            self._staff.refuse_loneliness()
+            if time.monotonic() > give_up:
+                raise EngineError(
+                    f"expected a worker to load its encoders within {SECONDS_TO_OPEN:.0f} s, but none did; look at the "
+                    "load of the machines and at the storage that holds the weights"
+                )
+
+    def capacity(self) -> int:
+        """Return how many units more it takes: none while one waits for a worker of its own."""
+        if self._apart:
+            return 0
+        return sum(UNITS_A_WORKER - len(worker.units) for worker in self._staff.workers if _takes_more(worker))
+
+    def submit(self, spec: UnitSpec) -> None:
+        """Take a unit: the worker with the fewest gets it, or, if it was handed out before, one that has none."""
+        if spec.attempt > 1:
+            self._apart.append(spec)
+            self._give_apart()
+            return
+        takers = [worker for worker in self._staff.workers if _takes_more(worker)]
+        if takers:
+            _give(min(takers, key=lambda worker: len(worker.units)), spec)
+        else:
+            self._returned.append(UnitOutcome(key=spec.key, reason="no worker is there", was_started=False))
+
+    def wait(self, seconds: float) -> Sequence[UnitOutcome]:
+        """Return the outcomes that came, after `seconds` at the latest.
+
+        Raises:
+            HcsError: A worker's error that is no unit's fault, or that no worker is left.
+        """
+        if not self._returned:
+            self._staff.hear(seconds, take_back=self._take_back)
+        came, self._returned = self._returned, []
+        self._give_apart()
+        self._staff.refuse_loneliness()
+        return came
+
+    def steps(self) -> dict[str, int]:
+        """Return of every unit that a worker is at how many steps of it are done, as far as is known."""
+        found: dict[str, int] = {}
+        for worker in self._staff.workers:
+            if worker.units:
+                _look_at(worker)
+                first = next(iter(worker.units))  # a worker that does not answer is at it all the same
+                found |= {first: 0, **{key: steps for key, steps in worker.seen.items() if key in worker.units}}
+        return found
+
+    def abandon(self, key: str) -> None:
+        """Forget a unit and end the worker that is at it; another takes its place."""
+        self._apart = deque(spec for spec in self._apart if spec.key != key)
+        for worker in [worker for worker in self._staff.workers if key in worker.units]:
+            del worker.units[key]
+            self._replace(worker, "it was at a unit that hung")
+
+    def close(self) -> None:
+        """End the workers and leave the cluster; one of our own ends too."""
+        self._staff.dismiss()
+        self._apart.clear()
+        self._returned.clear()
+        with contextlib.suppress(HcsError):  # the folder may be what is broken
+            self._kept.close()
+        self._cluster.close()
+
+    def _own_device(self) -> Device:
+        return best_device() if self._device == "auto" else "cuda" if self._device == "cuda" else "cpu"
+
+    def _cluster_device(self) -> Device:
+        if self._device == "auto":
+            return "cuda" if any(node.gpus for node in self._cluster.nodes()) else "cpu"
+        return "cuda" if self._device == "cuda" else "cpu"
+
+    def _take_back(self, worker: Worker) -> None:
+        """Take the units that a worker has finished, in the order in which it was given them."""
+        for key, (_, reference) in list(worker.units.items()):
+            if not ray.wait([reference], timeout=0)[0] and not _is_lost(worker, key):
+                return
+            try:
+                answer = Answer.model_validate_json(ray.get(reference, timeout=SECONDS_TO_LEARN))
+            except ray.exceptions.RayError as error:
+                del worker.units[key]
+                reason = f"its worker {worker.name} was lost: {cause_of(error)}"
+                self._returned.append(UnitOutcome(key=key, reason=reason))
+                self._replace(worker, reason)
+                return
+            del worker.units[key]
+            worker.seen.pop(key, None)
+            answer.check()
+            if answer.outcome is not None:
+                self._returned.append(answer.outcome)
+
+    def _replace(self, worker: Worker, reason: str) -> None:
+        """End a worker, give back what waited behind its unit, and start another in its place."""
+        self._returned += [UnitOutcome(key=key, reason=reason, was_started=False) for key in worker.units]
+        self._staff.replace(worker, reason)
+
+    def _give_apart(self) -> None:
+        for worker in self._staff.workers:
+            if self._apart and worker.is_ready and not worker.units:
+                _give(worker, self._apart.popleft())
+
+
+def _takes_more(worker: Worker) -> bool:
+    """Return whether a worker may be given a unit behind what it has: not behind one that was handed out before."""
+    is_first = all(spec.attempt == 1 for spec, _ in worker.units.values())
+    return worker.is_ready and len(worker.units) < UNITS_A_WORKER and is_first
+
+
+def _give(worker: Worker, spec: UnitSpec) -> None:
+    worker.units[spec.key] = (spec, worker.actor.perform.remote(packed(spec)))
+
+
+def _is_lost(worker: Worker, key: str) -> bool:
+    """Return whether a later unit of a worker came back before this one: it does not come back any more."""
+    later = [reference for other, (_, reference) in worker.units.items() if other != key]
+    return bool(later) and bool(ray.wait(later, timeout=0)[0])
+
+
+def _look_at(worker: Worker) -> None:
+    """Ask a worker how far it is, without waiting for its answer: that comes with a later look."""
+    if worker.look is not None and ray.wait([worker.look], timeout=0)[0]:
+        with contextlib.suppress(ray.exceptions.RayError):  # it is lost, and its units will say so
+            worker.seen = ray.get(worker.look)
+        worker.look = None
+    if worker.look is None and worker.is_ready:
+        worker.look = worker.actor.steps.remote()

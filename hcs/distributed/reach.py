@@ -1,0 +1,82 @@
+"""Looks whether a Ray cluster answers at an address, in a process of its own that can be given up.
+
+Ray waits long for a cluster that is not there, and some of what can go wrong ends the whole process that asks.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+
+from hcs.errors import UsageError
+
+SECONDS_TO_ANSWER = 20.0
+
+_LOOK = """
+import sys, ray
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR", configure_logging=False)
+sys.stdout.write("REACHED " + ray.__version__ + "\\n")
+sys.stdout.flush()
+ray.shutdown()
+"""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    is_reached: bool
+    said: str
+
+
+def check_reachable(address: str, *, seconds: float = SECONDS_TO_ANSWER) -> None:
+    """Return if a process of this machine can join the cluster at an address.
+
+    Args:
+        address: `HOST:PORT` of the head, or `auto` for the cluster of this machine.
+        seconds: How long to wait.
+
+    Raises:
+        UsageError: If it cannot be joined; the message holds what Ray says.
+    """
+    if address.startswith("ray://"):
+        raise UsageError(
+            f"expected --address HOST:PORT of a cluster that this machine is a node of, got {address}: the coordinator "
+            "reads parts and the catalog, so that it runs inside the cluster. Start the command on a node, with "
+            "--address auto"
+        )
+    answer = _look(address, seconds=seconds)
+    if not answer.is_reached:
+        raise UsageError(
+            f"expected a Ray cluster at {address} that this machine is a node of, but it was not reached within "
+            f"{seconds:.0f} s ({answer.said}). See `ray status --address {address}`; join with `ray start --address "
+            f"{address}` on this machine, set RAY_AUTH_MODE and RAY_AUTH_TOKEN as the cluster has them, or leave "
+            "--address out to use this machine alone"
+        )
+
+
+def _look(address: str, *, seconds: float) -> _Answer:
+    with tempfile.TemporaryDirectory() as empty:  # what lies in the user's folder must not be imported there
+        try:
+            ended = subprocess.run(  # noqa: S603 - our own interpreter and code, the address is one argument
+                [sys.executable, "-P", "-c", _LOOK, address],
+                cwd=empty,
+                env=dict(os.environ, RAY_USAGE_STATS_ENABLED="0"),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return _Answer(is_reached=False, said="nothing there answers as Ray does")
+    return _Answer(is_reached="REACHED" in ended.stdout, said=_last_words(ended.stderr))
+
+
+def _last_words(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error" in line.split(":", 1)[0]]
+    words = (errors or lines or ["it said nothing"])[-1]
+    return words if len(words) <= 300 else words[:297] + "..."

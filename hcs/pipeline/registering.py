@@ -1,0 +1,47 @@
+"""Which run of the catalog a prepared run is: the one of the same configuration, or a new one."""
+
+from __future__ import annotations
+
+from hcs import __version__
+from hcs.catalog import Catalog, PlateOfRun, Registration, configuration_sha256, register_run
+from hcs.pipeline.submission import PreparedRun
+
+
+def configuration_of(prepared: PreparedRun) -> str:
+    """Return the digest that two runs of the same configuration have in common."""
+    return configuration_sha256(
+        prepared.config,
+        plates=_plates_of_run(prepared),
+        wells=prepared.wells,
+        encoders=prepared.encoders,
+        pin=prepared.pin,
+    )
+
+
+def register(catalog: Catalog, prepared: PreparedRun, *, new: bool = False) -> Registration:
+    """Return the run of this screen in the catalog: the one that is there for the same configuration, or a new one."""
+    return register_run(
+        catalog,
+        prepared.config,
+        plates=_plates_of_run(prepared),
+        wells=prepared.wells,
+        encoders=prepared.encoders,
+        pin=prepared.pin,
+        code_version=__version__,
+        new=new,
+    )
+
+
+def _plates_of_run(prepared: PreparedRun) -> list[PlateOfRun]:
+    """Return the plates that take part, with what the catalog remembers of each."""
+    planned = {plate.plate: plate for plate in prepared.plates}
+    return [
+        PlateOfRun(
+            entry=examined.entry.model_copy(update={"barcode": examined.plate, "uri": planned[examined.plate].root}),
+            layout=examined.report.layout,
+            manifest_sha256=planned[examined.plate].manifest_sha256,
+            report=examined.report,
+        )
+        for examined in prepared.examined
+        if examined.report is not None and examined.plate in planned
+    ]
