@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ import structlog
 from hcs.catalog import is_dead_here, owner_of_this_process
 from hcs.distributed.reach import check_reachable
 from hcs.distributed.room import Node, nodes_of
+from hcs.distributed.warden import MARK, dismiss_warden, start_warden
 from hcs.errors import EngineError, StorageError
 
 log = structlog.get_logger(__name__)
@@ -44,6 +46,7 @@ class Cluster:
         """
         self._address = address
         self._folder: Path | None = None
+        self._warden: subprocess.Popen[bytes] | None = None
         self._is_ours = False
 
     @property
@@ -89,6 +92,9 @@ class Cluster:
         if self._is_ours:
             ray.shutdown()
             self._is_ours = False
+        if self._warden is not None:
+            dismiss_warden(self._warden)
+            self._warden = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -96,9 +102,11 @@ class Cluster:
     def _start_own(self, *, cpus: int, with_gpus: bool) -> None:
         sweep()
         self._folder = _make_folder()
+        self._warden = start_warden(self._folder)
         # Its ports are open to every user of the machine and to the network: only who has the token is let in. Ray asks
         # for one by itself where nothing is said of it; this one lives as long as the process, since Ray keeps it.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        os.environ[MARK] = str(self._folder)
         try:
             _initialize(
                 self._folder,
@@ -108,7 +116,6 @@ class Cluster:
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _temp_dir=str(self._folder),
-                _node_ip_address="127.0.0.1",
             )
         except Exception as error:
             self.close()
@@ -116,6 +123,8 @@ class Cluster:
                 f"expected Ray to start on this machine, but it did not ({type(error).__name__}: {error}); try "
                 "`hcs doctor`, or perform the run in this process with --executor local"
             ) from error
+        finally:
+            del os.environ[MARK]
 
 
 def _initialize(folder: Path, **options: Any) -> None:
@@ -151,7 +160,7 @@ def _make_folder() -> Path:
 
 
 def sweep() -> None:
-    """Remove the folders that commands of this user left behind when they were killed."""
+    """Remove the folders of commands of this user that were killed together with their wardens."""
     for folder in _left_behind():
         log.info("folder of a command that was killed is removed", folder=str(folder))
         shutil.rmtree(folder, ignore_errors=True)

@@ -177,8 +177,9 @@ class RayExecutor:
 
     def _take_back(self, worker: Worker) -> None:
         """Take the units that a worker has finished, in the order in which it was given them."""
+        is_lost = bool(ray.wait([worker.vigil], timeout=0)[0])
         for key, (_, reference) in list(worker.units.items()):
-            if not ray.wait([reference], timeout=0)[0] and not _is_lost(worker, key):
+            if not is_lost and not ray.wait([reference], timeout=0)[0]:
                 return
             try:
                 answer = Answer.model_validate_json(ray.get(reference, timeout=SECONDS_TO_LEARN))
@@ -193,6 +194,8 @@ class RayExecutor:
             answer.check()
             if answer.outcome is not None:
                 self._returned.append(answer.outcome)
+        if is_lost:
+            self._replace(worker, f"worker {worker.name} was lost while it had no unit")
 
     def _replace(self, worker: Worker, reason: str) -> None:
         """End a worker, give back what waited behind its unit, and start another in its place."""
@@ -213,12 +216,6 @@ def _takes_more(worker: Worker) -> bool:
 
 def _give(worker: Worker, spec: UnitSpec) -> None:
     worker.units[spec.key] = (spec, worker.actor.perform.remote(packed(spec)))
-
-
-def _is_lost(worker: Worker, key: str) -> bool:
-    """Return whether a later unit of a worker came back before this one: it does not come back any more."""
-    later = [reference for other, (_, reference) in worker.units.items() if other != key]
-    return bool(later) and bool(ray.wait(later, timeout=0)[0])
 
 
 def _look_at(worker: Worker) -> None:

@@ -38,6 +38,7 @@ class Worker:
     actor: Any
     greeting: Any
     opening: Any = None
+    vigil: Any = None
     name: Greeting | None = None
     is_ready: bool = False
     units: dict[str, tuple[UnitSpec, Any]] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Worker:
     def questions(self) -> list[Any]:
         """What an answer is waited for of."""
         if self.is_ready:
-            return [reference for _, reference in self.units.values()]
+            return [self.vigil, *(reference for _, reference in self.units.values())]
         return [self.greeting if self.name is None else self.opening]
 
 
@@ -85,7 +86,7 @@ class Staff:
             "num_gpus": self._size.gpus,
             "max_restarts": 0,
             "max_task_retries": 0,
-            "concurrency_groups": {"looks": 1},
+            "concurrency_groups": {"looks": 1, "vigil": 1},
         }
         remote = ray.remote(**options)(UnitWorker)
         actor: Any = remote.remote(max(1, int(self._size.cpus)))
@@ -167,8 +168,8 @@ class Staff:
         if now - self._alone_since > SECONDS_WITHOUT_WORKERS:
             raise EngineError(
                 f"expected a worker of {self._size}, but for {SECONDS_WITHOUT_WORKERS:.0f} s none was ready; the "
-                f"cluster has {described(self._cluster.nodes())}, and {self._cluster.free()}. What is finished is kept: "
-                "the same command goes on when the cluster has its room again"
+                f"cluster has {described(self._cluster.nodes())}, and {self._cluster.free()}. What is finished is "
+                "kept: the same command goes on when the cluster has its room again"
             )
 
     def dismiss(self) -> None:
@@ -192,6 +193,7 @@ class Staff:
             answer.check()
             accept_answer(self._order, answer.token or "")
             worker.is_ready = True
+            worker.vigil = worker.actor.keep_vigil.remote()
             log.info("worker joined", worker=str(worker.name))
         except ray.exceptions.RayError as error:
             self._let_go(worker, EngineError(_why_not_started(error)))

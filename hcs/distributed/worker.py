@@ -8,6 +8,7 @@ import socket
 import zlib
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 import ray
@@ -124,6 +125,11 @@ class UnitWorker:
     def steps(self) -> dict[str, int]:
         """Return how many steps of the unit under work are done; answered while it is worked on."""
         return {key: watch.steps for key, watch in list(self._watches.items())}
+
+    @ray.method(concurrency_group="vigil")
+    def keep_vigil(self) -> None:
+        """Never return: that this call fails tells at once that the process is gone, also while it has no unit."""
+        Event().wait()
 
 
 def packed(spec: UnitSpec) -> bytes:

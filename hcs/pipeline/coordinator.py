@@ -152,10 +152,11 @@ class Coordinator:
         )
 
     def _collect(self) -> None:
-        """Settle what came back; where nothing is under way here, wait for another driver's units."""
+        """Settle what came back; where nothing is under way here, wait for another driver's units, or for workers."""
         if not self._held:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
             release_dead_owners(self.catalog, self.run.id)
+        if not self._is_open:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
             return
         for outcome in self.executor.wait(SECONDS_BETWEEN_LOOKS):
             held = self._held.pop(outcome.key)

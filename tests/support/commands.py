@@ -35,13 +35,14 @@ def hcs(*arguments: object, cwd: Path | None = None, **environment: str) -> Fini
     return Finished(ended.returncode, ended.stdout, ended.stderr)
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     """Start the command line in a process of its own, without waiting for it."""
     return subprocess.Popen(
         [sys.executable, "-m", "hcs.cli", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **environment},
     )
 
 

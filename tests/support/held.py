@@ -17,6 +17,7 @@ class HeldImage:
         self._path = path
         self._aside = path.with_name(f"{path.name}.aside")
         self._writers: list[int] = []
+        self._told: set[int] = set()
 
     def __enter__(self) -> Self:
         self._path.rename(self._aside)
@@ -37,15 +38,16 @@ class HeldImage:
             assert time.monotonic() < give_up, f"nobody read {self._path.name} within {seconds:.0f} s"
             time.sleep(0.02)
 
-    def wait_for_reader(self) -> int:
-        """Return the process that waits for the image: it is in the middle of its unit."""
-        known = set(self.readers())
-        self.wait_until_read()
-        give_up = time.monotonic() + 10
-        while not (new := set(self.readers()) - known):
-            assert time.monotonic() < give_up, f"who reads {self._path.name} cannot be told"
+    def wait_for_reader(self, *, seconds: float = 120.0) -> int:
+        """Return a process that waits for the image, each once: it is in the middle of its unit."""
+        give_up = time.monotonic() + seconds
+        while not (new := set(self.readers()) - self._told):
+            assert time.monotonic() < give_up, f"nobody read {self._path.name} within {seconds:.0f} s"
+            self._is_read()  # who waits to open it has it open from now on
             time.sleep(0.02)
-        return new.pop()
+        reader = new.pop()
+        self._told.add(reader)
+        return reader
 
     def _is_read(self) -> bool:
         with contextlib.suppress(OSError):  # nobody has it open
@@ -69,6 +71,6 @@ class HeldImage:
 
 def _has_open(folder: Path, path: Path) -> bool:
     try:
-        return any(os.readlink(entry.path) == str(path) for entry in os.scandir(folder))
+        return any(os.readlink(folder / name) == str(path) for name in os.listdir(folder))
     except OSError:
         return False

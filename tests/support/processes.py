@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import tempfile
 import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 MARK = "HCS_TEST_MARK"
+TORCH = "torchinductor_"
+"""A folder that torch makes when it is imported, and keeps."""
 
 
 def marked(mark: str) -> dict[int, str]:
@@ -27,20 +34,42 @@ def marked(mark: str) -> dict[int, str]:
     return found
 
 
-def workers(mark: str) -> list[int]:
-    """Return the process ids of the pool's workers."""
-    return sorted(pid for pid, command in marked(mark).items() if command.startswith("ray::UnitWorker"))
+@dataclass(frozen=True)
+class Marked:
+    """Commands whose processes can be told from all others, and whose temporary files lie in a folder of their own."""
+
+    mark: str
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What to give to `commands.start` and `commands.hcs`."""
+        return {MARK: self.mark, "TMPDIR": str(self.folder)}
+
+    def processes(self) -> dict[int, str]:
+        """Every living process of the commands."""
+        return marked(self.mark)
+
+    def workers(self) -> list[int]:
+        """The workers of their pools."""
+        return sorted(pid for pid, command in self.processes().items() if command.startswith("ray::UnitWorker"))
+
+    def left(self, *, seconds: float = 10.0) -> tuple[dict[int, str], list[str]]:
+        """What of them is still there after `seconds`: processes, and temporary files."""
+        give_up = time.monotonic() + seconds
+        while self.processes() and time.monotonic() < give_up:
+            time.sleep(0.1)
+        files = sorted(path.name for path in self.folder.iterdir())
+        return self.processes(), [name for name in files if not name.startswith(TORCH)]
+
+    def end(self) -> None:
+        """End what is left, so that one failed test does not disturb the others."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def assert_nothing_is_left(mark: str, *, seconds: float = 10.0) -> None:
-    """Fail if a process with the mark, or a folder of ours for Ray, is there after `seconds`."""
-    give_up = time.monotonic() + seconds
-    while (left := marked(mark)) and time.monotonic() < give_up:
-        time.sleep(0.1)
-    assert left == {}
-    assert ray_folders() == []
-
-
-def ray_folders() -> list[str]:
-    """Return the folders that a command made for Ray and did not remove."""
-    return sorted(str(path) for path in Path(tempfile.gettempdir()).glob("hcs-ray-*"))
+def make_mark() -> Marked:
+    """Return a new mark."""
+    return Marked(mark=uuid.uuid4().hex, folder=Path(tempfile.mkdtemp(prefix="m")))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import fcntl
 import io
 import json
@@ -65,6 +66,7 @@ class Terminal:
         )
         os.close(slave)
         self.written = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")()  # a piece may end in the middle of a character
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -74,7 +76,7 @@ class Terminal:
                 chunk = os.read(self.master, 65536)
             except OSError:  # the other end is closed
                 return
-            self.written += chunk.decode()
+            self.written += self.decoder.decode(chunk)
 
     def wait_for(self, text, seconds=60):
         deadline = time.monotonic() + seconds
