@@ -185,7 +185,7 @@ class RayExecutor:
                 answer = Answer.model_validate_json(ray.get(reference, timeout=SECONDS_TO_LEARN))
             except ray.exceptions.RayError as error:
                 del worker.units[key]
-                reason = f"its worker {worker.name} was lost: {cause_of(error)}"
+                reason = f"its worker was lost: {cause_of(error)}"
                 self._returned.append(UnitOutcome(key=key, reason=reason))
                 self._replace(worker, reason)
                 return
@@ -195,7 +195,7 @@ class RayExecutor:
             if answer.outcome is not None:
                 self._returned.append(answer.outcome)
         if is_lost:
-            self._replace(worker, f"worker {worker.name} was lost while it had no unit")
+            self._replace(worker, "it was lost while it had no unit")
 
     def _replace(self, worker: Worker, reason: str) -> None:
         """End a worker, give back what waited behind its unit, and start another in its place."""

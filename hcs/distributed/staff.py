@@ -142,6 +142,7 @@ class Staff:
 
     def replace(self, worker: Worker, reason: str) -> None:
         """End a worker, and start another in its place as long as that is not hopeless."""
+        log.warning("worker replaced", worker=str(worker.name), reason=reason)
         self.workers.remove(worker)
         _end(worker)
         if self._restarts_left > 0:
@@ -245,9 +246,16 @@ def _why_not_started(error: Exception) -> str:
 
 
 def cause_of(error: Exception) -> str:
-    """Return what Ray says happened, in a line."""
+    """Return what Ray says happened, in a line; a process that ended without a word may have been out of memory."""
+    if isinstance(error, ray.exceptions.GetTimeoutError):
+        return "it did not answer any more"
     text = " ".join(str(error).split())
-    for mark in ("The actor is dead because", "Worker exit detail:", "The actor died because"):
+    if "connection error code 2" in text:
+        return "its process ended without a word: killed, out of memory, or crashed in a decoder"
+    if "node" in text and ("died" in text or "dead" in text or "terminated" in text):
+        return "its node is gone"
+    for mark in ("The actor is dead because", "Worker exit detail:", "The actor died because", "Error: "):
         if mark in text:
             text = text[text.index(mark) :]
-    return text if len(text) <= 400 else f"{text[:200]} ... {text[-196:]}"
+            break
+    return text if len(text) <= 300 else f"{text[:180]} ... {text[-116:]}"
