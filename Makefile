@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check imports docs bench clean
+.PHONY: help install demo test test-slow check wheel-test imports docs bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,13 @@ check: install ## Lint, types, import contracts, changelog fragments and documen
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/towncrier build --draft --version next > /dev/null
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+wheel-test: install ## Install the wheel as users do, with the newest of all it needs, and test it there (minutes)
+	rm -rf build/wheel
+	$(BIN)/python -m hatchling build -t wheel -d build/wheel
+	$(PYTHON) -m venv build/wheel/environment
+	build/wheel/environment/bin/python -m pip install --quiet build/wheel/*.whl
+	HCS_TEST_ENVIRONMENT=build/wheel/environment $(BIN)/python -m pytest tests/test_wheel.py $(PYTEST_OPTIONS)
 
 imports: install ## Draw the imports between the packages of hcs (DOT) and check the contracts
 	$(BIN)/import-linter drawgraph hcs --show-import-totals
