@@ -114,6 +114,7 @@ class Cluster:
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
                 _temp_dir=str(self._folder),
+                _system_config={"worker_niceness": 0},  # 15 by default: everything else on the machine would go first
             )
         except Exception as error:
             self.close()
