@@ -66,7 +66,7 @@ WorkerCpusOption = Annotated[
     float | None, typer.Option("--worker-cpus", min=0.01, help="Cores of a worker [default: 1, or a GPU's share].")
 ]
 WorkerGpusOption = Annotated[
-    float | None, typer.Option("--worker-gpus", min=0.01, help="GPUs of a worker, as 0.5 [default: 1, for cuda].")
+    float | None, typer.Option("--worker-gpus", min=0.01, help="GPUs of a worker, as 0.5 [default: a quarter].")
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto: cuda where there is a GPU. It is part of a run.")]
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from hcs.errors import UsageError
 
+GPU_SHARE = 0.25
+"""Of a GPU that a worker takes unless asked for more: four keep one busy, two do not (benchmarks/pool.py)."""
 SLACK = 1e-6
 """Resources are sums of fractions."""
 
@@ -54,7 +56,7 @@ def workers_on(node: Node, size: WorkerSize) -> int:
 
 
 def size_for(nodes: Sequence[Node], *, device: str, cpus: float | None, gpus: float | None) -> WorkerSize:
-    """Return the size of a worker: what was asked for, else one processor, or one GPU with its share of processors.
+    """Return the size of a worker: what was asked for, else one processor, or a quarter of a GPU and its processors.
 
     Args:
         nodes: The cluster.
@@ -64,9 +66,9 @@ def size_for(nodes: Sequence[Node], *, device: str, cpus: float | None, gpus: fl
     """
     if device == "cpu":
         return WorkerSize(cpus=cpus or 1.0)
-    share = gpus or 1.0
+    share = gpus or GPU_SHARE
     with_gpus = [node for node in nodes if node.gpus + SLACK >= share]
-    own = min((node.cpus // (node.gpus // share) for node in with_gpus), default=1.0)
+    own = min((node.cpus // ((node.gpus + SLACK) // share) for node in with_gpus), default=1.0)
     return WorkerSize(cpus=cpus or max(1.0, own), gpus=share)
 
 

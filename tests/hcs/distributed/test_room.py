@@ -37,11 +37,11 @@ def test_a_worker_on_a_processor_takes_one_unless_asked_for_more() -> None:
     assert size_for(NODES, device="cpu", cpus=2.5, gpus=None) == WorkerSize(cpus=2.5)
 
 
-@pytest.mark.parametrize(("gpus", "expected"), [(None, 2.0), (1.0, 2.0), (0.5, 1.0), (2.0, 16.0)])
+@pytest.mark.parametrize(("gpus", "expected"), [(None, 1.0), (0.25, 1.0), (0.5, 1.0), (1.0, 2.0), (2.0, 16.0)])
 def test_a_worker_on_a_gpu_takes_the_smallest_share_of_processors_that_any_gpu_has(
     gpus: float | None, expected: float
 ) -> None:
-    assert size_for(NODES, device="cuda", cpus=None, gpus=gpus) == WorkerSize(cpus=expected, gpus=gpus or 1.0)
+    assert size_for(NODES, device="cuda", cpus=None, gpus=gpus) == WorkerSize(cpus=expected, gpus=gpus or 0.25)
 
 
 def test_fractions_of_gpus_are_counted() -> None:
