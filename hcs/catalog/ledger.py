@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 from sqlalchemy import ColumnElement, Connection, case, func, insert, literal, select, update
@@ -79,15 +79,7 @@ def plan(catalog: Catalog, run_id: int, units: Iterable[UnitSpec]) -> int:
     return len(new)
 
 
-def lease(
-    catalog: Catalog,
-    run_id: int,
-    owner: str,
-    *,
-    limit: int,
-    seconds: float,
-    kind: Literal["survey", "embed"] | None = None,
-) -> list[LeasedUnit]:
+def lease(catalog: Catalog, run_id: int, owner: str, *, limit: int, seconds: float) -> list[LeasedUnit]:
     """Return up to `limit` units, now held by `owner` for `seconds` by the database's clock.
 
     Leases that ran out are free again first. Of a cancelled run nothing is handed out.
@@ -103,8 +95,6 @@ def lease(
         wanted = select(Unit.key, Unit.spec, Unit.fence, Unit.attempt).where(
             Unit.run_id == run_id, Unit.state == UnitState.READY
         )
-        if kind is not None:
-            wanted = wanted.where(Unit.kind == kind)
         wanted = wanted.order_by(Unit.ordinal, Unit.key).limit(limit).with_for_update(skip_locked=True)
         rows = connection.execute(wanted).all()
         taken = {"owner": owner, "lease_until": Now() + seconds, "leased_at": Now(), "state": UnitState.LEASED}

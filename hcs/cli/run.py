@@ -101,10 +101,11 @@ def retry(
     """
     from hcs.catalog import get_run
 
-    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
     settings = read_settings()
     with open_existing(catalog) as store, interruptible():
         record = get_run(store, name, finished=False)
+        own = Device(record.pin.device) if device is Device.AUTO else device
+        performers = Performers(executor, threads, own, address, workers, worker_cpus, worker_gpus)
         performed = perform(
             store, record.config, performers=performers, settings=settings, resume=record.name, retry_only=only
         )

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 MARK = "HCS_RAY_FOLDER"
@@ -37,7 +38,8 @@ def dismiss_warden(warden: subprocess.Popen[bytes]) -> None:
     """Have a warden put everything away, and wait for it."""
     if warden.stdin is not None:
         warden.stdin.close()
-    warden.wait(timeout=4 * SECONDS_TO_END)
+    with suppress(subprocess.TimeoutExpired):  # it goes on without us
+        warden.wait(timeout=2 * SECONDS_TO_END)
 
 
 def main(folder: str) -> None:

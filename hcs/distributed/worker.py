@@ -107,7 +107,7 @@ class UnitWorker:
 
     def perform(self, packed: bytes) -> str:
         """Return the outcome of a unit; an error that is not the unit's is told as such."""
-        from hcs.pipeline.local import outcome_of  # noqa: PLC0415 - as above
+        from hcs.pipeline.outcomes import outcome_of  # noqa: PLC0415 - as above
         from hcs.pipeline.stopwatch import Stopwatch  # noqa: PLC0415 - as above
 
         spec, bench = unpacked(packed), self._bench

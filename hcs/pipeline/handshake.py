@@ -9,21 +9,30 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hcs.catalog import is_dead_here, owner_of_this_process
 from hcs.errors import StorageError
-from hcs.io.storage import exists, join, read_bytes, remove, write_atomically
+from hcs.io.storage import exists, join, list_names, read_bytes, remove, write_atomically
 from schemas.work import WorkOrder
+
+TOKEN = ".token-"  # noqa: S105 - the start of a file's name
 
 
 @contextmanager
 def offer_token(order: WorkOrder) -> Iterator[str]:
     """Yield a token that lies in the run's folder of parts while the context lasts: the coordinator's side.
 
+    Tokens of coordinators of this machine that were killed are removed.
+
     Raises:
         StorageError: If the coordinator itself cannot write there.
     """
     token = secrets.token_hex(8)
-    uri = join(order.parts_uri, f"{order.parts_folder}/.token-{token}")
-    write_atomically(uri, token.encode())
+    folder = join(order.parts_uri, order.parts_folder)
+    uri = join(folder, f"{TOKEN}{token}")
+    write_atomically(uri, owner_of_this_process().encode())
+    for name in list_names(folder):
+        if name.startswith(TOKEN) and is_dead_here(read_bytes(join(folder, name)).decode()):
+            remove(join(folder, name))
     try:
         yield token
     finally:
@@ -38,7 +47,7 @@ def answer_token(order: WorkOrder, token: str) -> str:
     """
     folder = join(order.parts_uri, order.parts_folder)
     try:
-        seen = read_bytes(join(folder, f".token-{token}"))
+        seen = read_bytes(join(folder, f"{TOKEN}{token}"))
     except StorageError as error:
         raise StorageError(
             f"expected every worker to share the parts folder {order.parts_uri} with the coordinator, but one does not "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -12,11 +12,12 @@ from threading import Thread, current_thread
 import structlog
 
 from hcs.embedding.engine import best_device, pin_for
-from hcs.errors import CancelledError, EngineError, HcsError, StorageError, WeightsError
+from hcs.errors import HcsError
 from hcs.pipeline.handshake import accept_answer, answer_token, offer_token
+from hcs.pipeline.outcomes import outcome_of
 from hcs.pipeline.stopwatch import Stopwatch
 from hcs.pipeline.workbench import Workbench
-from schemas.work import Receipt, RunPin, UnitOutcome, UnitSpec, WorkOrder
+from schemas.work import RunPin, UnitOutcome, UnitSpec, WorkOrder
 
 log = structlog.get_logger(__name__)
 
@@ -159,23 +160,3 @@ def _serve(
             back.put((job, error))
         if job.is_replaced:
             return
-
-
-def outcome_of(spec: UnitSpec, perform: Callable[[], Receipt]) -> UnitOutcome:
-    """Return the outcome of a unit: its receipt, or the reason why there is none.
-
-    Raises:
-        StorageError: A disk that is full or closed is not the unit's fault.
-        WeightsError: Nor are weights that do not fit: no unit could be done with them.
-        EngineError: Nor is an engine that cannot honour the pin.
-        CancelledError: The unit was asked to stop; it is not a failure either.
-    """
-    try:
-        return UnitOutcome(key=spec.key, receipt=perform())
-    except (StorageError, CancelledError, WeightsError, EngineError):
-        raise
-    except HcsError as error:
-        return UnitOutcome(key=spec.key, reason=str(error))
-    except Exception as error:
-        log.debug("unit raised", plate=spec.plate, key=spec.key, exc_info=True)
-        return UnitOutcome(key=spec.key, reason=f"{type(error).__name__}: {error}")

@@ -129,6 +129,6 @@ def _check_resumed(catalog: Catalog, prepared: PreparedRun, resume: str, *, new:
         raise UsageError(f"--resume {asked.name} goes on with a run and --new starts one; give one of the two")
     if asked.config_sha256 != configuration_of(prepared):
         raise UsageError(
-            f"expected {asked.name} to be a run of this SCREEN.yaml, but its configuration differs: images, platemap, "
-            "encoders or settings are not those of that run; leave out --resume to run what the file says"
+            f"expected {asked.name} to be a run of what is there now, but its configuration differs: images, platemap, "
+            "encoders, settings or the device are not those of that run; `hcs run SCREEN.yaml` runs what is there"
         )

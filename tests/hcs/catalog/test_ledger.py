@@ -193,13 +193,6 @@ def test_units_are_handed_out_in_the_order_they_were_planned(catalog, make):
     assert [unit.spec for unit in leased] == units
 
 
-def test_surveys_can_be_leased_alone(catalog, make):
-    run_id = make.run(catalog).id
-    plan(catalog, run_id, [make.unit(1), make.unit(2, kind="survey")])
-
-    assert [unit.spec.kind for unit in lease(catalog, run_id, OWNER, limit=9, seconds=60, kind="survey")] == ["survey"]
-
-
 def test_planning_again_brings_new_addresses_to_units_that_are_not_done(catalog, make):
     run_id = make.run(catalog).id
     plan(catalog, run_id, [make.unit(1), make.unit(2)])
