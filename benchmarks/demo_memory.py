@@ -22,33 +22,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-MARK = "HCS_BENCH_MARK"
+from pools.processes import MARK, kind_of, marked
+
 TARGET_MB = 4000.0
-KINDS = (
-    ("ray::UnitWorker", "workers (ray::UnitWorker)"),
-    ("ray::IDLE", "Ray's processes kept ready (ray::IDLE)"),
-    ("raylet/raylet", "raylet"),
-    ("gcs_server", "gcs_server"),
-    ("ray::", "Ray's python helpers"),
-    ("site-packages/ray/", "Ray's python helpers"),
-    ("multiprocessing", "processes that render"),
-)
-"""Part of a command -> what kind of process it is; the first that fits."""
-
-
-def marked(mark: str) -> dict[int, str]:
-    """Return process id -> command of every process whose environment had the mark when it started."""
-    needle = f"{MARK}={mark}".encode()
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                if needle in (folder / "environ").read_bytes().split(b"\0"):
-                    command = (folder / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
-                    found[int(folder.name)] = command.decode(errors="replace")
-            except OSError:  # it ended meanwhile, or is another user's
-                continue
-    return found
 
 
 def pss_mb(pid: int) -> float:
@@ -58,11 +34,6 @@ def pss_mb(pid: int) -> float:
     except OSError:
         return 0.0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
-
-
-def kind_of(command: str) -> str:
-    """Return what kind of process a command is."""
-    return next((kind for part, kind in KINDS if part in command), "driver (hcs demo)")
 
 
 def look(mark: str) -> tuple[Counter[Any], Counter[str]]:

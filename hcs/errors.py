@@ -91,6 +91,8 @@ class LeaseLostError(CatalogError):
 class CancelledError(HcsError):
     """Work that stopped because somebody asked it to."""
 
+    exit_code = 130
+
 
 class EngineError(HcsError, RuntimeError):
     """A process that cannot compute what a run is pinned to: another engine, version or instruction set."""

@@ -40,7 +40,7 @@ from hcs.catalog.results import (
     show_perturbation,
     wells_of,
 )
-from hcs.catalog.runs import RunRecord, add_notes, cancel_run, get_run, set_run_state
+from hcs.catalog.runs import RunRecord, add_notes, cancel_run, get_run, run_state, set_run_state
 
 __all__ = [
     "MAX_ATTEMPTS",
@@ -85,6 +85,7 @@ __all__ = [
     "register_run",
     "release_dead_owners",
     "retry",
+    "run_state",
     "run_status",
     "set_run_state",
     "show_perturbation",

@@ -95,6 +95,19 @@ def resolve(connection: Connection, reference: str | int, *, finished: bool = Tr
     return found
 
 
+def run_state(catalog: Catalog, run_id: int) -> RunState:
+    """Return the state of a run, and nothing else of it.
+
+    Raises:
+        NotFoundError: If there is no such run.
+    """
+    with catalog.reading() as connection:
+        state = connection.scalar(select(Run.state).where(Run.id == run_id))
+        if state is None:
+            raise NotFoundError(_no_such_run(connection, run_id, finished=False))
+        return state
+
+
 def set_run_state(catalog: Catalog, run_id: int, state: RunState, *, notes: Sequence[str] = ()) -> RunRecord:
     """Return the run after it has moved to another state; the same state again changes nothing.
 

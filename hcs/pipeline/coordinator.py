@@ -29,15 +29,16 @@ from hcs.catalog import (
     owner_of_this_process,
     plan,
     release_dead_owners,
+    run_state,
     visible_parts,
 )
-from hcs.errors import HcsError, LeaseLostError
+from hcs.errors import CancelledError, HcsError, LeaseLostError
 from hcs.io.storage import join
 from hcs.io.tables import read_table
 from hcs.pipeline.plan import PartsPlace, PlannedPlate, embed_units, survey_unit
 from hcs.pipeline.submission import PreparedRun
 from hcs.pipeline.witnesses import is_still_true, refuse_changed_inputs
-from schemas.work import Executor, PartReceipt, Receipt, UnitOutcome, UnitSpec, UnitState, WorkOrder
+from schemas.work import Executor, PartReceipt, Receipt, RunState, UnitOutcome, UnitSpec, UnitState, WorkOrder
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +93,7 @@ class Coordinator:
 
         Raises:
             StorageError: If a part or the catalog cannot be written.
+            CancelledError: If the run is cancelled meanwhile.
             HcsError: If no worker can do any unit.
         """
         release_dead_owners(self.catalog, self.run.id)
@@ -108,10 +110,22 @@ class Coordinator:
 
     def _work(self) -> None:
         while self._is_work_left():
+            self._stop_if_cancelled()
             self._fill()
             self._collect()
             self._look_after_leases()
             self.on_tick()
+
+    def _stop_if_cancelled(self) -> None:
+        """Raise if somebody cancelled the run, perhaps from another terminal.
+
+        Raises:
+            CancelledError: Then.
+        """
+        if run_state(self.catalog, self.run.id) is RunState.CANCELLED:
+            raise CancelledError(
+                f"{self.run.name} was cancelled: what is finished is kept, and the same `hcs run` takes it up again"
+            )
 
     def _is_work_left(self) -> bool:
         """Return whether any unit is ready or leased, by this driver or another: one that failed may be ready again."""

@@ -14,6 +14,7 @@ from runs import perform
 
 from hcs.catalog import (
     Catalog,
+    cancel_run,
     count_units,
     failures_of,
     get_run,
@@ -22,7 +23,7 @@ from hcs.catalog import (
     open_catalog,
     units_of,
 )
-from hcs.errors import InputChangedError, StorageError, UsageError
+from hcs.errors import CancelledError, InputChangedError, StorageError, UsageError
 from hcs.io.screen import load_screen
 from hcs.pipeline.export import export_run
 from hcs.pipeline.local import LocalExecutor
@@ -329,7 +330,7 @@ class HoldsAnImage:
 
     def came(self, spec: UnitSpec, outcome: UnitOutcome) -> None:
         self.outcomes.append(outcome)
-        self.surveyed += spec.kind == "survey"
+        self.surveyed += spec.kind == "survey" and outcome.receipt is not None
         if self.surveyed == 2 and not self.is_holding:
             self.held.__enter__()
             self.is_holding = True
@@ -343,7 +344,7 @@ def test_a_unit_that_hangs_past_its_lease_is_tried_three_times_then_failed_and_t
     holder = HoldsAnImage(own)
     with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
         try:
-            performed = perform(catalog, own, LocalExecutor(threads=2), came=holder.came, lease_seconds=1.5)
+            performed = perform(catalog, own, LocalExecutor(threads=2), came=holder.came, lease_seconds=3)
         finally:
             holder.held.__exit__(None, None, None)
 
@@ -410,3 +411,22 @@ def rob(catalog: Catalog) -> None:
         keep_leases(catalog, 1, owner, fences={key: fence}, seconds=-1)
     taken = lease(catalog, 1, "somebody else", limit=9, seconds=0)
     assert len(taken) == len(rows)
+
+
+def test_a_run_that_is_cancelled_from_elsewhere_stops_its_driver_and_the_same_command_takes_it_up(
+    screen: Path, reference: dict[str, str], tmp_path: Path
+) -> None:
+    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
+
+        def cancel(spec: UnitSpec, outcome: UnitOutcome) -> None:
+            if spec.kind == "embed" and get_run(catalog, 1, finished=False).state is RunState.RUNNING:
+                cancel_run(catalog, 1)
+
+        with pytest.raises(CancelledError, match="run-1 was cancelled"):
+            perform(catalog, screen, LocalExecutor(threads=2), came=cancel)
+
+        counts = count_units(catalog, 1)
+        assert counts[UnitState.LEASED] == 0
+        assert 0 < counts[UnitState.DONE] < counts[UnitState.DONE] + counts[UnitState.READY]
+        assert perform(catalog, screen, LocalExecutor(threads=2)).run.state is RunState.COMPLETE
+        assert exported(catalog, tmp_path / "out") == reference
