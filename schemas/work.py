@@ -112,6 +112,13 @@ class UnitOutcome(Record):
     )
 
 
+class Steps(Record):
+    """How far a unit is that is under work: steps done, and those under way in words."""
+
+    done: int = Field(ge=0)
+    at: str = ""
+
+
 class WorkOrder(Record):
     """What the units of a run have in common: an executor makes sure of it before the first of them."""
 
@@ -164,8 +171,8 @@ class Executor(Protocol):
         """
         ...
 
-    def steps(self) -> Mapping[str, int]:
-        """Return of every unit that a worker is at how many steps of it are done; one that waits is not in it."""
+    def steps(self) -> Mapping[str, Steps]:
+        """Return of every unit that a worker is at how far it is; one that waits is not in it."""
         ...
 
     def abandon(self, key: str) -> None:

@@ -46,7 +46,7 @@ OutputOption = Annotated[
 RunOption = Annotated[str, typer.Option("--run", help="A run's name, or latest.")]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Units performed at once [default: the cores]. Changes no result."),
+    typer.Option("--threads", min=1, help="Units at once, or workers, here [default: the cores]. Changes no result."),
 ]
 
 ExecutorOption = Annotated[
@@ -91,12 +91,15 @@ class Performers:
         """
         threads = threads_of(self.threads, settings)
         if self.executor is ExecutorName.LOCAL:
-            self._refuse({"--address", "--workers", "--worker-cpus", "--worker-gpus"}, "ray")
+            self._refuse(
+                {"--address", "--workers", "--worker-cpus", "--worker-gpus"},
+                "for a pool of workers: add --executor ray, or leave it out",
+            )
             from hcs.pipeline.local import LocalExecutor
 
             return LocalExecutor(threads=threads, device=self.device)
         if self.address is not None:
-            self._refuse({"--threads"}, "local")
+            self._refuse({"--threads"}, "for this machine alone: with --address, --workers says how many there are")
         return self._pool(threads)
 
     def _pool(self, threads: int) -> Executor:
@@ -112,16 +115,12 @@ class Performers:
             own_cpus=threads if own and self.threads else cores(),
         )
 
-    def _refuse(self, options: set[str], executor: str) -> None:
+    def _refuse(self, options: set[str], meaning: str) -> None:
         given = sorted(
             option for option in options if getattr(self, option.removeprefix("--").replace("-", "_")) is not None
         )
         if given:
-            raise UsageError(
-                f"{', '.join(given)} {'are' if len(given) > 1 else 'is'} for --executor {executor}"
-                f"{' without --address' if executor == 'local' else ''}, but --executor {self.executor.value}"
-                f"{' --address ' + self.address if self.address else ''} was asked for; leave one out"
-            )
+            raise UsageError(f"{', '.join(given)} {'are' if len(given) > 1 else 'is'} {meaning}")
 
 
 def open_existing(url: str | None) -> Catalog:

@@ -95,6 +95,7 @@ def retry(
 ) -> None:
     """Try the units of a run again that failed, here, and nothing else of what it has done.
 
+    What an interrupted or cancelled run has left to do is done too. No SCREEN.yaml is needed: the run's own is kept.
     Exit code 0: the run is complete, 3: it still has holes.
 
     Example: hcs retry latest --only "worker was lost"
@@ -112,6 +113,8 @@ def retry(
         if not performed.n_again:
             fitting = f" with {only!r} in its reason" if only else ""
             put(f"{record.name} has no failed unit{fitting}: nothing was tried again")
+            if not only and any("sites that could not be used" in note for note in performed.run.notes):
+                put("sites that could not be read are rows of units that are done: `hcs run --new` reads them again")
         else:
             put(f"{counted(performed.n_again, 'unit')} of {record.name} tried again")
         _report(store, performed)
@@ -160,7 +163,8 @@ def perform(
         prepared = prepare_run(config, settings=settings, pin=executor.pin)
         for plate in prepared.rejected:
             say(f"{plate.plate}: rejected, takes no part; `hcs check` tells why. {plate.reason or ''}".rstrip())
-        seen = Seen(store, n_sites=sum(len(by_site(plate.planes)) for plate in prepared.plates))
+        n_sites = sum(len(by_site(plate.planes)) for plate in prepared.plates)
+        seen = Seen(store, n_sites=n_sites, is_pool=performers.executor is ExecutorName.RAY)
         with seen.progress:
             return perform_run(
                 store,
@@ -177,9 +181,10 @@ def perform(
 class Seen:
     """A watcher that shows a run on stderr."""
 
-    def __init__(self, store: Catalog, *, n_sites: int) -> None:
+    def __init__(self, store: Catalog, *, n_sites: int, is_pool: bool) -> None:
         """Show nothing until a run has started."""
         self._store = store
+        self._is_pool = is_pool
         self._n_sites = n_sites
         self._run_id = 0
         self.progress = RunProgress(self._read)
@@ -194,6 +199,11 @@ class Seen:
         say(f"{run.name} of screen {run.screen}: {n_plates}, {counted(self._n_sites, 'site')} ({state})")
         if not run.is_finished:
             self.progress.start()
+
+    def opening(self) -> None:
+        """Say that workers are started, where that takes a while."""
+        if self._is_pool:
+            say("starting the workers")
 
     def came(self, spec: UnitSpec, outcome: UnitOutcome) -> None:
         """Show a unit that came back."""

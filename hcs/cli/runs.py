@@ -196,8 +196,11 @@ def _print_status(told: RunStatus, failures: pl.DataFrame, *, with_plates: bool)
         put(f"{told.drivers} processes work on it")
     again = [one for one in told.failed_attempts if told.state in UNDER_WAY]
     if again:
-        put(f"{counted(len(again), 'unit')} failed, first of {one_line(again[0].plate)}: {one_line(again[0].reason)}")
+        first = f"attempt {again[0].attempt}, of {one_line(again[0].plate)}: {one_line(again[0].reason)}"
+        put(f"{counted(len(again), 'unit')} failed once or more and will be tried again; the first, {first}")
     if with_plates:
         print_table(pl.DataFrame([vars(plate) for plate in told.plates]).select(COLUMNS), form=Format.TABLE)
     if failures.height:
-        print_table(failures, form=Format.TABLE, title="what could not be done")
+        print_table(failures.drop("unit_key"), form=Format.TABLE, title="what could not be done")
+        if failures["well"].null_count():
+            put(f"`hcs retry {told.name}` tries units that failed again")

@@ -52,6 +52,11 @@ class Cluster:
         """Whether the cluster is one that this object starts and ends."""
         return self._address is None
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether this process is in a cluster already, started by somebody else."""
+        return not self._is_ours and ray.is_initialized()
+
     def start(self, *, cpus: int, with_gpus: bool) -> None:
         """Start the cluster, or join it.
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
+from socket import gethostname
 from typing import Any
 
 import ray
 
 from hcs.distributed.cluster import Cluster
+from hcs.distributed.room import Node, count_workers, size_for
 from hcs.distributed.staff import Device, Staff, Worker, cause_of
 from hcs.distributed.worker import Answer, packed
 from hcs.embedding.engine import best_device, pin_for
 from hcs.errors import EngineError, HcsError
 from hcs.pipeline.handshake import offer_token
-from schemas.work import RunPin, UnitOutcome, UnitSpec, WorkOrder
+from schemas.work import RunPin, Steps, UnitOutcome, UnitSpec, WorkOrder
 
 UNITS_A_WORKER = 2
 """One under work, and one that waits so that the worker never does."""
@@ -42,7 +45,7 @@ class RayExecutor:
         workers: int | None = None,
         cpus: float | None = None,
         gpus: float | None = None,
-        own_cpus: int = 1,
+        own_cpus: int | None = None,
     ) -> None:
         """Remember what is wanted; nothing is started before it is needed.
 
@@ -52,13 +55,13 @@ class RayExecutor:
             workers: How many; None takes all that there is room for.
             cpus: Processors of a worker; None is one, or a GPU's share of its node.
             gpus: GPUs of a worker, perhaps a fraction; None is one.
-            own_cpus: Processors that a cluster of our own offers.
+            own_cpus: Processors that a cluster of our own offers; None is all that this process may use.
         """
         self._cluster = Cluster(address=address)
         self._staff = Staff(self._cluster)
         self._device = device
         self._wanted: dict[str, Any] = {"asked": workers, "cpus": cpus, "gpus": gpus}
-        self._own_cpus = own_cpus
+        self._own_cpus = own_cpus or len(os.sched_getaffinity(0))
         self._apart: deque[UnitSpec] = deque()
         self._returned: list[UnitOutcome] = []
         self._kept = ExitStack()
@@ -70,7 +73,15 @@ class RayExecutor:
             HcsError: If the cluster cannot be reached, or has no room for one worker.
         """
         if self._cluster.is_own:
-            return pin_for(n_planes_a_site, device=self._own_device())
+            device = self._own_device()
+            if device == "cpu" and not self._cluster.is_joined:  # what there will be is known: said before any work
+                here = (Node(gethostname(), cpus=self._own_cpus, gpus=0),)
+                count_workers(
+                    here,
+                    size_for(here, device=device, cpus=self._wanted["cpus"], gpus=self._wanted["gpus"]),
+                    asked=self._wanted["asked"],
+                )
+            return pin_for(n_planes_a_site, device=device)
         self._cluster.start(cpus=self._own_cpus, with_gpus=True)
         device = self._cluster_device()
         self._staff.size_up(device=device, **self._wanted)
@@ -81,7 +92,10 @@ class RayExecutor:
                 ray.get(worker.actor.pin.remote(n_planes_a_site, device), timeout=SECONDS_TO_OPEN)
             )
         except ray.exceptions.RayError as error:
-            raise EngineError(f"a worker was asked for its pin, but {cause_of(error)}") from error
+            raise EngineError(
+                f"a worker of the cluster was asked what it computes with, but {cause_of(error)}; see `ray status`, "
+                "and give the same command again when the cluster is well"
+            ) from error
         answer.check()
         if answer.pin is None:
             raise EngineError("a worker was asked for its pin and answered something else")
@@ -141,14 +155,14 @@ class RayExecutor:
         self._staff.refuse_loneliness()
         return came
 
-    def steps(self) -> dict[str, int]:
-        """Return of every unit that a worker is at how many steps of it are done, as far as is known."""
-        found: dict[str, int] = {}
+    def steps(self) -> dict[str, Steps]:
+        """Return of every unit that a worker is at how far it is, as far as is known."""
+        found: dict[str, Steps] = {}
         for worker in self._staff.workers:
             if worker.units:
                 _look_at(worker)
                 first = next(iter(worker.units))  # a worker that does not answer is at it all the same
-                found |= {first: 0, **{key: steps for key, steps in worker.seen.items() if key in worker.units}}
+                found |= {first: Steps(done=0), **{key: at for key, at in worker.seen.items() if key in worker.units}}
         return found
 
     def abandon(self, key: str) -> None:
@@ -199,7 +213,8 @@ class RayExecutor:
 
     def _replace(self, worker: Worker, reason: str) -> None:
         """End a worker, give back what waited behind its unit, and start another in its place."""
-        self._returned += [UnitOutcome(key=key, reason=reason, was_started=False) for key in worker.units]
+        gone = "the worker that it waited for is gone"
+        self._returned += [UnitOutcome(key=key, reason=gone, was_started=False) for key in worker.units]
         self._staff.replace(worker, reason)
 
     def _give_apart(self) -> None:
@@ -222,7 +237,7 @@ def _look_at(worker: Worker) -> None:
     """Ask a worker how far it is, without waiting for its answer: that comes with a later look."""
     if worker.look is not None and ray.wait([worker.look], timeout=0)[0]:
         with contextlib.suppress(ray.exceptions.RayError):  # it is lost, and its units will say so
-            worker.seen = ray.get(worker.look)
+            worker.seen = {key: Steps.model_validate_json(text) for key, text in ray.get(worker.look).items()}
         worker.look = None
     if worker.look is None and worker.is_ready:
         worker.look = worker.actor.steps.remote()

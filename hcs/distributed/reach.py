@@ -6,6 +6,7 @@ Ray waits long for a cluster that is not there, and some of what can go wrong en
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,10 @@ def check_reachable(address: str, *, seconds: float = SECONDS_TO_ANSWER) -> None
     Raises:
         UsageError: If it cannot be joined; the message holds what Ray says.
     """
+    if not re.fullmatch(r"auto|(ray://)?[\w.-]+:\d{1,5}|(ray://)?\[[0-9a-fA-F:]+\]:\d{1,5}", address):
+        raise UsageError(
+            f"expected --address HOST:PORT of a Ray cluster, or auto for the one of this machine, got {address!r}"
+        )
     if address.startswith("ray://"):
         raise UsageError(
             f"expected --address HOST:PORT of a cluster that this machine is a node of, got {address}: the coordinator "
@@ -48,12 +53,28 @@ def check_reachable(address: str, *, seconds: float = SECONDS_TO_ANSWER) -> None
         )
     answer = _look(address, seconds=seconds)
     if not answer.is_reached:
-        raise UsageError(
-            f"expected a Ray cluster at {address} that this machine is a node of, but it was not reached within "
-            f"{seconds:.0f} s ({answer.said}). See `ray status --address {address}`; join with `ray start --address "
-            f"{address}` on this machine, set RAY_AUTH_MODE and RAY_AUTH_TOKEN as the cluster has them, or leave "
-            "--address out to use this machine alone"
+        raise UsageError(_unreached(address, answer))
+
+
+def _unreached(address: str, answer: _Answer) -> str:
+    """Return why a cluster was not reached, and what to do about it."""
+    if "AuthToken" in answer.said or "Unauthenticated" in answer.said:
+        return (
+            f"expected to be let into the Ray cluster at {address}, but it asks for a token that was not given or is "
+            "another one; set RAY_AUTH_MODE=token, and the token itself in RAY_AUTH_TOKEN or in ~/.ray/auth_token, as "
+            "its nodes have it"
         )
+    if address == "auto":
+        return (
+            f"expected a Ray cluster that this machine is a node of, but none was found ({answer.said}); start one "
+            "with `ray start --head`, join one with `ray start --address HOST:PORT`, or leave --address out to use "
+            "this machine alone"
+        )
+    return (
+        f"expected a Ray cluster at {address} that this machine is a node of, but it was not reached ({answer.said}); "
+        f"see `ray status --address {address}`, join with `ray start --address {address}` on this machine, or leave "
+        "--address out to use this machine alone"
+    )
 
 
 def _look(address: str, *, seconds: float) -> _Answer:
@@ -70,8 +91,11 @@ def _look(address: str, *, seconds: float) -> _Answer:
                 timeout=seconds,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
-            return _Answer(is_reached=False, said="nothing there answers as Ray does")
+        except subprocess.TimeoutExpired as expired:
+            heard = expired.stderr or b""  # bytes, although text was asked for
+            is_refused = b"AuthToken" in (heard if isinstance(heard, bytes) else heard.encode())
+            said = "InvalidAuthToken" if is_refused else f"nothing answered as Ray does within {seconds:.0f} s"
+            return _Answer(is_reached=False, said=said)
     return _Answer(is_reached="REACHED" in ended.stdout, said=_last_words(ended.stderr))
 
 

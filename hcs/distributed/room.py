@@ -63,7 +63,15 @@ def size_for(nodes: Sequence[Node], *, device: str, cpus: float | None, gpus: fl
         device: `cpu` or `cuda`.
         cpus: As asked for; None chooses.
         gpus: As asked for, perhaps a fraction; None chooses.
+
+    Raises:
+        UsageError: If GPUs are asked for where the processor computes.
     """
+    if device == "cpu" and gpus:
+        raise UsageError(
+            f"expected no GPUs for workers that compute on the processor, but {gpus:g} each were asked for, of "
+            f"{described(nodes)}; leave --worker-gpus out, or compute on GPUs (--device cuda) where there are any"
+        )
     if device == "cpu":
         return WorkerSize(cpus=cpus or 1.0)
     share = gpus or GPU_SHARE

@@ -19,7 +19,7 @@ from hcs.distributed.room import WorkerSize, count_workers, described, size_for
 from hcs.distributed.worker import Answer, Greeting, UnitWorker, code_digest
 from hcs.errors import EngineError, HcsError
 from hcs.pipeline.handshake import accept_answer
-from schemas.work import UnitSpec, WorkOrder
+from schemas.work import Steps, UnitSpec, WorkOrder
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class Worker:
     is_ready: bool = False
     units: dict[str, tuple[UnitSpec, Any]] = field(default_factory=dict)
     look: Any = None
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, Steps] = field(default_factory=dict)
 
     @property
     def questions(self) -> list[Any]:
@@ -142,7 +142,7 @@ class Staff:
 
     def replace(self, worker: Worker, reason: str) -> None:
         """End a worker, and start another in its place as long as that is not hopeless."""
-        log.warning("worker replaced", worker=str(worker.name), reason=reason)
+        log.info("worker replaced", worker=str(worker.name), reason=reason)
         self.workers.remove(worker)
         _end(worker)
         if self._restarts_left > 0:
@@ -231,7 +231,8 @@ def _check_version(name: Greeting, order: WorkOrder) -> None:
     if name.code != code_digest():
         raise EngineError(
             f"expected workers with the coordinator's code, but the one on {name} has other files of the same version "
-            f"{name.version}; install the same build on every node"
+            f"{name.version}; install the same build on every node, or, if the files were changed meanwhile, give the "
+            "same command again"
         )
 
 
@@ -242,7 +243,10 @@ def _why_not_started(error: Exception) -> str:
             f"expected the project to be installed where Ray's workers are, in the coordinator's version, but one "
             f"could not be made ({text}); install the same version on every node"
         )
-    return f"a worker was lost before it was ready: {text}"
+    return (
+        f"a worker was lost before it was ready: {text}; see `ray status`. What is finished is kept: the same command "
+        "goes on, also with --executor local"
+    )
 
 
 def cause_of(error: Exception) -> str:

@@ -122,9 +122,9 @@ class UnitWorker:
             del self._watches[spec.key]
 
     @ray.method(concurrency_group="looks")
-    def steps(self) -> dict[str, int]:
-        """Return how many steps of the unit under work are done; answered while it is worked on."""
-        return {key: watch.steps for key, watch in list(self._watches.items())}
+    def steps(self) -> dict[str, str]:
+        """Return how far the unit under work is; answered while it is worked on."""
+        return {key: watch.moved().model_dump_json() for key, watch in list(self._watches.items())}
 
     @ray.method(concurrency_group="vigil")
     def keep_vigil(self) -> None:

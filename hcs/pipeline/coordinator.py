@@ -38,7 +38,7 @@ from hcs.io.tables import read_table
 from hcs.pipeline.plan import PartsPlace, PlannedPlate, embed_units, survey_unit
 from hcs.pipeline.submission import PreparedRun
 from hcs.pipeline.witnesses import is_still_true, refuse_changed_inputs
-from schemas.work import Executor, PartReceipt, Receipt, RunState, UnitOutcome, UnitSpec, UnitState, WorkOrder
+from schemas.work import Executor, PartReceipt, Receipt, RunState, Steps, UnitOutcome, UnitSpec, UnitState, WorkOrder
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +55,14 @@ def nothing() -> None:
 
 @dataclass
 class _Held:
-    """A unit in the executor's hands, with the steps it had done when last looked at; none while it waits."""
+    """A unit in the executor's hands, with how far it was when last looked at; None while it waits."""
 
     unit: LeasedUnit
-    steps: int | None = None
+    steps: Steps | None = None
+
+    def moves(self, now: Steps | None) -> bool:
+        """Return whether it waits, or has done a step since it was last looked at."""
+        return now is None or self.steps is None or now.done != self.steps.done
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Coordinator:
         prepared: What the run is.
         executor: Who performs units; it is opened when there is work, and closed by who made it.
         on_progress: Told of every unit that came back.
+        on_open: Told that the executor is opened, which may take a while.
         on_tick: Called about once a second.
         lease_seconds: How long a unit may be without another step done.
         owner: The name that leases carry.
@@ -81,6 +86,7 @@ class Coordinator:
     prepared: PreparedRun
     executor: Executor
     on_progress: Progress
+    on_open: Callable[[], None] = nothing
     on_tick: Callable[[], None] = nothing
     lease_seconds: float = LEASE_SECONDS
     owner: str = field(default_factory=owner_of_this_process)
@@ -151,6 +157,7 @@ class Coordinator:
         if not self._is_open:
             if not count_units(self.catalog, self.run.id)[UnitState.READY]:
                 return 0
+            self.on_open()
             self.executor.open(self._order())
             self._is_open = True
         return self.executor.capacity()
@@ -217,8 +224,8 @@ class Coordinator:
             return
         self._looked = now
         steps = self.executor.steps()
-        moving = {key: held for key, held in self._held.items() if key not in steps or steps[key] != held.steps}
-        for key, held in moving.items():
+        moving = {key: held for key, held in self._held.items() if held.moves(steps.get(key))}
+        for key, held in self._held.items():
             held.steps = steps.get(key)
         fences = {key: held.unit.fence for key, held in moving.items()}
         mine = keep_leases(self.catalog, self.run.id, self.owner, fences=fences, seconds=self.lease_seconds)
@@ -227,15 +234,16 @@ class Coordinator:
             if left is None or left.fence != held.unit.fence:
                 self._forget(key)
             elif left.seconds_left <= 0:
-                self._give_up(held.unit)
+                self._give_up(held.unit, at=held.steps.at if held.steps else "")
 
-    def _give_up(self, unit: LeasedUnit) -> None:
+    def _give_up(self, unit: LeasedUnit, *, at: str) -> None:
         """Fail the attempt of a unit that hangs: the ledger hands it out again, or not."""
         self._forget(unit.spec.key)
         outcome = UnitOutcome(
             key=unit.spec.key,
-            reason=f"it hung: no step of it was finished within its lease of {self.lease_seconds:g} s. Does storage "
-            "answer? A unit of very slow encoders needs a longer lease (HCS_LEASE_SECONDS)",
+            reason=f"it hung{f' at {at}' if at else ''}: no step of it was finished within its lease of "
+            f"{self.lease_seconds:g} s. Does storage answer? A unit of very slow encoders needs a longer lease "
+            "(HCS_LEASE_SECONDS)",
         )
         try:
             self._settle(unit, outcome)

@@ -238,7 +238,7 @@ def _failed_units(catalog: Catalog, run_id: int) -> Iterator[str]:
     counts = count_units(catalog, run_id)
     n_failed = counts[UnitState.FAILED] + counts[UnitState.QUARANTINED]
     if n_failed:
-        yield f"units that failed: {n_failed}; `hcs status` gives their reasons"
+        yield f"units that failed: {n_failed}; `hcs status` gives their reasons, `hcs retry` tries them again"
     failed_sites = site_rows(catalog, run_id).filter(pl.col("status") == "failed")
     if failed_sites.height:
         yield f"sites that could not be used: {failed_sites.height}, first: {failed_sites['reason'][0]}"

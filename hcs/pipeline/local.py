@@ -17,7 +17,7 @@ from hcs.pipeline.handshake import accept_answer, answer_token, offer_token
 from hcs.pipeline.outcomes import outcome_of
 from hcs.pipeline.stopwatch import Stopwatch
 from hcs.pipeline.workbench import Workbench
-from schemas.work import RunPin, UnitOutcome, UnitSpec, WorkOrder
+from schemas.work import RunPin, Steps, UnitOutcome, UnitSpec, WorkOrder
 
 log = structlog.get_logger(__name__)
 
@@ -104,16 +104,16 @@ class LocalExecutor:
             came += self._accept(*self._back.get())
         return came
 
-    def steps(self) -> dict[str, int]:
-        """Return of every unit that a thread is at how many steps of it are done."""
-        return {key: job.watch.steps for key, job in self._jobs.items() if job.thread}
+    def steps(self) -> dict[str, Steps]:
+        """Return of every unit that a thread is at how far it is."""
+        return {key: job.watch.moved() for key, job in self._jobs.items() if job.thread}
 
     def abandon(self, key: str) -> None:
         """Forget a unit; its thread stops at the next step, and another takes its place at once."""
         job = self._jobs.pop(key)
         job.watch.cancelled.set()
         if job.thread in self._workers:
-            log.warning("unit abandoned", plate=job.spec.plate, key=key)
+            log.info("unit abandoned", plate=job.spec.plate, key=key)
             job.is_replaced = True
             self._workers.remove(job.thread)
             self._start_worker()

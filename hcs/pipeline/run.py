@@ -23,6 +23,10 @@ class Watcher(Protocol):
         """Be told which run it is, before its first unit."""
         ...
 
+    def opening(self) -> None:
+        """Be told that there is work, and that those who do it are made ready."""
+        ...
+
     def came(self, spec: UnitSpec, outcome: UnitOutcome) -> None:
         """Be told of a unit that came back."""
         ...
@@ -30,6 +34,25 @@ class Watcher(Protocol):
     def tick(self) -> None:
         """Be called about once a second."""
         ...
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def started(self, registration: Registration) -> None:
+        """Say nothing."""
+
+    def opening(self) -> None:
+        """Say nothing."""
+
+    def came(self, spec: UnitSpec, outcome: UnitOutcome) -> None:
+        """Say nothing."""
+
+    def tick(self) -> None:
+        """Say nothing."""
+
+
+SILENT = Silent()
 
 
 @dataclass(frozen=True)
@@ -51,7 +74,7 @@ def perform_run(
     prepared: PreparedRun,
     *,
     executor: Executor,
-    watcher: Watcher,
+    watcher: Watcher = SILENT,
     new: bool = False,
     resume: str | None = None,
     retry_only: str | None = None,
@@ -65,7 +88,7 @@ def perform_run(
         catalog: Where everything is remembered.
         prepared: What the run is.
         executor: Who performs the units; it is opened when there are any, and closed in any case.
-        watcher: Told of what happens.
+        watcher: Told of what happens; by default nobody is.
         new: Start anew although the configuration has a run already.
         resume: A run's name; it must be of this configuration.
         retry_only: Part of the reason of failed units to try again, all of them if empty. None tries those of a run
@@ -95,6 +118,7 @@ def perform_run(
             run=run,
             prepared=prepared,
             executor=executor,
+            on_open=watcher.opening,
             on_progress=watcher.came,
             on_tick=watcher.tick,
             lease_seconds=lease_seconds,

@@ -53,14 +53,15 @@ def prepare_site(
 ) -> PreparedSite:
     """Return a site ready to be embedded; one that cannot be used is a row with its reason and no tiles."""
     keys = {"plate": spec.plate, "well": well, "site": site}
+    place = _place(keys)
     watch.stop_if_cancelled()
     try:
         missing = missing_channels(planes, spec.channels)
         if missing:
             raise UnreadableImageError(f"{spec.plate} {well} site {site}: no image of channel {', '.join(missing)}")
-        with watch.time("read"):
+        with watch.time("read", place):
             read = read_site(spec.root, planes, channels=spec.channels, projection=spec.pixels.projection)
-        with watch.time("correct"):
+        with watch.time("correct", place):
             corrected = correct_site(read.pixels, survey)
         return _measured(spec, keys, planes, read, corrected, survey=survey, watch=watch)
     except UnreadableImageError as error:
@@ -78,7 +79,7 @@ def _measured(
     survey: PlateSurvey,
     watch: Stopwatch,
 ) -> PreparedSite:
-    with watch.time("measure"):
+    with watch.time("measure", _place(keys)):
         channels = [
             {**keys, "channel": name, **_asdict(measure_channel(plane, top_of_range=read.top_of_range))}
             for name, plane in zip(read.channels, read.pixels, strict=True)
@@ -86,7 +87,7 @@ def _measured(
         nuclear = nuclear_channel(read.channels)
         count = None if nuclear is None else count_nuclei(corrected[read.channels.index(nuclear)])
         named = named_features(corrected).ravel()
-    with watch.time("tile"):
+    with watch.time("tile", _place(keys)):
         tiles = cut_tiles(scale_site(corrected, survey), spec.pixels.tile)
     height, width = read.pixels.shape[1:]
     result = {
@@ -107,7 +108,7 @@ def embed_site(spec: UnitSpec, site: PreparedSite, *, encoders: Mapping[str, Enc
     vectors: dict[str, NDArray[np.float32]] = {}
     if site.tiles is not None and site.named is not None:
         for info in spec.encoders:
-            with watch.time(f"embed {info.name}"):
+            with watch.time(f"embed {info.name}", _place(site.result)):
                 vectors[info.name] = (
                     site.named
                     if info.name == NAMED
@@ -132,6 +133,10 @@ def embed_tiles(tiles: NDArray[np.float32], encoder: Encoder, *, batch_size: int
     vectors = encoder.embed(planes, batch_size=batch_size).reshape(n_channels, n_tiles, -1)
     means: NDArray[np.float64] = vectors.mean(axis=1, dtype=np.float64)
     return means.astype(np.float32).ravel()
+
+
+def _place(keys: Mapping[str, Any]) -> str:
+    return f"{keys['well']} site {keys['site']}"
 
 
 def _asdict(measures: Any) -> dict[str, Any]:

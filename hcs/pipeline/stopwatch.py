@@ -7,14 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Event, Lock, get_ident
 
 from hcs.errors import CancelledError
+from schemas.work import Steps
 
 
 @dataclass
 class Stopwatch:
-    """CPU seconds by stop of the walk, of all threads that work on one unit, and how many steps are done.
+    """CPU seconds by stop of the walk, of all threads that work on one unit, and which steps are done and under way.
 
     A step is one timed block: reading a site, or embedding it with one encoder. Who looks on from outside sees by them
     that a unit moves.
@@ -23,12 +24,20 @@ class Stopwatch:
     cancelled: Event = field(default_factory=Event)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     steps: int = 0
+    under_way: dict[int, str] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     @contextmanager
-    def time(self, stop: str) -> Iterator[None]:
-        """Add the CPU seconds that this thread spends in the block to a stop."""
-        start = time.thread_time()
+    def time(self, stop: str, place: str = "") -> Iterator[None]:
+        """Add the CPU seconds that this thread spends in the block to a stop.
+
+        Args:
+            stop: Such as `read`.
+            place: Of which the block is a step, such as `A01 site 2`.
+        """
+        start, thread = time.thread_time(), get_ident()
+        with self._lock:
+            self.under_way[thread] = f"{stop} {place}".strip()
         try:
             yield
         finally:
@@ -36,6 +45,12 @@ class Stopwatch:
             with self._lock:
                 self.seconds[stop] += spent
                 self.steps += 1
+                del self.under_way[thread]
+
+    def moved(self) -> Steps:
+        """Return how far the work is."""
+        with self._lock:
+            return Steps(done=self.steps, at=", ".join(sorted(self.under_way.values())))
 
     def stop_if_cancelled(self) -> None:
         """Raise if the work was asked to stop.

@@ -66,7 +66,7 @@ def _read(
     """Return the pixels (C, Y, X) of a site, or the reason why there are none."""
     watch.stop_if_cancelled()
     try:
-        with watch.time("read"):
+        with watch.time("read", f"{key[0]} site {key[1]}"):
             planes = grouped[key]
             return read_site(spec.root, planes, channels=spec.channels, projection=spec.pixels.projection).pixels
     except UnreadableImageError as error:

@@ -139,7 +139,8 @@ class ExecutorContract:
             held.wait_until_read()
             for _ in range(3):
                 executor.wait(0.2)
-                assert executor.steps() == {work.units[0].key: 0}
+                assert executor.steps()[work.units[0].key].done == 0
+            assert executor.steps()[work.units[0].key].at == "read A01 site 1"
             executor.submit(work.units[1])
             assert set(collect(executor, 1)) == {work.units[1].key}
 

@@ -96,3 +96,9 @@ def test_a_warden_survives_what_kills_its_command(tmp_path: Path) -> None:
 def test_an_address_of_rays_client_is_explained() -> None:
     with pytest.raises(UsageError, match="--address auto"):
         check_reachable("ray://somewhere:10001")
+
+
+@pytest.mark.parametrize("address", ["", "host", ":6379", "host:port", "http://host:1", "host:123456", "a b:1"])
+def test_what_is_no_address_is_said_at_once(address: str) -> None:
+    with pytest.raises(UsageError, match="HOST:PORT"):
+        check_reachable(address, seconds=1)

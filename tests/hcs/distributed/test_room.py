@@ -72,3 +72,8 @@ def test_only_living_nodes_count() -> None:
     ]
 
     assert nodes_of(said) == (Node("a", 0, 0), Node("b", 2, 1))
+
+
+def test_gpus_for_workers_on_a_processor_are_refused() -> None:
+    with pytest.raises(UsageError, match="--worker-gpus"):
+        size_for(NODES, device="cpu", cpus=None, gpus=0.5)

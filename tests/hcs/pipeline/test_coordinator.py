@@ -31,7 +31,7 @@ from hcs.pipeline.submission import prepare_run
 from hcs.settings import Settings
 from hcs.simulation.deliver import simulate_screen
 from hcs.simulation.design import small_design
-from schemas.work import RunPin, RunState, UnitOutcome, UnitSpec, UnitState, WorkOrder
+from schemas.work import RunPin, RunState, Steps, UnitOutcome, UnitSpec, UnitState, WorkOrder
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ class Hand:
         self.taken.clear()
         return outcomes
 
-    def steps(self) -> dict[str, int]:
+    def steps(self) -> dict[str, Steps]:
         return {}
 
     def abandon(self, key: str) -> None:
@@ -351,7 +351,7 @@ def test_a_unit_that_hangs_past_its_lease_is_tried_three_times_then_failed_and_t
         assert performed.run.state is RunState.COMPLETE_WITH_HOLES
         failed = units_of(catalog, performed.run.id).filter(pl.col("state") == "failed")
         assert failed["attempt"].to_list() == [3]
-        assert "it hung" in failed["reason"][0]
+        assert "it hung at read " in failed["reason"][0]
         assert count_units(catalog, performed.run.id)[UnitState.DONE] == 17
         assert sum("hung" in (outcome.reason or "") for outcome in holder.outcomes) == 3
 
