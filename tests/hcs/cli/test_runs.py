@@ -147,7 +147,10 @@ def test_a_person_reads_what_is_left_what_failed_and_that_nobody_works(start_run
     ended = command("status")
 
     assert ended.stdout.startswith("run-1: running; units: 2 ready, 1 done\nsites: 1 done, 0 failed, of 3\n")
-    assert "1 unit failed, first of P1: no such file\n" in ended.stdout
+    assert (
+        "1 unit failed once or more and will be tried again; the first, attempt 1, of P1: no such file\n"
+        in ended.stdout
+    )
     assert "nobody works on run-1 now" in ended.stderr
 
 
