@@ -77,7 +77,10 @@ class UnitSpec(Record):
     survey_sha256: str | None = None
     parts_uri: str = Field(description="Folder that parts are written to; not part of the key.")
     parts_folder: str = Field(description="Under `parts_uri`: the run's and the plate's own folder.")
-    attempt: int = Field(default=1, ge=1, description="Stands in the parts' names, so that a late writer harms nobody.")
+    attempt: int = Field(default=1, ge=1, description="How often it was begun, this time included.")
+    fence: int = Field(
+        default=1, ge=1, description="Of its lease; stands in the parts' names, so that a late writer harms nobody."
+    )
 
 
 class PartReceipt(Record):

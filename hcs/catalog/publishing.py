@@ -13,7 +13,7 @@ from hcs.catalog.ledger import counts
 from hcs.catalog.models import Call, CallMechanism, Neighbour, Profile, Run
 from hcs.catalog.names import check_name, check_texts
 from hcs.catalog.runs import FINISHED, move, replace_notes, run_record
-from hcs.errors import CatalogError
+from hcs.errors import CancelledError, CatalogError
 from schemas.results import ProfileReceipt, PublishedCalls, TreatmentNeighbours
 from schemas.treatments import with_treatment_keys
 from schemas.work import RunState, UnitState
@@ -51,6 +51,7 @@ def publish(
         Whether the run was finished by this call; False if it was already, with these results.
 
     Raises:
+        CancelledError: If the run was cancelled meanwhile.
         CatalogError: If the run is not running, work is left, the results of a finished run differ, or a table breaks
             its contract.
         UsageError: If a name cannot be stored.
@@ -111,6 +112,10 @@ def _check_same_results(connection: Connection, run_id: int, digest: str) -> Non
 
 
 def _check_can_finish(connection: Connection, run_id: int, *, present: RunState, state: RunState) -> None:
+    if present is RunState.CANCELLED:
+        raise CancelledError(
+            f"run-{run_id} was cancelled: what is finished is kept, and the same `hcs run` takes it up again"
+        )
     if present is not RunState.RUNNING or state not in FINISHED:
         raise CatalogError(
             f"a running run finishes as complete or complete_with_holes, but run-{run_id} is {present.value} and was "

@@ -105,14 +105,13 @@ class Performers:
     def _pool(self, threads: int) -> Executor:
         from hcs.distributed.pool import RayExecutor
 
-        own = self.address is None
         return RayExecutor(
             address=self.address,
             device=self.device,
             workers=self.workers,
             cpus=self.worker_cpus,
             gpus=self.worker_gpus,
-            own_cpus=threads if own and self.threads else cores(),
+            own_cpus=threads,
         )
 
     def _refuse(self, options: set[str], meaning: str) -> None:

@@ -10,7 +10,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ FOLDER = "hcs-ray-"
 OWNER = "owner"
 OBJECT_STORE_BYTES = 100 << 20
 """Little: descriptions and receipts of some kilobytes are all that travels."""
+SECONDS_TO_LEAVE = 5.0
+SECONDS_TO_BE_NAMED = 60.0
 LONGEST_FOLDER = 45
 """Ray makes sockets in its folder, and the path of a socket has at most 107 bytes."""
 
@@ -74,12 +78,13 @@ class Cluster:
             log.info("using the Ray cluster that this process has joined already")
             return
         if self._address is None:
+            self._is_ours = True
             self._start_own(cpus=cpus, with_gpus=with_gpus)
         else:
             check_reachable(self._address)
+            self._is_ours = True
             with tempfile.TemporaryDirectory() as empty:
                 _initialize(Path(empty), address=self._address)
-        self._is_ours = True
 
     def nodes(self) -> tuple[Node, ...]:
         """Return the living nodes."""
@@ -90,11 +95,18 @@ class Cluster:
         available = ray.available_resources()  # type: ignore[no-untyped-call]  # as above
         return f"{available.get('CPU', 0.0):g} CPU and {available.get('GPU', 0.0):g} GPU are free of it now"
 
+    @property
+    def ends_with_us(self) -> bool:
+        """Whether closing ends the cluster and everything in it."""
+        return self._warden is not None
+
     def close(self) -> None:
-        """Leave the cluster; one of our own ends, with its processes and its folder."""
-        if self._is_ours:
-            ray.shutdown()
-            self._is_ours = False
+        """Leave the cluster; one of our own ends, with its processes and its folder, also where it does not answer."""
+        if self._is_ours and ray.is_initialized():
+            is_over = in_time(ray.shutdown, seconds=SECONDS_TO_LEAVE)
+            if not is_over:
+                log.warning("Ray does not answer any more; what was started of it is ended")
+        self._is_ours = False
         if self._warden is not None:
             dismiss_warden(self._warden)
             self._warden = None
@@ -136,13 +148,52 @@ def _initialize(folder: Path, **options: Any) -> None:
 
     Ray puts the present folder before everything else that its workers import from: a `schemas.py` of the user would be
     taken for ours. So it is started from another folder, which must stay if the workers are to start in it: MKL does
-    not load where the present folder is gone. Ray also takes over the signal that asks a process to end.
+    not load where the present folder is gone.
     """
-    on_terminate = signal.getsignal(signal.SIGTERM)
-    with contextlib.chdir(folder):
+    with contextlib.chdir(folder), _deferred_interrupts():
         ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
-    with contextlib.suppress(ValueError):  # not the main thread: then nothing was taken over either
-        signal.signal(signal.SIGTERM, on_terminate)
+
+
+@contextlib.contextmanager
+def _deferred_interrupts() -> Iterator[None]:
+    """Keep a request to end until the context is over, and be interrupted then.
+
+    Where processes are forked, Python swallows an exception that a signal raises; and while Ray starts, it takes
+    SIGTERM for itself and ends the process in a way of its own.
+    """
+    if threading.current_thread() is not threading.main_thread():  # signals are not for it
+        yield
+        return
+    asked: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: asked.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    except SystemExit:  # Ray's answer to SIGTERM
+        asked.append(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
+        signal.raise_signal(signal.SIGINT)
+
+
+def in_time(function: Callable[[], object], *, seconds: float) -> bool:
+    """Return whether a function came to its end within a time; what it raises is as good as an end.
+
+    It goes on in a thread that keeps nobody from ending: some calls of Ray wait for ever for a process that is stopped.
+    """
+
+    def perform() -> None:
+        with contextlib.suppress(Exception):
+            function()
+
+    thread = threading.Thread(target=perform, name="in time", daemon=True)
+    thread.start()
+    thread.join(timeout=seconds)
+    return not thread.is_alive()
 
 
 def _make_folder() -> Path:
@@ -174,5 +225,13 @@ def _left_behind() -> Iterator[Path]:
     for place in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/dev/shm"]):  # noqa: S108 - as above
         for folder in Path(place).glob(f"{FOLDER}*"):
             with contextlib.suppress(OSError):  # somebody else's, or gone meanwhile
-                if folder.stat().st_uid == os.getuid() and is_dead_here((folder / OWNER).read_text()):
+                if folder.stat().st_uid == os.getuid() and _is_nobodys(folder):
                     yield folder
+
+
+def _is_nobodys(folder: Path) -> bool:
+    """Return whether the command that made a folder is gone; one without a name is either brand-new or left over."""
+    owner = folder / OWNER
+    if owner.exists():
+        return is_dead_here(owner.read_text())
+    return time.time() - folder.stat().st_mtime > SECONDS_TO_BE_NAMED

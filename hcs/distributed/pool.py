@@ -33,8 +33,8 @@ class RayExecutor:
     """Performs units on a pool of Ray actors.
 
     Ray repeats nothing and restarts nothing by itself: a lost worker is replaced here, what it was at is an outcome
-    with its reason, and what waited behind that is given back. A unit that was handed out before is performed by a
-    worker that has nothing else in its hands: should it kill its worker again, it harms no other unit.
+    with its reason, and what waited behind that is given back. A unit that was begun before is performed by a worker
+    that has nothing else in its hands: should it kill its worker again, it harms no other unit.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class RayExecutor:
         self._wanted: dict[str, Any] = {"asked": workers, "cpus": cpus, "gpus": gpus}
         self._own_cpus = own_cpus or len(os.sched_getaffinity(0))
         self._apart: deque[UnitSpec] = deque()
+        self._waiting: deque[UnitSpec] = deque()
         self._returned: list[UnitOutcome] = []
         self._kept = ExitStack()
 
@@ -128,19 +129,13 @@ class RayExecutor:
         """Return how many units more it takes: none while one waits for a worker of its own."""
         if self._apart:
             return 0
-        return sum(UNITS_A_WORKER - len(worker.units) for worker in self._staff.workers if _takes_more(worker))
+        room = sum(UNITS_A_WORKER - len(worker.units) for worker in self._staff.workers if _takes_more(worker))
+        return max(0, room - len(self._waiting))
 
     def submit(self, spec: UnitSpec) -> None:
-        """Take a unit: the worker with the fewest gets it, or, if it was handed out before, one that has none."""
-        if spec.attempt > 1:
-            self._apart.append(spec)
-            self._give_apart()
-            return
-        takers = [worker for worker in self._staff.workers if _takes_more(worker)]
-        if takers:
-            _give(min(takers, key=lambda worker: len(worker.units)), spec)
-        else:
-            self._returned.append(UnitOutcome(key=spec.key, reason="no worker is there", was_started=False))
+        """Take a unit: the worker with the fewest gets it, or, if it was begun before, one that has none."""
+        (self._apart if spec.attempt > 1 else self._waiting).append(spec)
+        self._hand_out()
 
     def wait(self, seconds: float) -> Sequence[UnitOutcome]:
         """Return the outcomes that came, after `seconds` at the latest.
@@ -151,7 +146,7 @@ class RayExecutor:
         if not self._returned:
             self._staff.hear(seconds, take_back=self._take_back)
         came, self._returned = self._returned, []
-        self._give_apart()
+        self._hand_out()
         self._staff.refuse_loneliness()
         return came
 
@@ -168,17 +163,20 @@ class RayExecutor:
     def abandon(self, key: str) -> None:
         """Forget a unit and end the worker that is at it; another takes its place."""
         self._apart = deque(spec for spec in self._apart if spec.key != key)
+        self._waiting = deque(spec for spec in self._waiting if spec.key != key)
+        self._returned = [outcome for outcome in self._returned if outcome.key != key]
         for worker in [worker for worker in self._staff.workers if key in worker.units]:
             del worker.units[key]
             self._replace(worker, "it was at a unit that hung")
 
     def close(self) -> None:
         """End the workers and leave the cluster; one of our own ends too."""
-        self._staff.dismiss()
         self._apart.clear()
+        self._waiting.clear()
         self._returned.clear()
         with contextlib.suppress(HcsError):  # the folder may be what is broken
             self._kept.close()
+        self._staff.dismiss(politely=not self._cluster.ends_with_us)
         self._cluster.close()
 
     def _own_device(self) -> Device:
@@ -217,14 +215,17 @@ class RayExecutor:
         self._returned += [UnitOutcome(key=key, reason=gone, was_started=False) for key in worker.units]
         self._staff.replace(worker, reason)
 
-    def _give_apart(self) -> None:
+    def _hand_out(self) -> None:
+        """Give what waits here to those who can take it."""
         for worker in self._staff.workers:
             if self._apart and worker.is_ready and not worker.units:
                 _give(worker, self._apart.popleft())
+        while self._waiting and (takers := [worker for worker in self._staff.workers if _takes_more(worker)]):
+            _give(min(takers, key=lambda worker: len(worker.units)), self._waiting.popleft())
 
 
 def _takes_more(worker: Worker) -> bool:
-    """Return whether a worker may be given a unit behind what it has: not behind one that was handed out before."""
+    """Return whether a worker may be given a unit behind what it has: not behind one that was begun before."""
     is_first = all(spec.attempt == 1 for spec, _ in worker.units.values())
     return worker.is_ready and len(worker.units) < UNITS_A_WORKER and is_first
 

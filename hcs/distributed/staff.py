@@ -14,7 +14,7 @@ import ray
 import structlog
 
 from hcs.catalog import is_alive_here
-from hcs.distributed.cluster import Cluster
+from hcs.distributed.cluster import Cluster, in_time
 from hcs.distributed.room import WorkerSize, count_workers, described, size_for
 from hcs.distributed.worker import Answer, Greeting, UnitWorker, code_digest
 from hcs.errors import EngineError, HcsError
@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 RESTARTS_A_WORKER = 20
 """Workers that are lost are replaced this often in all, for each that was asked for."""
+STARTS_A_WORKER = 3
+"""Workers that die before they are ready, one after another, are replaced this often for each that was asked for."""
+SECONDS_TO_KILL = 5.0
 SECONDS_TO_SCHEDULE = 20.0
 SECONDS_WITHOUT_WORKERS = 300.0
 
@@ -63,6 +66,7 @@ class Staff:
         self._size = WorkerSize(cpus=1)
         self._n_wanted = 0
         self._restarts_left = 0
+        self._failed_starts = 0
         self._order: WorkOrder | None = None
         self._token = ""
         self._refusal: HcsError | None = None
@@ -173,10 +177,15 @@ class Staff:
                 "kept: the same command goes on when the cluster has its room again"
             )
 
-    def dismiss(self) -> None:
-        """End every worker."""
+    def dismiss(self, *, politely: bool) -> None:
+        """End every worker.
+
+        Args:
+            politely: Whether each is ended by itself; they end with a cluster of our own anyway.
+        """
         for worker in self.workers:
-            _end(worker)
+            if politely:
+                _end(worker)
         self.workers.clear()
         self._order, self._alone_since = None, None
 
@@ -194,10 +203,16 @@ class Staff:
             answer.check()
             accept_answer(self._order, answer.token or "")
             worker.is_ready = True
+            self._failed_starts = 0
             worker.vigil = worker.actor.keep_vigil.remote()
             log.info("worker joined", worker=str(worker.name))
         except ray.exceptions.RayError as error:
-            self._let_go(worker, EngineError(_why_not_started(error)))
+            self._failed_starts += 1
+            reason = EngineError(_why_not_started(error))
+            if _is_hopeless(error) or self._failed_starts > STARTS_A_WORKER * self._n_wanted:
+                self._let_go(worker, reason)
+            else:
+                self.replace(worker, str(reason))
         except HcsError as error:
             self._let_go(worker, error)
 
@@ -210,8 +225,7 @@ class Staff:
 
 def _end(worker: Worker) -> None:
     """End a worker at once; one of this machine also where it does not listen to Ray any more."""
-    with contextlib.suppress(Exception):  # it may be gone already, and Ray with it
-        ray.kill(worker.actor, no_restart=True)
+    in_time(lambda: ray.kill(worker.actor, no_restart=True), seconds=SECONDS_TO_KILL)
     if worker.name is not None and is_alive_here(worker.name.owner):
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker.name.pid, signal.SIGKILL)
@@ -236,9 +250,14 @@ def _check_version(name: Greeting, order: WorkOrder) -> None:
         )
 
 
+def _is_hopeless(error: Exception) -> bool:
+    """Return whether a worker could not be made at all, so that another could not either."""
+    return any(mark in str(error) for mark in ("No module named", "AttributeError", "creation task"))
+
+
 def _why_not_started(error: Exception) -> str:
     text = cause_of(error)
-    if "No module named" in text or "AttributeError" in text:
+    if _is_hopeless(error):
         return (
             f"expected the project to be installed where Ray's workers are, in the coordinator's version, but one "
             f"could not be made ({text}); install the same version on every node"

@@ -110,6 +110,7 @@ class Coordinator:
             self._work()
             while self._plan_embeddings(self.prepared.plates):  # another driver surveyed a plate, and ended before this
                 self._work()
+            self._stop_if_cancelled()
         except (KeyboardInterrupt, HcsError):
             self._hand_back()
             raise
@@ -148,7 +149,7 @@ class Coordinator:
                 if unit.spec.key in self._held:  # its lease ran out between two looks
                     self._forget(unit.spec.key)
                 self._held[unit.spec.key] = _Held(unit)
-                self.executor.submit(unit.spec.model_copy(update={"attempt": unit.fence}))
+                self.executor.submit(unit.spec.model_copy(update={"attempt": unit.attempt, "fence": unit.fence}))
             if len(units) < room:
                 return
 
@@ -180,7 +181,10 @@ class Coordinator:
             time.sleep(SECONDS_BETWEEN_LOOKS)
             return
         for outcome in self.executor.wait(SECONDS_BETWEEN_LOOKS):
-            held = self._held.pop(outcome.key)
+            held = self._held.pop(outcome.key, None)
+            if held is None:
+                log.info("a unit that was given up came back", key=outcome.key)
+                continue
             try:
                 self._settle(held.unit, outcome)
             except LeaseLostError as error:

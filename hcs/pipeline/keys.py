@@ -65,5 +65,5 @@ def unit_key(
 
 
 def short_name(spec: UnitSpec) -> str:
-    """Return the start of the names of a unit's parts: enough of its key, and the attempt that wrote them."""
-    return f"{spec.key[:20]}-{spec.attempt}"
+    """Return the start of the names of a unit's parts: enough of its key, and the fence of the lease they are of."""
+    return f"{spec.key[:20]}-{spec.fence}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from hcs.errors import StorageError
-from hcs.io.storage import join, sha256_of
+from hcs.io.storage import exists, join, sha256_of
 from hcs.io.tables import read_table
 
 
@@ -18,6 +18,11 @@ def read_part(parts_uri: str, relative_path: str, *, expected_sha256: str) -> pl
         StorageError: If the file is missing, or is not the one that was registered.
     """
     uri = join(parts_uri, relative_path)
+    if not exists(uri):
+        raise StorageError(
+            f"part {uri}: expected the file that a finished unit wrote, but it is not there; put it back, or let "
+            "`hcs run --new` make all parts again"
+        )
     got = sha256_of(uri)
     if got != expected_sha256:
         raise StorageError(

@@ -359,3 +359,38 @@ def test_options_of_the_other_executor_are_refused(screen_folder: Path, catalog:
     through_client = hcs("run", screen, "--catalog", catalog, "--executor", "ray", "--address", "ray://h:10001")
     assert through_client.code == 2
     assert "--address auto" in through_client.err
+
+
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("seconds", [0.2, 1.5])
+def test_a_request_to_end_while_ray_starts_is_not_lost(
+    screen_folder: Path, catalog: Path, marked: Marked, request_to_end: int, seconds: float
+) -> None:
+    process = start(
+        "run", screen_folder / "SCREEN.yaml", "--catalog", catalog, "--executor", "ray", **marked.environment
+    )
+    wait_for(lambda: any("warden.py" in command for command in marked.processes().values()), process)
+    time.sleep(seconds)
+    process.send_signal(request_to_end)
+
+    _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "goes on from there" in err
+
+
+def test_a_ray_that_does_not_answer_any_more_keeps_no_command_from_ending(
+    screen: Path, catalog: Path, marked: Marked
+) -> None:
+    process = start("run", screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, **marked.environment)
+    wait_until_surveyed(catalog, process)
+    (raylet,) = [pid for pid, command in marked.processes().items() if "raylet/raylet" in command]
+    os.kill(raylet, signal.SIGSTOP)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+
+    process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert time.monotonic() - started < 30

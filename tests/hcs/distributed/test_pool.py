@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_a_cluster_without_gpus_is_said_at_once_with_what_it_has(ray_here: None,
     order = work.order.model_copy(update={"pin": work.order.pin.model_copy(update={"device": "cuda"})})
     started = time.monotonic()
 
-    with pytest.raises(UsageError, match=r"1 GPU, but it has 1 node: .*\(2 CPU, 0 GPU\)"):
+    with pytest.raises(UsageError, match=r"0.25 GPU, but it has 1 node: .*\(2 CPU, 0 GPU\)"):
         executor.open(order)
 
     assert time.monotonic() - started < 10
@@ -161,3 +162,53 @@ def test_workers_leave_with_the_executor(alone: RayExecutor, work: Work) -> None
     while Path(f"/proc/{worker.name.pid}").exists() and time.monotonic() < give_up:
         time.sleep(0.05)
     assert not Path(f"/proc/{worker.name.pid}").exists()
+
+
+def test_a_unit_that_waited_at_a_lost_worker_and_is_abandoned_too_does_not_come_back(
+    alone: RayExecutor, work: Work, tmp_path: Path
+) -> None:
+    alone.open(work.order)
+    with HeldImage(tmp_path / "plate" / "A01-DNA.tif") as held:
+        for unit in work.units[:2]:
+            alone.submit(unit)
+        held.wait_until_read()
+        alone.abandon(work.units[0].key)
+        alone.abandon(work.units[1].key)
+
+    assert alone.wait(0.2) == []
+    assert len(perform(alone, work.units)) == len(work.units)
+
+
+def test_more_units_than_there_are_places_wait_and_come_back_each_once(alone: RayExecutor, work: Work) -> None:
+    alone.open(work.order)
+    for unit in work.units:
+        alone.submit(unit)
+    assert alone.capacity() == 0
+
+    came = collect(alone, len(work.units))
+
+    assert all(outcome.was_started and outcome.receipt for outcome in came.values())
+
+
+def test_a_worker_that_dies_while_it_makes_ready_is_replaced(alone: RayExecutor, work: Work) -> None:
+    killed: list[int] = []
+
+    def kill_the_first() -> None:
+        while not killed:
+            for folder in Path("/proc").iterdir():
+                try:
+                    is_worker = folder.name.isdecimal() and b"ray::UnitWorker" in (folder / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if is_worker:
+                    os.kill(int(folder.name), signal.SIGKILL)
+                    killed.append(int(folder.name))
+                    return
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    alone.open(work.order)
+    killer.join()
+
+    assert len(perform(alone, work.units)) == len(work.units)
