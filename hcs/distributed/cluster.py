@@ -31,6 +31,8 @@ FOLDER = "hcs-ray-"
 OWNER = "owner"
 OBJECT_STORE_BYTES = 100 << 20
 """Little: descriptions and receipts of some kilobytes are all that travels."""
+NOT_FOR_WORKERS = ("HCS_CATALOG",)
+"""Variables that Ray's processes do not get: the address of a catalog may hold a password."""
 SECONDS_TO_LEAVE = 5.0
 SECONDS_TO_BE_NAMED = 60.0
 LONGEST_FOLDER = 45
@@ -122,6 +124,7 @@ class Cluster:
         # for one by itself where nothing is said of it; this one lives as long as the process, since Ray keeps it.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ[MARK] = str(self._folder)
+        secrets_of_ours = {name: os.environ.pop(name) for name in NOT_FOR_WORKERS if name in os.environ}
         try:
             _initialize(
                 self._folder,
@@ -141,6 +144,7 @@ class Cluster:
             ) from error
         finally:
             del os.environ[MARK]
+            os.environ.update(secrets_of_ours)
 
 
 def _initialize(folder: Path, **options: Any) -> None:

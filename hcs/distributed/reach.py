@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from hcs.errors import UsageError
 
 SECONDS_TO_ANSWER = 20.0
+SECONDS_TO_OPEN = 5.0
 
 _LOOK = """
 import sys, ray
@@ -51,7 +53,8 @@ def check_reachable(address: str, *, seconds: float = SECONDS_TO_ANSWER) -> None
             "reads parts and the catalog, so that it runs inside the cluster. Start the command on a node, with "
             "--address auto"
         )
-    answer = _look(address, seconds=seconds)
+    closed = None if address == "auto" else _knock(address)
+    answer = _Answer(is_reached=False, said=closed) if closed else _look(address, seconds=seconds)
     if not answer.is_reached:
         raise UsageError(_unreached(address, answer))
 
@@ -75,6 +78,16 @@ def _unreached(address: str, answer: _Answer) -> str:
         f"see `ray status --address {address}`, join with `ray start --address {address}` on this machine, or leave "
         "--address out to use this machine alone"
     )
+
+
+def _knock(address: str) -> str | None:
+    """Return why nothing can be there, where that is known at once: no such host, or a port that nobody listens at."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_OPEN).close()
+    except (OSError, OverflowError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 def _look(address: str, *, seconds: float) -> _Answer:

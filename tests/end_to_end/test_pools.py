@@ -228,11 +228,15 @@ def test_a_node_of_three_that_is_lost_in_the_middle_of_a_unit_changes_no_byte(
 
 
 def test_status_from_another_terminal_shows_a_run_of_a_pool(screen: Path, catalog: Path, marked: Marked) -> None:
-    process = start("run", screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, **marked.environment)
+    environment = {**marked.environment, "HCS_CATALOG": str(catalog)}
+    process = start("run", screen, "--executor", "ray", "--threads", 2, **environment)
     wait_until_surveyed(catalog, process)
     with HeldImage(last_image(screen)) as held:
         held.wait_for_reader()
         told = hcs("status", "--catalog", catalog)
+        assert marked.workers()
+        for worker in marked.workers():
+            assert b"HCS_CATALOG" not in Path(f"/proc/{worker}/environ").read_bytes(), "a worker knows the catalog"
         held.release()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)

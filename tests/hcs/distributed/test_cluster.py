@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -102,3 +103,14 @@ def test_an_address_of_rays_client_is_explained() -> None:
 def test_what_is_no_address_is_said_at_once(address: str) -> None:
     with pytest.raises(UsageError, match="HOST:PORT"):
         check_reachable(address, seconds=1)
+
+
+def test_a_port_where_nobody_listens_is_said_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    started = time.monotonic()
+
+    with pytest.raises(UsageError, match=f"127.0.0.1:{port}.*refused"):
+        check_reachable(f"127.0.0.1:{port}")
+
+    assert time.monotonic() - started < 3
