@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _engine_threads_as_before() -> Iterator[None]:
+    """Put back how many threads torch computes with: a workbench sets one in the thread that it works in."""
+    cores = len(os.sched_getaffinity(0))
+    before = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else cores
+    yield
+    if "torch" in sys.modules and sys.modules["torch"].get_num_threads() != before:
+        sys.modules["torch"].set_num_threads(before)
 
 
 def _folder(variable: str, default: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -70,7 +71,8 @@ class LocalExecutor:
         """
         with offer_token(order) as token:
             accept_answer(order, answer_token(order, token))
-        self._bench.load(order.encoders, pin=order.pin)
+        with ThreadPoolExecutor(1) as own:  # the engine's number of threads is each thread's: the caller keeps its own
+            own.submit(self._bench.load, order.encoders, pin=order.pin).result()
         for _ in range(self._threads - len(self._workers)):
             self._start_worker()
 
