@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 from executor_contract import ExecutorContract, collect, perform
@@ -117,16 +118,27 @@ def test_a_worker_that_dies_with_nothing_in_its_hands_is_replaced_before_it_gets
 def test_pixels_never_enter_the_object_store(alone: RayExecutor, tmp_path: Path) -> None:
     work = work_of(tmp_path, alone.pin(PLANES_A_SITE), n_wells=6)
     alone.open(work.order)
-    total = ray.cluster_resources()["object_store_memory"]
-    free = total
+    used: list[float] = []
 
-    for unit in work.units:
-        alone.submit(unit)
-        while not (came := alone.wait(0.1)):
-            free = min(free, ray.available_resources()["object_store_memory"])
-        assert came[0].receipt is not None
+    def look() -> float:
+        total = ray.cluster_resources()["object_store_memory"]
+        return total - ray.available_resources().get("object_store_memory", 0.0)
 
-    assert total - free < 100_000
+    with HeldImage(tmp_path / "plate" / "A02-DNA.tif") as held:
+        for unit in work.units[:2]:
+            alone.submit(unit)
+        held.wait_until_read()  # one unit is done, the other has read its first image
+        give_up = time.monotonic() + 3
+        while time.monotonic() < give_up:
+            used.append(look())
+            time.sleep(0.1)
+    assert max(used) < 100_000
+    large = ray.put(np.zeros(20_000_000, np.uint8))  # what would be seen
+    give_up = time.monotonic() + 20
+    while look() < 19_000_000 and time.monotonic() < give_up:
+        time.sleep(0.1)
+    assert look() > 19_000_000
+    del large
 
 
 def test_another_version_of_the_project_is_refused_with_both_versions(alone: RayExecutor, work: Work) -> None:
