@@ -74,6 +74,23 @@ def test_a_warden_ends_what_carries_the_mark_and_nothing_else(tmp_path: Path) ->
         process.wait()
 
 
+def test_a_warden_ends_what_took_a_title_of_ray_in_its_folder_and_lost_the_mark_by_that(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    agent = subprocess.Popen(["ray::DashboardAgent", "60"], executable="/bin/sleep", cwd=folder)
+    elsewhere = subprocess.Popen(["ray::DashboardAgent", "60"], executable="/bin/sleep", cwd=tmp_path)
+    visitor = subprocess.Popen(["sleep", "60"], cwd=folder)
+
+    dismiss_warden(start_warden(folder))
+
+    assert agent.wait(timeout=5) != 0
+    assert elsewhere.poll() is None
+    assert visitor.poll() is None
+    for process in (elsewhere, visitor):
+        process.kill()
+        process.wait()
+
+
 def test_a_warden_survives_what_kills_its_command(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
