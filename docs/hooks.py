@@ -181,6 +181,7 @@ def _words(app: Any) -> Iterator[tuple[str, ...]]:
     for command in app.registered_commands:
         yield (command.name or command.callback.__name__.replace("_", "-"),)
     for group in app.registered_groups:
+        yield (group.name,)
         for words in _words(group.typer_instance):
             yield (group.name, *words)
 

@@ -100,3 +100,7 @@ class EngineError(HcsError, RuntimeError):
 
 class ModelOutputError(HcsError, ArithmeticError):
     """An encoder that computed NaN or infinity; nothing of it is stored."""
+
+
+class TrainingError(HcsError, ArithmeticError):
+    """A training cannot go on: its loss is not finite, or memory does not suffice."""

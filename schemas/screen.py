@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 WELL_PATTERN = r"^(?:[A-Z]|A[A-F])(?:0[1-9]|[1-3][0-9]|4[0-8])$"
 """`A01` ... `P24` (96, 384), to `AF48` (1536)."""
@@ -18,6 +29,10 @@ class Record(BaseModel):
     """An immutable record that refuses fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _string_keys(value: Any) -> Any:
@@ -80,6 +95,26 @@ class ProfileConfig(Record):
         default="auto", description="auto whitens over all wells where every plate has enough controls."
     )
     consensus: Literal["median", "mean"] = "median"
+    combine: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Encoders whose blocks make `combined`, the others being baselines; null takes all of the run.",
+    )
+
+    @field_validator("combine")
+    @classmethod
+    def _combined_are_distinct(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """Return the names sorted, since their order changes nothing."""
+        if value is None:
+            return None
+        if repeated := _repeated(value):
+            raise ValueError(f"every encoder is named once, but {', '.join(repeated)} is named again")
+        return tuple(sorted(value))
+
+    @model_serializer(mode="wrap")
+    def _as_before_where_all_are_combined(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `combine` where it is null, so that digests of configurations did not change with it."""
+        content: dict[str, Any] = handler(self)
+        return {name: value for name, value in content.items() if name != "combine" or value is not None}
 
 
 class HitsConfig(Record):
@@ -153,8 +188,18 @@ class ScreenConfig(Record):
     @field_validator("encoders")
     @classmethod
     def _encoders_are_distinct(cls, value: tuple[EncoderChoice, ...]) -> tuple[EncoderChoice, ...]:
-        names = [choice.name for choice in value]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
+        if repeated := _repeated([choice.name for choice in value]):
             raise ValueError(f"every encoder is named once, but {', '.join(repeated)} is named again")
+        return value
+
+    @field_validator("profile")
+    @classmethod
+    def _combined_are_encoders_of_the_run(cls, value: ProfileConfig, info: ValidationInfo) -> ProfileConfig:
+        known = [choice.name for choice in info.data.get("encoders", ())]
+        strangers = [name for name in value.combine or () if known and name not in known]
+        if strangers:
+            raise ValueError(
+                f"combine names encoders of the run, which are {', '.join(known)}, but {', '.join(strangers)} is none "
+                "of them; add it to `encoders` too, or leave it out"
+            )
         return value

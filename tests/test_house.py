@@ -25,6 +25,8 @@ PACKAGES = tuple(name for name in ("hcs", "schemas", "services", "dashboards") i
 IMPORT_NAMES = {
     "pyyaml": {"yaml"},
     "scikit-image": {"skimage"},
+    "scikit-learn": {"sklearn"},
+    "umap-learn": {"umap"},
 }
 """Distribution -> what one imports, where that is not the same word."""
 
@@ -197,6 +199,7 @@ VIOLATIONS = {
     "a pipeline that knows of the cluster": ("hcs/pipeline/plan.py", "import hcs.distributed", "floors"),
     "an import across a floor": ("hcs/hits/__init__.py", "import hcs.mechanisms", "floors"),
     "a vocabulary that computes": ("schemas/screen.py", "import hcs.errors", "trees"),
+    "UMAP outside its home": ("hcs/pipeline/plan.py", "import umap", "umap"),
     "torch outside its home": ("hcs/profiling/__init__.py", "import torch", "torch"),
     "timm outside its home": ("hcs/pipeline/plan.py", "import timm", "torch"),
     "Ray outside its home": ("hcs/pipeline/plan.py", "import ray", "ray"),
@@ -273,7 +276,9 @@ def test_the_repository_speaks_of_no_machine_and_of_nothing_unfinished() -> None
 
 
 def test_no_file_of_the_repository_is_large() -> None:
-    assert [path for path in tracked_files() if path.stat().st_size > 2_000_000] == []
+    weights = REPOSITORY / "hcs/embedding/weights"
+    largest = {path: 15_000_000 if path.parent == weights else 2_000_000 for path in tracked_files()}
+    assert [path for path, size in largest.items() if path.stat().st_size > size] == []
 
 
 def decision_records() -> list[Path]:

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tempfile
 import venv
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from processes import MARK, marked
 from wheels import build_wheel
 
 import hcs
+from hcs.embedding.weights import packaged_encoders
 from hcs.simulation.deliver import simulate_screen
 from hcs.simulation.design import small_design
 
@@ -151,6 +153,22 @@ def test_the_doctor_finds_the_machine_in_order_in_any_folder(installed: Installe
 
     assert ended.code == 0, ended.out + ended.err
     assert {row["state"] for row in json.loads(ended.out)["checks"]} <= {"ok", "missing"}
+
+
+def test_packaged_encoders_are_in_the_wheel_and_in_order(installed: Installed, tmp_path: Path) -> None:
+    ended = installed.start("hcs", "encoders", "verify", "--format", "json", cwd=tmp_path)
+
+    assert ended.code == 0, ended.out + ended.err
+    assert [row["name"] for row in json.loads(ended.out)] == list(packaged_encoders())
+
+
+def test_weights_their_cards_and_their_record_are_in_the_wheel(tmp_path: Path) -> None:
+    folder = "hcs/embedding/weights"
+    beside = {f"{folder}/newcomer{ending}": ending for ending in (".safetensors", ".md")}
+    beside[f"{folder}/SHA256SUMS"] = "a record"
+
+    with zipfile.ZipFile(build_wheel(tmp_path, beside=beside)) as wheel:
+        assert {name: wheel.read(name).decode() for name in beside} == beside
 
 
 def test_both_executors_run_in_any_folder_give_the_same_bytes_and_leave_nothing_behind(

@@ -1,26 +1,31 @@
-"""`hcs demo`: a small screen with known truth through the whole line, and how well it was read."""
+"""`hcs demo`: small screens with known truth through the whole line, and how well they were read."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
 
+from hcs.cli.demo_report import (
+    ReadScreen,
+    by_mechanism,
+    facts_of,
+    facts_of_several,
+    mean_table,
+    score_table,
+    seed_table,
+)
 from hcs.cli.options import Device, DeviceOption, ExecutorName, ExecutorOption, Performers, ThreadsOption, threads_of
 from hcs.cli.output import Format, print_object, print_table, put, say
 from hcs.cli.run import interruptible, perform
 from hcs.cli.simulate import Shown
-from hcs.settings import read_settings
+from hcs.settings import Settings, read_settings
+from schemas.screen import EncoderChoice, ScreenConfig
 
 if TYPE_CHECKING:
-    from hcs.catalog import Catalog, RunRecord
-    from hcs.simulation.truth import DemoScore
-
-HEADLINE = "combined"
+    from hcs.simulation.design import ScreenDesign
 
 
 def register(app: typer.Typer) -> None:
@@ -29,8 +34,13 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the screen, its truth and its catalog.")] = Path("hcs-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the screens, their truth and their catalog.")] = Path(
+        "hcs-demo"
+    ),
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another screen.")] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Screens: of this seed and those after it; N > 1 prints means.")
+    ] = 1,
     threads: ThreadsOption = None,
     executor: ExecutorOption = ExecutorName.RAY,
     device: DeviceOption = Device.AUTO,
@@ -38,85 +48,97 @@ def demo(
 ) -> None:
     """Simulate a screen of 6 plates, run it, and print its hits by mechanism beside the truth.
 
+    The default encoders make the profile `combined`; the named features and the same backbones without training see the
+    same pixels as baselines.
+
     Example: hcs demo --out hcs-demo --seed 1
     """
-    from hcs.catalog import open_catalog
-    from hcs.io.screen import load_screen
-    from hcs.simulation.deliver import simulate_screen
     from hcs.simulation.design import demo_design
+
+    settings = read_settings()
+    performers = Performers(executor, threads_of(threads, settings), device)
+    catalog = str(out / "catalog.sqlite")
+    screens = [
+        read_screen(out, catalog, seed=number, design=demo_design(), performers=performers, settings=settings)
+        for number in range(seed, seed + seeds)
+    ]
+    if form is Format.JSON:
+        single = len(screens) == 1
+        print_object(facts_of(screens[0], catalog=catalog) if single else facts_of_several(screens, catalog=catalog))
+        return
+    _print_tables(screens, form=form)
+    advise(screens, catalog)
+
+
+def read_screen(
+    out: Path, catalog: str, *, seed: int, design: ScreenDesign, performers: Performers, settings: Settings
+) -> ReadScreen:
+    """Simulate a screen, run it with its baselines, and return how well it was read.
+
+    Args:
+        out: The screen is written to a folder in it.
+        catalog: Where the run is kept.
+        seed: Of the screen.
+        design: Of the screen.
+        performers: Who performs the units; they simulate too.
+        settings: Where weights are looked for.
+    """
+    from hcs.catalog import find_hits, open_catalog
+    from hcs.io.screen import load_screen
+    from hcs.pipeline.scoring import score_run
+    from hcs.profiling.profiles import COMBINED
+    from hcs.simulation.deliver import simulate_screen
     from hcs.simulation.truth import read_treatment_truth
 
-    started, settings = time.monotonic(), read_settings()
-    workers = threads_of(threads, settings)
-    folder, catalog = out / f"screen-{seed}", str(out / "catalog.sqlite")
-    simulated = simulate_screen(str(folder), design=demo_design(), seed=seed, progress=Shown(), workers=workers)
-    performers = Performers(executor, workers, device)
+    started, folder = time.monotonic(), str(out / f"screen-{seed}")
+    workers = threads_of(performers.threads, settings)
+    simulated = simulate_screen(folder, design=design, seed=seed, progress=Shown(), workers=workers)
     with open_catalog(catalog) as store, interruptible():
-        performed = perform(store, load_screen(simulated.screen_file), performers=performers, settings=settings)
-        truth = read_treatment_truth(str(folder))
-        scores = _scores(store, performed.run, truth)
-        seconds = time.monotonic() - started
-        facts = _facts(scores, sites=simulated.n_sites, seconds=seconds, catalog=catalog)
-        if form is Format.JSON:
-            print_object(facts)
-            return
-        print_table(by_mechanism(_calls(store, performed.run, HEADLINE), truth), form=form, title="hits by mechanism")
-        print_table(_score_table(scores), form=form, title="against the truth")
-    _advise(catalog, simulated.n_sites, seconds)
-
-
-def _calls(store: Catalog, run: RunRecord, profile: str) -> pl.DataFrame:
-    from hcs.catalog import find_hits
-
-    return find_hits(store, run=run.id, q_max=1.0, profile=profile, control_types=("treatment",))
-
-
-def _scores(store: Catalog, run: RunRecord, truth: pl.DataFrame) -> dict[str, DemoScore]:
-    """Return the score of the headline profile first, then of each encoder by itself."""
-    from hcs.simulation.truth import score_calls
-
-    names = [HEADLINE, *(info.name for info in run.encoders)]
-    return {name: score_calls(_calls(store, run, name), truth) for name in names}
-
-
-def _facts(scores: dict[str, DemoScore], *, sites: int, seconds: float, catalog: str) -> dict[str, Any]:
-    baselines = {name: asdict(score) for name, score in scores.items() if name != HEADLINE}
-    return {
-        **asdict(scores[HEADLINE]),
-        "baselines": baselines,
-        "sites": sites,
-        "seconds": round(seconds, 1),
-        "catalog": catalog,
-    }
-
-
-def by_mechanism(calls: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a true mechanism: how many of its compounds are hits, and how many hits are read rightly."""
-    tested = truth.filter(pl.col("control_type") == "treatment").select(
-        "perturbation", "is_active", true_mechanism=pl.col("mechanism").fill_null("(inactive)")
-    )
-    return (
-        tested.join(calls, on="perturbation", how="left")
-        .group_by("true_mechanism", "is_active")
-        .agg(
-            compounds=pl.col("perturbation").n_unique(),
-            hits=pl.col("is_hit").fill_null(value=False).sum(),
-            mechanism_right=((pl.col("predicted_mechanism") == pl.col("true_mechanism")) & pl.col("is_hit")).sum(),
-            median_map=pl.col("mean_average_precision").median(),
-            smallest_q=pl.col("q_value").min(),
-            explained_by_count=(pl.col("explained_by_count") == "explained").sum(),
+        config = with_baselines(load_screen(simulated.screen_file))
+        run = perform(store, config, performers=performers, settings=settings).run
+        truth = read_treatment_truth(folder)
+        calls = find_hits(store, run=run.id, q_max=1.0, profile=COMBINED, control_types=("treatment",))
+        return ReadScreen(
+            seed=seed,
+            scores=score_run(store, run, truth),
+            mechanisms=by_mechanism(calls, truth),
+            origins=tuple(info.weights_origin for info in run.encoders),
+            n_sites=simulated.n_sites,
+            seconds=time.monotonic() - started,
         )
-        .sort("is_active", "true_mechanism", descending=[True, False])
-        .drop("is_active")
-    )
 
 
-def _score_table(scores: dict[str, DemoScore]) -> pl.DataFrame:
-    return pl.DataFrame([{"profile": name, **asdict(score)} for name, score in scores.items()])
+def with_baselines(config: ScreenConfig) -> ScreenConfig:
+    """Return the screen with baselines beside its encoders, which alone make `combined` as before.
+
+    Baselines are the named features and each backbone of the screen without training, as far as they are not among its
+    encoders anyway.
+    """
+    from hcs.embedding.names import NAMED, Training, parse_name
+
+    own = [choice.name for choice in config.encoders]
+    backbones = [parse_name(name).architecture for name in own if name != NAMED]
+    baselines = dict.fromkeys([NAMED, *(f"{name}.{Training.UNTRAINED}" for name in backbones)])
+    beside = tuple(EncoderChoice(name=name) for name in baselines if name not in own)
+    combine = config.profile.combine or tuple(sorted(own))
+    profile = config.profile.model_copy(update={"combine": combine})
+    return config.model_copy(update={"encoders": (*config.encoders, *beside), "profile": profile})
 
 
-def _advise(catalog: str, sites: int, seconds: float) -> None:
+def _print_tables(screens: list[ReadScreen], *, form: Format) -> None:
+    if len(screens) > 1:
+        print_table(seed_table(screens), form=form, title="against the truth, one screen a row")
+        print_table(mean_table(screens), form=form, title=f"means of {len(screens)} screens, 95 % intervals")
+        return
+    print_table(screens[0].mechanisms, form=form, title="hits by mechanism")
+    print_table(score_table(screens[0]), form=form, title="against the truth")
+
+
+def advise(screens: list[ReadScreen], catalog: str) -> None:
+    """Say where everything is and how to ask it; where no encoder is trained, what to expect of that."""
+    sites, seconds = sum(screen.n_sites for screen in screens), sum(screen.seconds for screen in screens)
     put(f"{sites} sites in {seconds:.0f} s. Everything is in {catalog}; ask it:")
     put(f'  hcs hits --catalog {catalog} --mechanism "HDAC inhibitor"')
     put(f"  hcs runs --catalog {catalog}")
-    say("encoders without training read a screen no better than this; see docs/how-to for your own weights")
+    if not any(screen.has_training for screen in screens):
+        say("encoders without training read a screen no better than this; see docs/how-to for your own weights")

@@ -63,6 +63,7 @@ def doctor(
         *_engine(),
         _ray(),
         *_encoders(settings),
+        _packaged(),
         _catalog(catalog or settings.catalog),
         _disk(catalog or settings.catalog),
     ]
@@ -140,6 +141,23 @@ def _encoders(settings: Settings) -> list[dict[str, Any]]:
         except Exception as error:
             rows.append(_row(f"encoder {choice.name}", BROKEN, f"{type(error).__name__}: {error}"))
     return rows
+
+
+def _packaged() -> dict[str, Any]:
+    """Look whether the weights that come with the project are those that were recorded."""
+    what = "packaged weights"
+    try:
+        from hcs.embedding.names import parse_name
+        from hcs.embedding.weights import packaged_encoders, packaged_weights
+
+        names = packaged_encoders()
+        for name in names:
+            packaged_weights(parse_name(name).architecture)
+    except Exception as error:
+        return _row(what, BROKEN, f"{type(error).__name__}: {error}")
+    if not names:
+        return _row(what, MISSING, "this version has none; `hcs encoders list` names what it can use")
+    return _row(what, OK, f"{', '.join(names)}, each with its recorded SHA-256")
 
 
 def _ray() -> dict[str, Any]:

@@ -221,6 +221,7 @@ class Seen:
 
 def _report(store: Catalog, performed: Performed) -> None:
     from hcs.catalog import find_hits, profiles_of
+    from hcs.profiling.profiles import COMBINED
 
     run = performed.run
     if performed.was_finished:
@@ -229,8 +230,8 @@ def _report(store: Catalog, performed: Performed) -> None:
         put(f"{run.name} finished: {run.state.value.replace('_', ' ')}")
     for note in run.notes:
         put(f"  note: {note}")
-    if not profiles_of(store, run.id):
-        return
+    if COMBINED not in {receipt.name for receipt in profiles_of(store, run.id)}:
+        return  # a note says why
     calls = find_hits(store, run=run.id, q_max=1.0)
     for kind, words in (("treatment", "treatments"), ("poscon", "positive controls")):
         put(f"{words}: {_counted(calls.filter(pl.col('control_type') == kind))} at q <= {run.config.hits.q_max:g}")

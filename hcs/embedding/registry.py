@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import math
+from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
 from hcs.embedding.known import KnownEncoder, known_encoders
 from hcs.embedding.names import NAMED, EncoderName, Training, parse_name
 from hcs.embedding.weights import (
+    PACKAGED,
     FoundWeights,
     explicit_weights,
     packaged_encoders,
     packaged_weights,
     timm_weights,
+    weights_metadata,
 )
-from hcs.errors import UnknownEncoderError, UsageError
+from hcs.errors import UnknownEncoderError, UsageError, WeightsError
 from hcs.settings import Settings
 from schemas.encoders import NAMED_FEATURES_SIZE, NAMED_FEATURES_VERSION, EncoderInfo, WeightsOrigin
 from schemas.screen import EncoderChoice
 
 UNKNOWN = "unknown"
+LICENCE = "BSD-3-Clause"
+"""Of the packaged weights and of the named features: that of the project."""
+
 N_NEAREST = 5
 
 
-def describe_encoder(choice: EncoderChoice, *, settings: Settings) -> EncoderInfo:
+def describe_encoder(choice: EncoderChoice, *, settings: Settings, folder: Path = PACKAGED) -> EncoderInfo:
     """Return everything that determines what an encoder computes, with the hash of its weights.
 
     Weights are looked for on this machine first; only timm's own may be downloaded, and none stand in for others.
@@ -39,24 +46,41 @@ def describe_encoder(choice: EncoderChoice, *, settings: Settings) -> EncoderInf
         choice: `NAME` (timm's weights), `NAME.hcs` (packaged with the project), `NAME.untrained` (seed 0), `named`, or
             a name with a file of weights.
         settings: Where weights are kept, and whether the hub may be asked.
+        folder: Where the packaged weights lie.
 
     Raises:
         UnknownEncoderError: If nobody knows the name; the message offers the nearest names.
-        WeightsError: If weights are missing or are no safetensors.
+        WeightsError: If weights are missing or are no safetensors, or are packaged and not those that were recorded.
         UsageError: If the choice contradicts itself.
     """
     if choice.name == NAMED:
         return _describe_named(choice)
+    return describe_known(choice, identify_encoder(choice, folder=folder), settings=settings, folder=folder)
+
+
+def identify_encoder(choice: EncoderChoice, *, folder: Path = PACKAGED) -> KnownEncoder:
+    """Return what is known of the backbone that a choice other than `named` asks for; weights are not looked for.
+
+    Raises:
+        UnknownEncoderError: If nobody knows the name; the message offers the nearest names.
+        UsageError: If the choice contradicts itself.
+    """
     name = parse_name(choice.name)
     if choice.weights is not None and name.training is not Training.TIMM:
         raise UsageError(
             f"the encoder {choice.name} names its own weights, but {choice.weights} was given too; "
             f"leave one out: name {name.architecture} to use the file"
         )
-    if name.training is Training.PACKAGED and choice.name not in packaged_encoders():
-        raise UnknownEncoderError(_not_packaged(choice.name))
-    known = _known(name, choice.name)
-    weights = _weights(choice, name, known, settings=settings)
+    if name.training is Training.PACKAGED and choice.name not in packaged_encoders(folder):
+        raise UnknownEncoderError(_not_packaged(choice.name, folder))
+    return _known(name, choice.name)
+
+
+def describe_known(
+    choice: EncoderChoice, known: KnownEncoder, *, settings: Settings, folder: Path = PACKAGED
+) -> EncoderInfo:
+    """Return the description of a choice whose backbone was identified; the rest is as for `describe_encoder`."""
+    weights = _weights(choice, known, settings=settings, folder=folder)
     return EncoderInfo(
         name=choice.name,
         architecture=known.architecture,
@@ -64,8 +88,8 @@ def describe_encoder(choice: EncoderChoice, *, settings: Settings) -> EncoderInf
         weights_origin=weights.origin,
         weights_uri=weights.uri,
         embedding_size=known.embedding_size,
-        mean=_grey(choice.mean, known.mean, field="mean", encoder=choice.name),
-        std=_grey(choice.std, known.std, field="std", encoder=choice.name),
+        mean=_grey(choice.mean, weights.mean or known.mean, field="mean", encoder=choice.name),
+        std=_grey(choice.std, weights.std or known.std, field="std", encoder=choice.name),
         input_size=known.input_size,
         licence=weights.licence,
     )
@@ -84,7 +108,7 @@ def _describe_named(choice: EncoderChoice) -> EncoderInfo:
         embedding_size=NAMED_FEATURES_SIZE,
         mean=0.0,
         std=1.0,
-        licence="BSD-3-Clause",
+        licence=LICENCE,
     )
 
 
@@ -93,20 +117,43 @@ class _Weights(NamedTuple):
     origin: WeightsOrigin
     uri: str | None
     licence: str
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
 
-def _weights(choice: EncoderChoice, name: EncoderName, known: KnownEncoder, *, settings: Settings) -> _Weights:
-    if name.training is Training.UNTRAINED:
+def _weights(choice: EncoderChoice, known: KnownEncoder, *, settings: Settings, folder: Path) -> _Weights:
+    training = parse_name(choice.name).training
+    if training is Training.UNTRAINED:
         return _Weights(known.untrained_sha256, WeightsOrigin.UNTRAINED, None, "none: random weights")
     if choice.weights is not None:
         return _of_file(explicit_weights(choice.weights), licence=UNKNOWN)
-    if name.training is Training.PACKAGED:
-        return _of_file(packaged_weights(name.architecture), licence="BSD-3-Clause")
+    if training is Training.PACKAGED:
+        found = packaged_weights(known.architecture, folder=folder)
+        said = weights_metadata(found.path)
+        mean, std = (_said(said.get(field), field=field, path=found.path) for field in ("mean", "std"))
+        return _of_file(found, licence=LICENCE)._replace(mean=mean, std=std)
     return _of_file(timm_weights(choice.name, known.hub, settings=settings), licence=known.licence)
 
 
 def _of_file(found: FoundWeights, *, licence: str) -> _Weights:
     return _Weights(found.sha256, found.origin, str(found.path), licence)
+
+
+def _said(text: str | None, *, field: str, path: Path) -> tuple[float, ...] | None:
+    """Return the mean or standard deviation that the header of packaged weights says: one number, or a list of them."""
+    if text is None:
+        return None
+    try:
+        said = json.loads(text)
+        values = tuple(float(value) for value in (said if isinstance(said, list) else [said]))
+    except (ValueError, TypeError):
+        values = ()
+    if not _may_be(values, field=field):
+        raise WeightsError(
+            f"the header of the packaged weights {path} was expected to say the {field} as one number or three, but it "
+            f"says {text[:80]!r}; install hcs again"
+        )
+    return values
 
 
 def _known(name: EncoderName, text: str) -> KnownEncoder:
@@ -133,8 +180,8 @@ def _unknown(text: str, name: EncoderName, timm: list[str]) -> str:
     return f"no encoder is called {text!r}: it is neither {NAMED}, nor a backbone of timm; {offer}"
 
 
-def _not_packaged(text: str) -> str:
-    packaged = packaged_encoders()
+def _not_packaged(text: str, folder: Path) -> str:
+    packaged = packaged_encoders(folder)
     have = f"these are packaged: {', '.join(packaged)}" if packaged else "this version has no packaged encoders"
     architecture = parse_name(text).architecture
     near = [architecture] if architecture in known_encoders() else []
@@ -146,9 +193,14 @@ def _not_packaged(text: str) -> str:
 def _grey(given: tuple[float, ...] | None, own: tuple[float, ...], *, field: str, encoder: str) -> float:
     """Return one number for grey images: the average over the colours of the training's input."""
     values = own if given is None else given
-    if len(values) not in {1, 3} or not all(map(math.isfinite, values)) or (field == "std" and min(values) <= 0):
+    if not _may_be(values, field=field):
         raise UsageError(
             f"the {field} of the encoder {encoder} is one number or three, on the scale of 0 to 1"
             f"{' and above 0' if field == 'std' else ''}, but {list(values)} was given"
         )
     return fmean(values)
+
+
+def _may_be(values: tuple[float, ...], *, field: str) -> bool:
+    """Return whether numbers can be the mean, or the standard deviation, of a training's input."""
+    return len(values) in {1, 3} and all(map(math.isfinite, values)) and (field == "mean" or min(values) > 0)

@@ -17,7 +17,7 @@ from hcs.profiling.whiten import Whitening, whiten
 from schemas.screen import ProfileConfig
 
 COMBINED = "combined"
-"""The profile made of all encoders' blocks."""
+"""The profile made of several encoders' blocks: of all, unless `ProfileConfig.combine` names some."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Profiles:
     """The profiles of W wells."""
 
     blocks: dict[str, NDArray[np.float64]]
-    """Encoder -> (W, k), and `combined` -> (W, sum of k)."""
+    """Encoder -> (W, k), and `combined` -> (W, sum of k) where an encoder that it is made of has a block."""
     fits: tuple[BlockFit, ...]
     """One an encoder, in the order of their names."""
     notes: tuple[str, ...]
@@ -66,21 +66,23 @@ def build_profiles(
     where they are whitened, over the negative controls where they are not.
 
     A plate without negative controls gets profiles but takes no part in any fit: it changes nothing on other plates.
+    An encoder that is not combined is a baseline: it changes no bit of `combined`, nor of another encoder's block.
 
     Args:
         wells: `plate, well, control_type`, one row a well; a null or `empty` control type stays out of fits.
         embeddings: Encoder -> (W, D), finite, rows in the order of `wells`.
-        config: `correct: none` turns whitening off.
+        config: `correct: none` turns whitening off; `combine` names the encoders of `combined`.
 
     Returns:
         Profiles with rows in the order of `wells`: the same bits for any order of them and any names of the plates. An
-        encoder without a feature that can be normalized has no block, and a note.
+        encoder without a feature that can be normalized has no block, and a note. If that leaves `combined` without a
+        block, there is no such profile, and a note.
 
     Raises:
-        InputRejectedError: If a matrix does not fit the wells or is not finite, a well comes twice, or no encoder has a
-            feature that can be normalized.
+        InputRejectedError: If a matrix does not fit the wells or is not finite, a well comes twice, no encoder has a
+            feature that can be normalized, or one that shall be combined is missing.
     """
-    _check(wells, embeddings)
+    _check(wells, embeddings, config)
     layout = _layout(wells)
     normalized = {name: _normalize(embeddings[name], layout, encoder=name) for name in sorted(embeddings)}
     usable = {name: z for name, z in normalized.items() if z.kept.any()}
@@ -99,11 +101,10 @@ def build_profiles(
         BlockFit(name, len(z.kept), int(z.kept.sum()), whitened[name][1] if name in whitened else None)
         for name, z in normalized.items()
     )
-    return Profiles(
-        blocks=blocks | {COMBINED: combine_blocks(blocks, is_reference=is_reference)},
-        fits=fits,
-        notes=tuple(_notes(normalized, fits)),
-    )
+    chosen = {name: block for name, block in blocks.items() if config.combine is None or name in config.combine}
+    combined = {COMBINED: combine_blocks(chosen, is_reference=is_reference)} if chosen else {}
+    notes = (*_notes(normalized, fits), *_notes_without_combined(config, blocks))
+    return Profiles(blocks=blocks | combined, fits=fits, notes=notes)
 
 
 def _layout(wells: pl.DataFrame) -> _Layout:
@@ -156,16 +157,30 @@ def _notes(normalized: Mapping[str, NormalizedProfiles], fits: tuple[BlockFit, .
             )
 
 
+def _notes_without_combined(config: ProfileConfig, blocks: Mapping[str, NDArray[np.float64]]) -> Iterator[str]:
+    if config.combine and blocks.keys().isdisjoint(config.combine):
+        yield (
+            f"there is no profile `{COMBINED}`: {', '.join(config.combine)} should make it and have no feature left; "
+            f"ask for {' or '.join(blocks)} instead"
+        )
+
+
 def _listed(plates: list[str]) -> str:
     shown = ", ".join(plates[:5])
     return f"plate {shown}" + (f" and {len(plates) - 5} more" if len(plates) > 5 else "")
 
 
-def _check(wells: pl.DataFrame, embeddings: Mapping[str, NDArray[np.floating]]) -> None:
+def _check(wells: pl.DataFrame, embeddings: Mapping[str, NDArray[np.floating]], config: ProfileConfig) -> None:
     if not embeddings or wells.is_empty():
         raise InputRejectedError(
             f"profiles need wells and an encoder's vectors, but {wells.height} wells and {len(embeddings)} encoders "
             "came"
+        )
+    missing = sorted(set(config.combine or ()) - embeddings.keys())
+    if missing:
+        raise InputRejectedError(
+            f"`{COMBINED}` shall be made of {', '.join(config.combine or ())}, but vectors came of "
+            f"{', '.join(sorted(embeddings))} alone; leave {', '.join(missing)} out of `combine`"
         )
     repeated = wells.filter(pl.struct("plate", "well").is_duplicated())
     if repeated.height:

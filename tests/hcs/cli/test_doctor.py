@@ -11,6 +11,7 @@ from commands import hcs
 
 from hcs.cli.doctor import shared_memory
 from hcs.embedding.accelerator import missing_accelerator
+from hcs.embedding.weights import packaged_encoders
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,13 @@ def test_the_doctor_says_which_device_performs_the_units(checks: dict[str, dict[
         assert checks["accelerator"]["state"] == "missing"
         assert checks["accelerator"]["detail"] == f"none, units are performed on the CPU: {reason}"
         assert " on cpu " in checks["engine"]["detail"]
+
+
+def test_the_doctor_says_which_packaged_weights_are_in_order(checks: dict[str, dict[str, Any]]) -> None:
+    row = checks["packaged weights"]
+
+    assert row["state"] == ("ok" if packaged_encoders() else "missing")
+    assert all(name in row["detail"] for name in packaged_encoders())
 
 
 def test_shared_memory_is_as_large_as_the_system_says(tmp_path: Path) -> None:

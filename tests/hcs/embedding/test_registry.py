@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from packaged import package
 
 from hcs.embedding.known import known_encoders
 from hcs.embedding.registry import describe_encoder
 from hcs.errors import UnknownEncoderError, UsageError, WeightsError
 from hcs.settings import Settings
-from schemas.encoders import NAMED_FEATURES_VERSION, WeightsOrigin
+from schemas.encoders import NAMED_FEATURES_VERSION, EncoderInfo, WeightsOrigin
 from schemas.screen import EncoderChoice, ScreenConfig
 
 
@@ -111,6 +117,89 @@ def test_an_encoder_that_is_not_packaged_is_refused_with_what_there_is(settings:
 
     for part in ("'vgg11.hcs' is packaged", "packaged", "untrained", "named"):
         assert part in str(refused.value)
+
+
+SMALL = {"weight": torch.zeros(2, 3)}
+OFFLINE = Settings(offline=True)
+
+
+def packaged_info(folder: Path, header: dict[str, str] | None) -> EncoderInfo:
+    """Package weights of pvt_v2_b0 with a header, and describe them."""
+    package(folder, "pvt_v2_b0", SMALL, header=header)
+    return describe_encoder(EncoderChoice(name="pvt_v2_b0.hcs"), settings=OFFLINE, folder=folder)
+
+
+def test_packaged_weights_are_described_by_their_file(tmp_path: Path) -> None:
+    info = packaged_info(tmp_path, {"mean": "0.25", "std": "[0.1, 0.2, 0.3]", "licence": "another"})
+
+    file = tmp_path / "pvt_v2_b0.safetensors"
+    assert info.name == "pvt_v2_b0.hcs"
+    assert info.architecture == "pvt_v2_b0"
+    assert info.weights_origin is WeightsOrigin.PACKAGED
+    assert info.weights_uri == str(file)
+    assert info.weights_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (info.mean, info.std) == (0.25, pytest.approx(0.2))
+    assert info.licence == "BSD-3-Clause"
+
+
+@pytest.mark.parametrize("header", [None, {}, {"architecture": "pvt_v2_b0"}])
+def test_packaged_weights_that_say_no_normalisation_have_that_of_the_backbone(
+    tmp_path: Path, header: dict[str, str] | None
+) -> None:
+    info = packaged_info(tmp_path, header)
+
+    assert info.mean == pytest.approx((0.485 + 0.456 + 0.406) / 3)
+    assert info.std == pytest.approx((0.229 + 0.224 + 0.225) / 3)
+
+
+@hypothesis_settings(deadline=None, max_examples=30)
+@given(mean=st.floats(-2, 2), std=st.floats(1e-6, 2))
+def test_the_normalisation_of_packaged_weights_is_exactly_what_they_say(
+    tmp_path_factory: pytest.TempPathFactory, mean: float, std: float
+) -> None:
+    info = packaged_info(tmp_path_factory.mktemp("packaged"), {"mean": json.dumps(mean), "std": json.dumps([std])})
+
+    assert (info.mean, info.std) == (mean, std)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("mean", ""),
+        ("mean", "half"),
+        ("mean", "[0.1, 0.2]"),
+        ("mean", "NaN"),
+        ("mean", "{}"),
+        ("mean", "null"),
+        ("std", "0"),
+        ("std", "[]"),
+        ("std", "[[0.1]]"),
+        ("std", "Infinity"),
+    ],
+)
+def test_packaged_weights_that_say_an_impossible_normalisation_are_refused(
+    tmp_path: Path, field: str, said: str
+) -> None:
+    with pytest.raises(WeightsError, match=f"say the {field} as one number or three"):
+        packaged_info(tmp_path, {"mean": "0.5", "std": "0.5"} | {field: said})
+
+
+def test_packaged_weights_that_are_not_the_recorded_ones_are_an_error_of_the_input(tmp_path: Path) -> None:
+    packaged_info(tmp_path, None)
+    file = tmp_path / "pvt_v2_b0.safetensors"
+    file.write_bytes(package(tmp_path / "other", "pvt_v2_b0", {"weight": torch.ones(2, 3)}).read_bytes())
+
+    with pytest.raises(WeightsError, match="SHA256SUMS") as refused:
+        describe_encoder(EncoderChoice(name="pvt_v2_b0.hcs"), settings=OFFLINE, folder=tmp_path)
+
+    assert refused.value.exit_code == 4
+
+
+def test_a_packaged_encoder_may_be_given_another_normalisation(tmp_path: Path) -> None:
+    package(tmp_path, "pvt_v2_b0", SMALL)
+    choice = EncoderChoice(name="pvt_v2_b0.hcs", mean=(0.75,))
+
+    assert describe_encoder(choice, settings=OFFLINE, folder=tmp_path).mean == 0.75
 
 
 @pytest.mark.parametrize("ending", ["hcs", "untrained"])

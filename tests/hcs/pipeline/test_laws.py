@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from hcs.pipeline.finish import RunResults, WellTable, make_results
-from schemas.screen import PlateEntry, ScreenConfig
+from schemas.screen import PlateEntry, ProfileConfig, ScreenConfig
 
 CONFIG = ScreenConfig(screen="laws", plates=(PlateEntry(uri="x"),))
 N_FEATURES = {"first": 24, "second": 8}
@@ -59,9 +59,10 @@ def make_table(seed: int, *, n_plates: int, n_negcon: int, n_compounds: int = 6)
     return WellTable(wells=wells, embeddings={name: np.concatenate(block) for name, block in blocks.items()})
 
 
-def results_of(table: WellTable) -> RunResults:
+def results_of(table: WellTable, *, combine: tuple[str, ...] | None = None) -> RunResults:
+    config = CONFIG.model_copy(update={"profile": ProfileConfig(combine=combine)})
     with threadpool_limits(limits=1):
-        return make_results(table, config=CONFIG)
+        return make_results(table, config=config)
 
 
 def assert_same_calls(one: RunResults, other: RunResults) -> None:
@@ -114,6 +115,35 @@ def test_renaming_plates_changes_no_call(seed: int, layout: dict[str, int]) -> N
     renamed = replace(table, wells=table.wells.with_columns(pl.col("plate").replace_strict(names)))
 
     assert_same_calls(results_of(table), results_of(renamed))
+
+
+@laws
+@given(seed=st.integers(0, 99), layout=layouts)
+def test_a_baseline_beside_the_combined_encoders_changes_no_bit_of_their_results(
+    seed: int, layout: dict[str, int]
+) -> None:
+    table = make_table(seed, **layout)
+    noise = np.random.default_rng(seed).normal(size=(table.wells.height, 11))
+    wider = replace(table, embeddings={"a baseline": noise, **table.embeddings, "zero": 0 * noise})
+
+    alone, made = results_of(table), results_of(wider, combine=tuple(table.embeddings))
+
+    assert sorted(made.profiles) == ["a baseline", "combined", "first", "second"]
+    for name, profiles in alone.profiles.items():
+        assert made.profiles[name].tobytes() == profiles.tobytes(), name
+    assert made.calls.filter(pl.col("profile") != "a baseline").equals(alone.calls)
+    assert made.neighbours.filter(pl.col("profile") != "a baseline").equals(alone.neighbours)
+
+
+def test_without_a_usable_encoder_to_combine_the_baselines_are_called_and_a_note_says_so() -> None:
+    table = make_table(4, n_plates=3, n_negcon=16)
+    blank = replace(table, embeddings={**table.embeddings, "first": np.ones_like(table.embeddings["first"])})
+
+    results = results_of(blank, combine=("first",))
+
+    assert list(results.profiles) == ["second"]
+    assert set(results.calls["profile"]) == {"second"}
+    assert "there is no profile `combined`" in results.notes[-1]
 
 
 def test_the_calls_that_the_laws_compare_are_not_all_alike() -> None:

@@ -124,6 +124,75 @@ def test_an_encoder_of_blank_images_is_left_out_and_said(screens):
     assert "swin: no feature is left, it has no profile and no part in `combined`" in made.notes
 
 
+def test_encoders_that_are_not_combined_are_baselines_and_change_no_bit_of_the_others(screens):
+    screen, own, baseline = screens(0), screens(1, n_features=200).embedding, screens(2, n_features=5).embedding
+
+    alone = build_profiles(screen.wells, {"b": screen.embedding, "d": own}, config=AUTO)
+    # Names before, between and after those that are combined.
+    beside = {"b": screen.embedding, "d": own, "a": baseline, "c": -own, "e": np.ones((120, 3))}
+    made = build_profiles(screen.wells, beside, config=ProfileConfig(combine=("d", "b")))
+
+    assert list(made.blocks) == ["a", "b", "c", "d", "combined"]
+    for name, block in alone.blocks.items():
+        assert made.blocks[name].tobytes() == block.tobytes(), name
+    assert [note for note in made.notes if note.startswith(("b:", "d:"))] == list(alone.notes)
+
+
+@pytest.mark.parametrize("n_controls", [16, 8])
+def test_one_encoder_is_combined_to_its_own_block_but_for_the_scale(screens, n_controls):
+    screen, other = screens(0, n_controls=n_controls), screens(1, n_controls=n_controls, n_features=200)
+    embeddings = {"named": screen.embedding, "swin": other.embedding}
+
+    made = build_profiles(screen.wells, embeddings, config=ProfileConfig(combine=("named",)))
+
+    block, combined = made.blocks["named"], made.blocks["combined"]
+    scale = np.linalg.norm(combined) / np.linalg.norm(block)
+    assert scale != pytest.approx(1)
+    np.testing.assert_allclose(combined, scale * block, rtol=1e-12)
+
+
+def test_naming_all_encoders_is_naming_none(screens):
+    screen, other = screens(0), screens(1, n_features=200)
+    embeddings = {"named": screen.embedding, "swin": other.embedding}
+
+    made = build_profiles(screen.wells, embeddings, config=ProfileConfig(combine=("swin", "named")))
+
+    assert (
+        made.blocks["combined"].tobytes()
+        == build_profiles(screen.wells, embeddings, config=AUTO).blocks["combined"].tobytes()
+    )
+
+
+def test_of_the_combined_encoders_a_blank_one_is_left_out(screens):
+    screen, other = screens(0), screens(1, n_features=200)
+    embeddings = {"named": screen.embedding, "swin": np.ones((120, 7)), "baseline": other.embedding}
+
+    made = build_profiles(screen.wells, embeddings, config=ProfileConfig(combine=("named", "swin")))
+
+    assert list(made.blocks) == ["baseline", "named", "combined"]
+    assert made.blocks["combined"].shape == made.blocks["named"].shape
+    assert "swin: no feature is left, it has no profile and no part in `combined`" in made.notes
+
+
+def test_where_no_combined_encoder_is_left_there_are_baselines_and_a_note(screens):
+    screen = screens(0)
+    embeddings = {"named": screen.embedding, "swin": np.ones((120, 7))}
+
+    made = build_profiles(screen.wells, embeddings, config=ProfileConfig(combine=("swin",)))
+
+    assert list(made.blocks) == ["named"]
+    assert made.notes[-1] == (
+        "there is no profile `combined`: swin should make it and have no feature left; ask for named instead"
+    )
+
+
+def test_a_combined_encoder_without_vectors_is_refused(screens):
+    screen = screens(0)
+
+    with pytest.raises(InputRejectedError, match="made of named, swin, but vectors came of named alone; leave swin"):
+        build_profiles(screen.wells, {"named": screen.embedding}, config=ProfileConfig(combine=("named", "swin")))
+
+
 def test_blank_images_alone_are_refused(screens):
     screen = screens(0)
 

@@ -1,0 +1,80 @@
+"""What a training keeps in its folder, so that it can go on: numbers as safetensors, everything else as JSON in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from hcs.errors import UsageError, WeightsError
+from hcs.io.storage import write_atomically
+from hcs.lab.recipe import Recipe
+
+RECIPE_FILE: Final = "recipe.json"
+CHECKPOINT_FILE: Final = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Everything that the rest of a training follows from."""
+
+    recipe: Recipe
+    step: int
+    points: Sequence[tuple[int, float, float | None]]
+    tensors: dict[str, torch.Tensor]
+
+
+def open_folder(folder: Path, recipe: Recipe) -> Checkpoint | None:
+    """Return the checkpoint of the same training in a folder; None, with the recipe written, in a new or empty one.
+
+    Raises:
+        UsageError: If the folder holds another training, or something else.
+        WeightsError: If the checkpoint is damaged.
+    """
+    text = recipe.model_dump_json(indent=2) + "\n"
+    kept = folder / RECIPE_FILE
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not kept.is_file())):
+        raise UsageError(
+            f"an empty folder, or one with an interrupted training, was expected, but {folder} holds something else; "
+            "name another with --out"
+        )
+    if kept.is_file() and kept.read_text(encoding="utf-8") != text:
+        raise UsageError(
+            f"the same training was expected to go on in {folder}, but its {RECIPE_FILE} says another recipe; give the "
+            "same options, or name another folder with --out"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(str(kept), text.encode())
+    return read_checkpoint(folder, recipe) if (folder / CHECKPOINT_FILE).is_file() else None
+
+
+def keep_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in place of the one before."""
+    tensors = {name: value.detach().contiguous() for name, value in checkpoint.tensors.items()}
+    story = json.dumps({"step": checkpoint.step, "points": list(checkpoint.points)})
+    write_atomically(str(folder / CHECKPOINT_FILE), save(tensors, metadata={"training": story}))
+
+
+def read_checkpoint(folder: Path, recipe: Recipe) -> Checkpoint:
+    """Return the checkpoint in a folder.
+
+    Raises:
+        WeightsError: If it is damaged.
+    """
+    path = folder / CHECKPOINT_FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            story = json.loads((file.metadata() or {})["training"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"a checkpoint of a training was expected in {path}, but it is damaged ({error}); remove it to start again"
+        ) from error
+    points = [(int(step), float(loss), score) for step, loss, score in story["points"]]
+    return Checkpoint(recipe=recipe, step=int(story["step"]), points=points, tensors=tensors)

@@ -1,0 +1,203 @@
+"""The network that learns: a backbone on one grey channel and a linear reading of its embedding for every stain."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hcs.embedding.backbones import create_backbone, timm_names
+from hcs.embedding.known import known_encoders
+from hcs.errors import UnknownEncoderError
+from hcs.imaging.tiles import cut_tiles
+from hcs.lab.crops import N_TARGETS, Batch
+from hcs.lab.fields import Fields
+from hcs.lab.recipe import Recipe
+from hcs.simulation.library import AXES, CHANNELS, N_AXES
+
+State = dict[str, torch.Tensor]
+
+_BETA: Final = 1.0
+"""Errors beyond this many standard deviations between cells count by their size, not by its square."""
+
+
+class Learner(nn.Module):
+    """A backbone with a head of one row of targets a stain."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Make it with random weights that follow from the recipe's seed."""
+        super().__init__()
+        check_architecture(recipe.architecture)
+        known = known_encoders().get(recipe.architecture)
+        self.n_channels = 3 if known is None or known.grey_stem is None else 1
+        self._mean, self._std = recipe.mean, recipe.std
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(recipe.seed)
+            self.backbone = create_backbone(recipe.architecture, in_chans=self.n_channels)
+            n_features, n_in_map = _sizes(self.backbone, self.n_channels)
+            self.head = nn.Linear(n_features, len(CHANNELS) * N_TARGETS)
+            self.cell_head = nn.Conv2d(n_in_map, len(CHANNELS) * N_AXES, 1) if n_in_map else None
+
+    def forward(self, planes: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
+        """Return what is read of each plane, (B, 17), of (B, Y, X) grey values and the stain of each."""
+        return self._read(self.backbone(self._image(planes)), channels)
+
+    def read_cells(
+        self, planes: torch.Tensor, channels: torch.Tensor, places: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what is read of each plane, (B, 17), and of the cells at some places in it, (B, K, 16).
+
+        The second is None for a backbone that does not tell where on its map of features something is.
+        """
+        features = self.backbone.forward_features(self._image(planes))  # type: ignore[operator]  # timm's models have it
+        read = self._read(self.backbone.forward_head(features), channels)  # type: ignore[operator]  # as above
+        if self.cell_head is None:
+            return read, None
+        on_map = nn.functional.grid_sample(
+            self.cell_head(features).float(), places.nan_to_num(0).unsqueeze(2), align_corners=False,
+            padding_mode="border",
+        )  # fmt: skip
+        of_all = on_map.view(len(planes), len(CHANNELS), N_AXES, places.shape[1])
+        index = channels.view(-1, 1, 1, 1).expand(-1, 1, N_AXES, places.shape[1])
+        return read, of_all.gather(1, index).squeeze(1).transpose(1, 2)
+
+    def _image(self, planes: torch.Tensor) -> torch.Tensor:
+        image = ((planes - self._mean) / self._std).unsqueeze(1).expand(-1, self.n_channels, -1, -1)
+        return image.contiguous(memory_format=torch.channels_last)
+
+    def _read(self, embedded: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
+        read = self.head(embedded.float()).view(len(embedded), len(CHANNELS), N_TARGETS)
+        of_stain: torch.Tensor = read.gather(1, channels.view(-1, 1, 1).expand(-1, 1, N_TARGETS))
+        return of_stain.squeeze(1)
+
+
+def check_architecture(architecture: str) -> None:
+    """Return if timm makes a backbone of this name.
+
+    Raises:
+        UnknownEncoderError: If it does not; the message offers the nearest names.
+    """
+    names = timm_names()
+    if architecture not in names:
+        near = difflib.get_close_matches(architecture, [*known_encoders(), *names], n=5) or list(known_encoders())
+        raise UnknownEncoderError(
+            f"a backbone of timm was expected to train, but it makes none called {architecture!r}; did you mean "
+            f"{', '.join(dict.fromkeys(near))}?"
+        )
+
+
+def _sizes(backbone: nn.Module, n_channels: int) -> tuple[int, int]:
+    """Return how many numbers a backbone gives a plane, and how many each place of its map has; 0 without a map.
+
+    Both are tried, since some models say other numbers.
+    """
+    noise = torch.zeros(2, n_channels, 96, 64)
+    with torch.inference_mode():
+        n_features = int(backbone(noise).shape[1])
+        features = backbone.forward_features(noise) if hasattr(backbone, "forward_features") else noise[0, 0]  # type: ignore[operator]  # a method
+    is_map = features.ndim == 4 and features.shape[2] * 64 == features.shape[3] * 96
+    return n_features, int(features.shape[1]) if is_map else 0
+
+
+def loss_of(learner: Learner, batch: Batch, *, precision: str) -> torch.Tensor:
+    """Return the Huber loss of a batch: of the mean phenotype of each crop, plus that of the single cells in it.
+
+    The phenotype of a crop without cells does not count.
+    """
+    planes, channels = torch.from_numpy(batch.planes), torch.from_numpy(batch.channels)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        read, of_cells = learner.read_cells(planes, channels, torch.from_numpy(batch.places))
+    targets = torch.from_numpy(batch.targets)
+    shown = shown_by_stain()[channels]
+    known = shown.clone()
+    known[:, :N_AXES] *= torch.from_numpy(batch.n_cells > 0).float()[:, None]
+    loss = _huber(read.float(), targets, known)
+    if of_cells is None:
+        return loss
+    phenotypes = torch.from_numpy(batch.phenotypes)
+    return loss + _huber(
+        of_cells.float(), phenotypes.nan_to_num(0), (~phenotypes.isnan()).float() * shown[:, None, :N_AXES]
+    )
+
+
+def _huber(read: torch.Tensor, true: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    error = nn.functional.smooth_l1_loss(read, true, reduction="none", beta=_BETA)
+    return (error * weight).sum() / weight.sum().clamp(min=1)
+
+
+_WHOLE_CELL: Final = ("mitotic_arrest", "apoptosis", "cell_spread", "cell_elongation")
+_SHOWN: Final = {
+    "DNA": (
+        "nuclear_area",
+        "nuclear_irregularity",
+        "chromatin_texture",
+        "mitotic_arrest",
+        "multinucleation",
+        "apoptosis",
+    ),
+    "RNA": (*_WHOLE_CELL, "nuclear_area", "nucleoli", "cytoplasmic_rna"),
+    "ER": (*_WHOLE_CELL, "er_amount", "er_perinuclear", "golgi_dispersal"),
+    "AGP": (*_WHOLE_CELL, "stress_fibres", "golgi_dispersal"),
+    "Mito": (*_WHOLE_CELL, "mito_amount", "mito_fragmentation"),
+}
+"""Axes that a stain shows. The others would be noise to it: they are most of the error, and nothing can be learned."""
+
+
+def shown_by_stain() -> torch.Tensor:
+    """Return which of the 17 targets each stain is asked for, (C, 17), as 0 and 1; all are asked for the density."""
+    rows = [[float(axis in _SHOWN[stain]) for axis in AXES] + [1.0] for stain in CHANNELS]
+    return torch.tensor(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Whole sites to judge a learner on: `tiles` (S, C, T, t, t) float32 and the mean `phenotypes` (S, 16) in them."""
+
+    tiles: NDArray[np.float32]
+    phenotypes: NDArray[np.float32]
+
+
+def judge_of(fields: Fields, *, size: int) -> Judge:
+    """Return the sites of fields that have cells, cut into tiles as a run cuts them."""
+    sites = [site for site in range(fields.n_sites) if fields.cells_of(site).stop > fields.cells_of(site).start]
+    planes = fields.planes[sites].astype(np.float32) / np.float32(255)
+    tiles = np.stack([cut_tiles(site, size).swapaxes(0, 1) for site in planes])
+    return Judge(tiles, np.stack([fields.phenotypes[fields.cells_of(site)].mean(axis=0) for site in sites]))
+
+
+def explained(learner: Learner, judge: Judge) -> float:
+    """Return how much of the mean phenotype of a site can be read off it: squared correlations, averaged over the axes.
+
+    A site's reading is that of its tiles, averaged; an axis is read from the stain that shows it best.
+    """
+    return float(explained_by_axis(learner, judge).max(axis=0).mean())
+
+
+def explained_by_axis(learner: Learner, judge: Judge) -> NDArray[np.float64]:
+    """Return the squared correlation of each stain's reading with each axis over the sites, (C, 16)."""
+    n_sites, n_channels, n_tiles = judge.tiles.shape[:3]
+    squared = np.zeros((n_channels, N_AXES))
+    with torch.inference_mode():
+        for channel in range(n_channels):
+            tiles = torch.from_numpy(judge.tiles[:, channel].reshape(n_sites * n_tiles, *judge.tiles.shape[3:]))
+            stains = torch.full((len(tiles),), channel)
+            read = [
+                learner(tiles[start : start + 64], stains[start : start + 64]) for start in range(0, len(tiles), 64)
+            ]
+            reading = torch.cat(read).view(n_sites, n_tiles, -1).mean(1)[:, :N_AXES].numpy()
+            squared[channel] = _squared_correlation(reading, judge.phenotypes)
+    shown: NDArray[np.float64] = squared * shown_by_stain()[:, :N_AXES].numpy()
+    return shown
+
+
+def _squared_correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+    scale = (a**2).sum(axis=0) * (b**2).sum(axis=0)
+    squared: NDArray[np.float64] = np.zeros(a.shape[1])
+    np.divide((a * b).sum(axis=0) ** 2, scale, out=squared, where=scale > 0)
+    return squared
