@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hcs.lab.pretrain import Progress
     from hcs.lab.recipe import Recipe
     from schemas.encoders import EncoderInfo
+    from schemas.screen import EncoderChoice
 
 SECONDS_A_LINE = 10.0
 FIRST_UNSEEN_SEED = 900
@@ -82,7 +83,8 @@ def pretrain(
     put(f"weights: {trained.weights}")
     put(f"of the phenotype, explained on held-out plates: {trained.explained:.3f} (1 is all)")
     put(f"{trained.seconds:.0f} s, of which {100 * trained.waiting:.1f} % waiting for crops; curve: {out / 'loss.svg'}")
-    put(f"next: name it in SCREEN.yaml as {{name: {architecture}, weights: {trained.weights}}}")
+    grey = f"mean: [{recipe.mean:g}], std: [{recipe.std:g}]"
+    put(f"next: name it in SCREEN.yaml as {{name: {architecture}, weights: {trained.weights}, {grey}}}")
 
 
 def _recipe(architecture: str, task: str, minutes: float, seed: int, **changes: Any) -> Recipe:
@@ -181,14 +183,25 @@ def compare(
 
 def _described(names: list[str]) -> list[EncoderInfo]:
     from hcs.embedding.registry import describe_encoder
-    from schemas.screen import EncoderChoice
 
-    choices = [
-        EncoderChoice(name=name, weights=file or None) for name, _, file in (text.partition("=") for text in names)
-    ]
+    choices = [_choice(text) for text in names]
     if len({choice.name for choice in choices}) < len(choices):
         raise UsageError(f"every encoder is named once, but {', '.join(names)} came")
     return [describe_encoder(choice, settings=read_settings()) for choice in choices]
+
+
+def _choice(text: str) -> EncoderChoice:
+    """Return the encoder that NAME or NAME=FILE means; a file of `hcs lab pretrain` says how it sees grey values."""
+    from hcs.embedding.weights import explicit_weights
+    from hcs.lab.export import grey_of
+    from schemas.screen import EncoderChoice
+
+    name, _, file = text.partition("=")
+    if not name.strip():
+        raise UsageError(f"an encoder is given as NAME or NAME=FILE.safetensors, but {text!r} came")
+    if not file:
+        return EncoderChoice(name=name)
+    return EncoderChoice.model_validate({"name": name, "weights": file} | grey_of(explicit_weights(file).path))
 
 
 class _Plates:

@@ -13,7 +13,7 @@ from hcs.embedding.known import known_encoders
 from hcs.embedding.weights import PACKAGED, weights_metadata
 from hcs.errors import UsageError
 from hcs.lab.compare import compare_encoders, paired_differences, summarize
-from hcs.simulation.design import demo_design
+from hcs.simulation.design import ScreenDesign, demo_design
 from schemas.encoders import EncoderInfo, WeightsOrigin
 
 Real = tuple[str, pl.DataFrame, pl.DataFrame]
@@ -33,6 +33,8 @@ def write_card(
     *,
     seeds: Sequence[int],
     real: Real | None,
+    design: ScreenDesign | None = None,
+    folder: Path = PACKAGED,
     kept: Path | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -43,6 +45,8 @@ def write_card(
         encoders: The packaged one, then those that it is compared with.
         seeds: Of the screens it is judged on.
         real: Figures on real plates.
+        design: Of the screens; None is the demo's.
+        folder: Where the packaged weights lie.
         kept: Folder in which vectors are kept.
         workers: Processes.
         progress: Called with the number of plates that are done and their total.
@@ -54,18 +58,18 @@ def write_card(
     if info.weights_origin is not WeightsOrigin.PACKAGED:
         raise UsageError(
             f"a card is written of an encoder that is packaged with the project, but {info.name} is not; put its "
-            f"weights into {PACKAGED} first"
+            f"weights into {folder} first"
         )
     scores = compare_encoders(
         encoders,
-        design=demo_design(),
+        design=design or demo_design(),
         seeds=seeds,
         combine=[info.name],
         kept=kept,
         workers=workers,
         progress=progress,
     ).filter(pl.col("profile") != "combined")
-    blocks = [_identity(info), _training(info), _simulated(scores, seeds), _differences(scores, info.name)]
+    blocks = [_identity(info), _training(info, folder), _simulated(scores, seeds), _differences(scores, info.name)]
     return "\n\n".join([*blocks, *([_on_real_plates(real)] if real else []), _limits()]) + "\n"
 
 
@@ -83,8 +87,8 @@ def _identity(info: EncoderInfo) -> str:
     return f"# {info.name}\n\n" + _table(["", ""], [[name, value] for name, value in rows.items()])
 
 
-def _training(info: EncoderInfo) -> str:
-    metadata = weights_metadata(PACKAGED / f"{info.architecture}.safetensors")
+def _training(info: EncoderInfo, folder: Path) -> str:
+    metadata = weights_metadata(folder / f"{info.architecture}.safetensors")
     recipe = json.dumps(json.loads(metadata["recipe"]), indent=1)
     return f"## Training\n\nOn {metadata['trained_on']}. `hcs lab pretrain` with this recipe:\n\n```json\n{recipe}\n```"
 

@@ -36,22 +36,27 @@ def open_folder(folder: Path, recipe: Recipe) -> Checkpoint | None:
     Raises:
         UsageError: If the folder holds another training, or something else.
         WeightsError: If the checkpoint is damaged.
+        StorageError: If the folder cannot be made.
     """
     text = recipe.model_dump_json(indent=2) + "\n"
     kept = folder / RECIPE_FILE
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not kept.is_file())):
+    if folder.exists() and (not folder.is_dir() or (_holds_something(folder) and not kept.is_file())):
         raise UsageError(
             f"an empty folder, or one with an interrupted training, was expected, but {folder} holds something else; "
             "name another with --out"
         )
-    if kept.is_file() and kept.read_text(encoding="utf-8") != text:
+    if kept.is_file() and kept.read_bytes() != text.encode():
         raise UsageError(
             f"the same training was expected to go on in {folder}, but its {RECIPE_FILE} says another recipe; give the "
             "same options, or name another folder with --out"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(str(kept), text.encode())
     return read_checkpoint(folder, recipe) if (folder / CHECKPOINT_FILE).is_file() else None
+
+
+def _holds_something(folder: Path) -> bool:
+    """Return whether there is more than what a kill leaves of a file that was being written."""
+    return any(not (path.name.startswith(".") and path.suffix == ".part") for path in folder.iterdir())
 
 
 def keep_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -72,9 +77,9 @@ def read_checkpoint(folder: Path, recipe: Recipe) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             story = json.loads((file.metadata() or {})["training"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (SafetensorError, KeyError, ValueError) as error:
+        step, points = int(story["step"]), [(int(step), float(loss), score) for step, loss, score in story["points"]]
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise WeightsError(
             f"a checkpoint of a training was expected in {path}, but it is damaged ({error}); remove it to start again"
         ) from error
-    points = [(int(step), float(loss), score) for step, loss, score in story["points"]]
-    return Checkpoint(recipe=recipe, step=int(story["step"]), points=points, tensors=tensors)
+    return Checkpoint(recipe=recipe, step=step, points=points, tensors=tensors)

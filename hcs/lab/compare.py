@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from hcs.errors import UsageError
 from hcs.lab.screens import embed_screens
 from hcs.pipeline.finish import WellTable, make_results
 from hcs.pipeline.scoring import score_profile
@@ -41,7 +42,15 @@ def compare_encoders(
         kept: Folder in which vectors are kept for the next comparison.
         workers: Processes.
         progress: Called with the number of plates that are done and their total.
+
+    Raises:
+        UsageError: If `combine` names what is not among the encoders, or an encoder twice.
     """
+    names = [info.name for info in encoders]
+    if len({*combine} & {*names}) < len(combine):
+        raise UsageError(
+            f"of the encoders {', '.join(names)}, each is combined once or not at all, but {', '.join(combine)} came"
+        )
     tables = embed_screens(design, seeds, encoders, kept=kept, workers=workers, progress=progress)
     rows = [
         {"seed": seed, "profile": name, **figures}

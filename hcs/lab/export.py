@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import save
 
 from hcs.embedding.known import known_encoders
+from hcs.embedding.weights import weights_metadata
+from hcs.errors import TrainingError
 from hcs.io.storage import write_atomically
 from hcs.lab.learner import Learner, State
 from hcs.lab.recipe import Recipe
@@ -28,12 +30,16 @@ def export_weights(learner: Learner, recipe: Recipe, folder: Path) -> Path:
 
     What was learned from one grey channel is spread evenly over the three of the ordinary stem, which gives the same
     numbers for a grey image.
+
+    Raises:
+        TrainingError: If a weight is not finite, or too large for half precision.
     """
     state = {
         name: _stored(value)
         for name, value in _three_channels(learner, recipe.architecture).items()
         if not name.endswith("num_batches_tracked")
     }
+    _refuse_non_finite(state)
     metadata = {
         "architecture": recipe.architecture,
         "recipe": recipe.model_dump_json(),
@@ -43,8 +49,39 @@ def export_weights(learner: Learner, recipe: Recipe, folder: Path) -> Path:
         "trained_on": TRAINED_ON,
     }
     path = folder / WEIGHTS_FILE
-    write_atomically(str(path), save(state, metadata=metadata))
+    write_atomically(str(path), _sorted_header(save(state, metadata=metadata)))
     return path
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """Return a safetensors file with what its header says beside the tensors sorted: safetensors draws an order."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+def grey_of(path: Path) -> dict[str, tuple[float, ...]]:
+    """Return the `mean` and `std` that an encoder of ours was trained with; nothing for weights from elsewhere.
+
+    Raises:
+        WeightsError: If it is not a complete safetensors file.
+    """
+    said = weights_metadata(path)
+    if said.get("trained_on") != TRAINED_ON:
+        return {}
+    return {field: tuple(json.loads(said[field])) for field in ("mean", "std")}
+
+
+def _refuse_non_finite(state: State) -> None:
+    bad = sorted(name for name, value in state.items() if not bool(torch.isfinite(value).all()))
+    if bad:
+        raise TrainingError(
+            f"weights that half precision can hold were expected, but it makes {len(bad)} of {len(state)} tensors not "
+            f"finite, {bad[0]} the first; start again in another folder with a smaller --learning-rate"
+        )
 
 
 def _three_channels(learner: Learner, architecture: str) -> State:

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hcs.embedding.backbones import create_backbone, timm_names
+from hcs.embedding.backbones import create_backbone, describe_backbone, timm_names
 from hcs.embedding.known import known_encoders
-from hcs.errors import UnknownEncoderError
+from hcs.errors import UnknownEncoderError, UsageError
 from hcs.imaging.tiles import cut_tiles
 from hcs.lab.crops import N_TARGETS, Batch
 from hcs.lab.fields import Fields
@@ -89,6 +89,41 @@ def check_architecture(architecture: str) -> None:
             f"a backbone of timm was expected to train, but it makes none called {architecture!r}; did you mean "
             f"{', '.join(dict.fromkeys(near))}?"
         )
+
+
+def check_crops(recipe: Recipe) -> None:
+    """Return if timm makes the backbone of a recipe and it takes crops of every size in it: tried, not assumed.
+
+    One that screens are read with at a size of its own must learn from crops of that size, or cells would look larger
+    than in any crop.
+
+    Raises:
+        UnknownEncoderError: If timm does not make it.
+        UsageError: If it does not take the crops.
+    """
+    check_architecture(recipe.architecture)
+    sizes = sorted({stage.size for stage in recipe.stages})
+    if (reason := _why_not(recipe, sizes)) is not None:
+        raise UsageError(
+            f"a backbone that takes crops of {', '.join(map(str, sizes))} pixels was expected to train, but "
+            f"{recipe.architecture} does not ({reason}); take one that takes any size, as "
+            f"{', '.join(name for name, known in known_encoders().items() if known.input_size is None)}"
+        )
+
+
+def _why_not(recipe: Recipe, sizes: list[int]) -> str | None:
+    """Return why the backbone of a recipe cannot learn from crops of these sizes, if it cannot."""
+    try:
+        learner = Learner(recipe).eval()
+        with torch.inference_mode():
+            for size in sizes:
+                learner.read_cells(torch.zeros(2, size, size), torch.zeros(2).long(), torch.zeros(2, 1, 2))
+        known = known_encoders().get(recipe.architecture) or describe_backbone(recipe.architecture)
+    except (RuntimeError, ValueError, IndexError, AssertionError, AttributeError) as error:
+        return " ".join(str(error).split())
+    if known.input_size is None or sizes == [known.input_size]:
+        return None
+    return f"tiles are resized to {known.input_size} pixels for it"
 
 
 def _sizes(backbone: nn.Module, n_channels: int) -> tuple[int, int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Final, NamedTuple
 
 WIDTH, HEIGHT, MARGIN = 720, 440, 56
@@ -12,6 +13,9 @@ COLOURS: Final = ("#3b6fb6", "#d1495b", "#66a182", "#edae49", "#7b5ea7", "#2e405
 SHAPES: Final = ("circle", "square", "triangle", "diamond")
 
 Points = Sequence[tuple[float, float]]
+
+_IMPOSSIBLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML cannot hold, in whatever form."""
 
 
 class Dot(NamedTuple):
@@ -92,6 +96,11 @@ def _text(x: float, y: float, text: str, *, colour: str = "#333", anchor: str = 
     )
 
 
+def escape(text: str) -> str:
+    """Return a text as it may stand in XML, between tags and in quotes."""
+    return html.escape(_IMPOSSIBLE.sub("\ufffd", text))
+
+
 def _frame(body: Sequence[str], scale: _Scale, *, title: str, x: str, y: str) -> str:
     left, right, top, bottom = MARGIN, WIDTH - MARGIN, MARGIN, HEIGHT - MARGIN
     (x_low, x_high), (y_low, y_high) = scale.x_range, scale.y_range
@@ -108,5 +117,5 @@ def _frame(body: Sequence[str], scale: _Scale, *, title: str, x: str, y: str) ->
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" role="img" '
-        f'aria-label="{escape(title, quote=True)}">' + "".join([*axes, *body]) + "</svg>\n"
+        f'aria-label="{escape(title)}">' + "".join([*axes, *body]) + "</svg>\n"
     )

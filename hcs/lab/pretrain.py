@@ -20,7 +20,7 @@ from hcs.lab.checkpoint import Checkpoint, keep_checkpoint, open_folder
 from hcs.lab.crops import Batch, batches
 from hcs.lab.export import export_weights
 from hcs.lab.fields import Fields, render_fields
-from hcs.lab.learner import Judge, Learner, State, check_architecture, explained, judge_of, loss_of
+from hcs.lab.learner import Judge, Learner, State, check_crops, explained, judge_of, loss_of
 from hcs.lab.picture import curve_svg
 from hcs.lab.recipe import Recipe
 
@@ -100,18 +100,23 @@ def pretrain(
         checkpoint_seconds: Least time between two checkpoints; they change no number.
 
     Raises:
-        UsageError: If the folder holds something else.
+        UsageError: If the folder holds something else, or the backbone does not take crops of the recipe's sizes.
         UnknownEncoderError: If timm does not make the architecture.
-        TrainingError: If the loss is not finite or memory does not suffice.
+        WeightsError: If the checkpoint in the folder is damaged.
+        TrainingError: If the loss or the weights are not finite, or memory does not suffice.
     """
-    check_architecture(recipe.architecture)
+    check_crops(recipe)
     checkpoint = open_folder(folder, recipe)
-    fields = render_fields(recipe.screen_seeds(), site_px=recipe.site_px, workers=threads, progress=rendered)
-    held_out = render_fields(recipe.held_out_seeds(), site_px=recipe.site_px, workers=threads)
-    judge = judge_of(held_out, size=recipe.stages[-1].size)
+    clock = _Clock()
     with _threads(threads):
         training = Training(recipe, checkpoint)
-        clock = training.run(fields, judge=judge, folder=folder, watch=watch, checkpoint_seconds=checkpoint_seconds)
+    if not training.is_over:
+        fields = render_fields(recipe.screen_seeds(), site_px=recipe.site_px, workers=threads, progress=rendered)
+        held_out = render_fields(recipe.held_out_seeds(), site_px=recipe.site_px, workers=threads)
+        judge = judge_of(held_out, size=recipe.stages[-1].size)
+        with _threads(threads):
+            clock = training.run(fields, judge=judge, folder=folder, watch=watch, checkpoint_seconds=checkpoint_seconds)
+    with _threads(threads):
         weights = export_weights(training.averaged(), recipe, folder)
     write_curve(training.points, folder, title=recipe.architecture)
     return Trained(
@@ -162,13 +167,18 @@ class Training:
         if checkpoint is not None:
             self._take_up(checkpoint)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no step is left."""
+        return self.step >= self.recipe.n_steps
+
     def run(
         self, fields: Fields, *, judge: Judge, folder: Path, watch: Watch | None, checkpoint_seconds: float
     ) -> _Clock:
         """Perform the steps that are left, and keep checkpoints of them in the folder."""
         clock, kept = _Clock(), time.monotonic()
         dealt = batches(fields, self.recipe, first_step=self.step)
-        while self.step < self.recipe.n_steps:
+        while not self.is_over:
             asked = time.monotonic()
             batch = self._next(dealt)
             clock.waited += time.monotonic() - asked

@@ -18,11 +18,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from hcs.embedding.engine import honour_pin, pin_for
 from hcs.embedding.loading import load_encoder
 from hcs.embedding.names import NAMED
+from hcs.errors import StorageError
 from hcs.imaging.correct import correct_site, scale_site
 from hcs.imaging.features import named_features
 from hcs.imaging.nuclei import count_nuclei
@@ -69,10 +71,13 @@ def embed_screens(
         design: Of the screens.
         seeds: Of the screens, all different.
         encoders: Described ones; `named` may be among them.
-        kept: Folder in which vectors are kept and looked for, by design, seed, plate and weights: a further encoder
+        kept: Folder in which vectors are kept and looked for, by design, seed, plate and encoder: a further encoder
             costs itself alone.
         workers: Processes, each of which takes plates.
         progress: Called with the number of plates that are done and their total.
+
+    Raises:
+        StorageError: If vectors that were kept are damaged.
     """
     tasks = [PlateTask(design, seed, plate, tuple(encoders)) for seed in seeds for plate in range(_n_plates(design))]
     vectors: list[Vectors] = []
@@ -141,7 +146,8 @@ def compute_plate(task: PlateTask) -> Vectors:
 
 
 def _identity(info: EncoderInfo) -> str:
-    return f"{info.name}-{info.weights_sha256[:16]}"
+    """Return what a vector of an encoder depends on: its weights, and how grey values are normalised for it."""
+    return f"{info.name}-{info.weights_sha256[:16]}-{info.mean:.6g}-{info.std:.6g}"
 
 
 def _file(kept: Path | None, task: PlateTask, identity: str) -> Path | None:
@@ -155,7 +161,12 @@ def _file(kept: Path | None, task: PlateTask, identity: str) -> Path | None:
 def _read(path: Path | None) -> NDArray[np.float32] | None:
     if path is None or not path.is_file():
         return None
-    vectors: NDArray[np.float32] = load(path.read_bytes())["vectors"]
+    try:
+        vectors: NDArray[np.float32] = load(path.read_bytes())["vectors"]
+    except (SafetensorError, KeyError) as error:
+        raise StorageError(
+            f"vectors that an earlier comparison kept were expected in {path}, but it is damaged ({error}); remove it"
+        ) from error
     return vectors
 
 

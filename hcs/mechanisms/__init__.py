@@ -1,1 +1,1 @@
-"""Annotates mechanism of action and finds neighbours."""
+"""Annotates mechanism of action, clusters profiles and finds neighbours."""

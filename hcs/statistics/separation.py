@@ -11,7 +11,7 @@ from hcs.errors import InputRejectedError
 
 N_RESAMPLES = 2000
 _LEAST = 3
-"""Wells of a group: one is left out, and the direction needs a mean of the others."""
+"""Wells of a group: one of each is left out, and the direction needs a mean of the others."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class Separation:
 def held_out_scores(profiles: NDArray[np.float64], *, is_positive: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return where each well lies between the two groups: 0 at the mean of the negatives, 1 at that of the positives.
 
-    Both means are those of the other wells, so that chance directions of many features do not separate anything.
+    Both means are those of other wells, so that chance directions of many features do not separate anything. A well is
+    left out together with each one of the other group in turn, and its scores are averaged: left out alone, it would
+    have a noisier mean on its own side than on the other, and pure noise would seem to lie on the wrong side, the
+    farther the more features there are.
 
     Args:
         profiles: (N, D), finite.
@@ -44,17 +47,29 @@ def held_out_scores(profiles: NDArray[np.float64], *, is_positive: NDArray[np.bo
             f"at least {_LEAST} positive and {_LEAST} negative wells with finite profiles are needed to tell how far "
             f"they lie apart, but {sizes[0]} and {sizes[1]} came"
         )
-    sums = {side: profiles[is_positive == side].sum(axis=0) for side in (True, False)}
+    positive, negative = profiles[is_positive], profiles[~is_positive]
+    start = _means_of_others(negative)
+    of_positive, of_negative = np.empty(len(positive)), np.zeros(len(negative))
+    for row, (profile, end) in enumerate(zip(positive, _means_of_others(positive), strict=True)):
+        direction = end - start  # a row for each negative well that is left out too
+        length = (direction**2).sum(axis=1)
+        of_positive[row] = _shares(((profile - start) * direction).sum(axis=1), length).mean()
+        of_negative += _shares(((negative - start) * direction).sum(axis=1), length) / len(positive)
     scores = np.empty(len(profiles))
-    for row, (profile, side) in enumerate(zip(profiles, is_positive.tolist(), strict=True)):
-        means = {
-            other: (sums[other] - (profile if other == side else 0)) / (sizes[not other] - (other == side))
-            for other in (True, False)
-        }
-        direction = means[True] - means[False]
-        length = float(direction @ direction)
-        scores[row] = (profile - means[False]) @ direction / length if length else 0.0
+    scores[is_positive], scores[~is_positive] = of_positive, of_negative
     return scores
+
+
+def _means_of_others(group: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each row the mean of all others."""
+    means: NDArray[np.float64] = (group.sum(axis=0) - group) / (len(group) - 1)
+    return means
+
+
+def _shares(along: NDArray[np.float64], length: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = np.zeros_like(along)
+    np.divide(along, length, out=shares, where=length > 0)
+    return shares
 
 
 def d_prime(scores: NDArray[np.float64], *, is_positive: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -70,7 +85,8 @@ def d_prime(scores: NDArray[np.float64], *, is_positive: NDArray[np.bool_]) -> N
     above, below = (_moments(scores, side) for side in (is_positive, ~is_positive))
     difference, spread = above[0] - below[0], np.sqrt((above[1] + below[1]) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(difference == 0, 0.0, difference / spread)
+        units: NDArray[np.float64] = np.where(difference == 0, 0.0, difference / spread)
+    return units
 
 
 def _moments(scores: NDArray[np.float64], member: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -92,9 +108,8 @@ def separations(
         is_positive: (N,).
         seed: Of the resampling.
     """
-    rng = np.random.default_rng(seed)
-    rows = _resampled(is_positive, rng)
     scores = {name: held_out_scores(matrix, is_positive=is_positive) for name, matrix in profiles.items()}
+    rows = _resampled(is_positive, np.random.default_rng(seed))
     values = {name: float(d_prime(score, is_positive=is_positive)) for name, score in scores.items()}
     drawn = {name: d_prime(score[rows], is_positive=is_positive[rows]) for name, score in scores.items()}
     single = {name: _separation(values[name], drawn[name]) for name in profiles}
