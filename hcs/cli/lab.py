@@ -48,7 +48,7 @@ KeptOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(lab)
+    app.add_typer(lab, name="lab")
 
 
 @lab.command()
