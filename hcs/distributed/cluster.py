@@ -162,8 +162,8 @@ def _initialize(folder: Path, **options: Any) -> None:
 def _deferred_interrupts() -> Iterator[None]:
     """Keep a request to end until the context is over, and be interrupted then.
 
-    Where processes are forked, Python swallows an exception that a signal raises; and while Ray starts, it takes
-    SIGTERM for itself and ends the process in a way of its own.
+    Where processes are forked and objects deleted, Python swallows an exception that a signal raises; and while Ray
+    starts, it takes SIGTERM for itself, with a handler that raises one. So nobody sets another handler meanwhile.
     """
     if threading.current_thread() is not threading.main_thread():  # signals are not for it
         yield
@@ -173,11 +173,14 @@ def _deferred_interrupts() -> Iterator[None]:
         number: signal.signal(number, lambda number, _: asked.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
+    set_handler = signal.signal
+    signal.signal = lambda number, handler: (  # type: ignore[assignment]  # put back below
+        signal.getsignal(number) if number in before else set_handler(number, handler)
+    )
     try:
         yield
-    except SystemExit:  # Ray's answer to SIGTERM
-        asked.append(signal.SIGTERM)
     finally:
+        signal.signal = set_handler
         for number, handler in before.items():
             signal.signal(number, handler)
     if asked:

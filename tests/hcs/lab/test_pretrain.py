@@ -204,10 +204,11 @@ def test_bf16_trains_too(make_recipe: MakeRecipe, tmp_path: Path) -> None:
 def test_the_loss_falls_and_something_is_explained_of_plates_that_nobody_saw(
     make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
-    recipe = make_recipe(n_screens=6, site_px=128, stages=(Stage(size=96, batch=16, steps=400),))
+    recipe = make_recipe(n_screens=2, site_px=128, stages=(Stage(size=96, batch=16, steps=600),))
 
     trained = pretrain(recipe, tmp_path)
 
     losses = [point.loss for point in trained.points]
-    assert np.mean(losses[-4:]) < 0.9 * np.mean(losses[:2]), losses
-    assert trained.explained > 0.1
+    # the rest never falls: one stain of a cell shows little of what it is like
+    assert np.mean(losses[-4:]) < 0.93 * np.mean(losses[:2]), losses
+    assert trained.explained > 0.12

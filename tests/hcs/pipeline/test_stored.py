@@ -62,13 +62,15 @@ def test_a_profile_that_there_is_not_is_answered_with_those_there_are(finished: 
 
 
 def test_a_profile_that_is_not_the_file_that_was_registered_is_refused(finished: Finished) -> None:
-    (receipt,) = (receipt for receipt in profiles_of(finished.catalog, finished.run.id) if receipt.name == "combined")
-    uri = join(finished.catalog.parts_uri, receipt.relative_path)
+    receipts = {receipt.name: receipt for receipt in profiles_of(finished.catalog, finished.run.id)}
+    uri, other = (join(finished.catalog.parts_uri, receipts[name].relative_path) for name in ("combined", "named"))
     content = read_bytes(uri)
-    write_atomically(uri, content[:-1] + bytes([content[-1] ^ 1]))
 
-    with pytest.raises(StorageError, match=r"combined\.parquet"):
-        read_profile(finished.catalog, finished.run, "combined")
+    for changed in (content[:-1], read_bytes(other)):
+        assert changed != content
+        write_atomically(uri, changed)
+        with pytest.raises(StorageError, match=r"combined\.parquet"):
+            read_profile(finished.catalog, finished.run, "combined")
 
     write_atomically(uri, content)
     read_profile(finished.catalog, finished.run, "combined")
