@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 BINS = 65_536
 LOW_PERCENTILE = 0.1
 HIGH_PERCENTILE = 99.9
+NARROWEST = 1 / float(np.finfo(np.float32).max)
+"""Width of a bin up to which single precision cannot tell bins apart: such pixels are all the same."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def count_intensities(corrected: NDArray[np.float32], axis: HistogramAxis) -> ND
     Returns:
         (65536,), int64.
     """
-    if axis.width <= 0:
+    if axis.width <= NARROWEST:
         counts = np.zeros(BINS, dtype=np.int64)
         counts[0] = corrected.size
         return counts

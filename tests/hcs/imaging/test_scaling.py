@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hcs.imaging.scaling import BINS, count_intensities, histogram_axis, range_of
@@ -29,6 +29,7 @@ def test_the_range_is_that_of_numpys_percentiles_to_a_bin(seed, offset, spread):
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50))
+@example([0.0, 1.401298464324817e-45])
 def test_high_is_always_above_low(values):
     got = measured(np.array(values, dtype=np.float32))
 
