@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hcs.simulation.library import CHANNELS
 from schemas.screen import Record
 
 FIRST_SEED = 1_000_000
@@ -71,10 +70,6 @@ class Recipe(Record):
         """Return the seeds of the screens that are held out."""
         last = FIRST_SEED + (self.seed + 1) * SCREENS_A_SEED
         return range(last - self.n_held_out, last)
-
-
-CHANNEL_NAMES = CHANNELS
-"""Order of the channels everywhere in this package."""
 
 
 def recipe_for(architecture: str, *, minutes: float = 20.0, seed: int = 0) -> Recipe:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hcs.mechanisms.consensus import Consensus, consensus_profiles
 from hcs.statistics.consensus import Operation
 from hcs.statistics.neighbours import nearest_neighbours
+from hcs.statistics.not_same import label_set
 from schemas.results import PublishedCalls
 from schemas.tables import TreatmentCalls
 from schemas.treatments import with_treatment_keys
@@ -109,14 +110,9 @@ def predict_mechanisms(
     return pl.DataFrame(predictions, schema=schema, orient="row")
 
 
-def labels_of(mechanism: str) -> frozenset[str]:
-    """Return the labels of a mechanism: `a|b` has two, and case does not tell labels apart."""
-    return frozenset(label.strip().casefold() for label in mechanism.split("|") if label.strip())
-
-
 def _as_json(evidence: Sequence[Mapping[str, str | float]]) -> str:
-    first = labels_of(str(evidence[0]["mechanism"]))
-    agreeing = [bool(first & labels_of(str(neighbour["mechanism"]))) for neighbour in evidence]
+    first = label_set(str(evidence[0]["mechanism"]))
+    agreeing = [bool(first & label_set(str(neighbour["mechanism"]))) for neighbour in evidence]
     content = {"agreement": round(sum(agreeing) / len(agreeing), 3), "neighbours": list(evidence)}
     return json.dumps(content, ensure_ascii=False)
 

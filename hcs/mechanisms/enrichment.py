@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import hypergeom
 
-from hcs.mechanisms.annotate import labels_of
 from hcs.statistics.multiple_testing import benjamini_hochberg
+from hcs.statistics.not_same import label_set
 
 MIN_PERTURBATIONS = 2
 """A label that fewer perturbations have cannot be enriched, and is not tested."""
@@ -67,7 +67,7 @@ def _labels(members: pl.DataFrame, mechanisms: Mapping[str, str]) -> pl.DataFram
         (name, fold, spelt)
         for name in members["perturbation"].unique().sort()
         for spelt in sorted({label.strip() for label in mechanisms.get(name, "").split("|")})
-        for fold in labels_of(spelt)
+        for fold in label_set(spelt)
     ]
     schema = {"perturbation": pl.String, "fold": pl.String, "mechanism": pl.String}
     labels = pl.DataFrame(rows, schema=schema, orient="row")

@@ -10,11 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hcs.mechanisms.annotate import labels_of
 from hcs.mechanisms.clusters import Clusters
 from hcs.mechanisms.consensus import Consensus
 from hcs.statistics.agreement import adjusted_rand_index, cosine_silhouette, normalized_mutual_information
-from hcs.statistics.not_same import Retrieval, not_same_compound, not_same_compound_or_batch, shares_a_label
+from hcs.statistics.not_same import Retrieval, label_set, not_same_compound, not_same_compound_or_batch, shares_a_label
 
 N_SHUFFLES = 200
 SCHEMA = {"figure": pl.String, "value": pl.Float64, "shuffled": pl.Float64, "n": pl.Int64, "reason": pl.String}
@@ -60,7 +59,7 @@ def agreement_figures(
         says why.
     """
     known = {
-        name: mechanisms[name] for name in consensus.treatments["perturbation"] if labels_of(mechanisms.get(name, ""))
+        name: mechanisms[name] for name in consensus.treatments["perturbation"] if label_set(mechanisms.get(name, ""))
     }
     shuffles = _shuffled(known, seed=seed, n_shuffles=n_shuffles)
     measures = [
@@ -163,7 +162,7 @@ def _annotated(names: Sequence[str] | pl.Series, known: Mechanisms) -> NDArray[n
 
 def _classes(names: Sequence[str], given: Mechanisms) -> NDArray[np.int64]:
     """Return a number a row: rows with the same set of labels have the same."""
-    spelt = ["|".join(sorted(labels_of(given[name]))) for name in names]
+    spelt = ["|".join(sorted(label_set(given[name]))) for name in names]
     return np.asarray(np.unique(np.asarray(spelt, dtype=np.str_), return_inverse=True)[1], dtype=np.int64)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hcs.mechanisms.annotate import annotate_calls, labels_of, predict_mechanisms
+from hcs.mechanisms.annotate import annotate_calls, predict_mechanisms
 from hcs.mechanisms.consensus import Consensus, consensus_profiles
+from hcs.statistics.not_same import label_set
 from schemas.results import PublishedCalls
 from schemas.tables import TreatmentCalls
 
@@ -122,7 +123,7 @@ def test_agreement_counts_neighbours_that_share_a_label_with_the_first() -> None
     ("mechanism", "labels"), [("a|B", {"a", "b"}), (" HDAC inhibitor ", {"hdac inhibitor"}), ("|", set())]
 )
 def test_a_mechanism_may_have_several_labels(mechanism: str, labels: set[str]) -> None:
-    assert labels_of(mechanism) == labels
+    assert label_set(mechanism) == labels
 
 
 def test_an_empty_annotation_is_none(make_wells: Callable) -> None:
