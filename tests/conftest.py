@@ -22,6 +22,14 @@ def _engine_threads_as_before() -> Iterator[None]:
         sys.modules["torch"].set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Put back what is logged and where: a command sets it for its whole process."""
+    yield
+    if "structlog" in sys.modules:
+        sys.modules["structlog"].reset_defaults()
+
+
 def _folder(variable: str, default: Path) -> Path:
     folder = Path(os.environ.get(variable, default))
     if not folder.is_dir():
