@@ -46,7 +46,8 @@ def bare_loop(recipe: Recipe, fields: Fields) -> tuple[Learner, float]:
     for step, batch in enumerate(dealt):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step)
-        loss = loss_of(learner, batch, precision=recipe.precision)
+        noise = torch.Generator().manual_seed(recipe.seed << 32 | step)
+        loss = loss_of(learner, batch, precision=recipe.precision, bottleneck=recipe.bottleneck, noise=noise)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), LARGEST_GRADIENT)
@@ -91,7 +92,7 @@ def compare(architecture: str, *, steps: int, rounds: int, fields: Fields, judge
 def main() -> None:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--architectures", nargs="+", default=["mobilenetv3_small_100", "pvt_v2_b0"])
+    parser.add_argument("--architectures", nargs="+", default=["mobilenetv3_small_100", "efficientvit_b0"])
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)

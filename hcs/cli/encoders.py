@@ -147,7 +147,7 @@ def verify(
     They are complete safetensors, have the recorded SHA-256, fit their backbone without NaN, and give a finite vector
     for an image. Nothing is fetched. Exit code 0: all are in order; 4: one is refused.
 
-    Example: hcs encoders verify pvt_v2_b0.hcs
+    Example: hcs encoders verify efficientvit_b0.hcs
     """
     from hcs.embedding.verify import verify_encoder
     from hcs.embedding.weights import packaged_encoders

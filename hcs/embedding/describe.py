@@ -31,6 +31,7 @@ ARCHITECTURES: dict[Family, tuple[str, ...]] = {
         "tf_mobilenetv3_small_minimal_100",
     ),
     "hierarchical transformer": (
+        "efficientvit_b0",
         "hiera_small_abswin_256",
         "hiera_tiny_224",
         "levit_256",

@@ -69,7 +69,9 @@ def write_card(
         workers=workers,
         progress=progress,
     ).filter(pl.col("profile") != "combined")
-    blocks = [_identity(info), _training(info, folder), _simulated(scores, seeds), _differences(scores, info.name)]
+    own = scores.filter(pl.col("profile") == info.name)
+    simulated = [_simulated(scores, seeds), _differences(scores, info.name), _screens(own)]
+    blocks = [_identity(info), _training(info, folder), *simulated]
     return "\n\n".join([*blocks, *([_on_real_plates(real)] if real else []), _limits()]) + "\n"
 
 
@@ -118,6 +120,14 @@ def _differences(scores: pl.DataFrame, name: str) -> str:
     found = paired_differences(scores).filter(pl.col("profile") == name)
     rows = [[row["minus"], _interval(row)] for row in found.iter_rows(named=True)]
     return f"NSCB of `{name}` minus that of another on the same screens:\n\n" + _table(["minus", "difference"], rows)
+
+
+def _screens(scores: pl.DataFrame) -> str:
+    rows = [
+        [str(row["seed"]), *("-" if row[figure] is None else f"{row[figure]:.3f}" for figure in SHOWN)]
+        for row in scores.iter_rows(named=True)
+    ]
+    return f"`{scores['profile'][0]}` on each screen:\n\n" + _table(["seed", *SHOWN.values()], rows)
 
 
 def _on_real_plates(real: Real) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -24,10 +24,27 @@ State = dict[str, torch.Tensor]
 
 _BETA: Final = 1.0
 """Errors beyond this many standard deviations between cells count by their size, not by its square."""
+_FINE_STRIDE: Final = 16
+"""Pixels between two places of the finer map that single cells are read from: less than a cell is wide."""
+_FINE_WEIGHT: Final = 4.0
+"""Of what is read from the finer map, in the loss."""
+
+
+class Reading(NamedTuple):
+    """What a learner reads of B planes: `planes` (B, 17), of the cells in them `cells` and `fine_cells` (B, K, 16).
+
+    `cells` come from the last map of the backbone, `fine_cells` from one on which cells do not share a place; None for
+    a backbone without such maps. `embedding` (B, F) is what is left of a plane for everything after training.
+    """
+
+    planes: torch.Tensor
+    cells: torch.Tensor | None
+    fine_cells: torch.Tensor | None
+    embedding: torch.Tensor
 
 
 class Learner(nn.Module):
-    """A backbone with a head of one row of targets a stain."""
+    """A backbone with a head of one row of targets a stain, and heads that read single cells off its maps."""
 
     def __init__(self, recipe: Recipe) -> None:
         """Make it with random weights that follow from the recipe's seed."""
@@ -39,32 +56,38 @@ class Learner(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(recipe.seed)
             self.backbone = create_backbone(recipe.architecture, in_chans=self.n_channels)
-            n_features, n_in_map = _sizes(self.backbone, self.n_channels)
-            self.head = nn.Linear(n_features, len(CHANNELS) * N_TARGETS)
-            self.cell_head = nn.Conv2d(n_in_map, len(CHANNELS) * N_AXES, 1) if n_in_map else None
+            sizes = _sizes(self.backbone, self.n_channels)
+            self.head = nn.Linear(sizes.n_features, len(CHANNELS) * N_TARGETS)
+            self.cell_head = _cell_head(sizes.n_in_map)
+            self.fine_map, self.fine_head = sizes.fine_map, _cell_head(sizes.n_in_fine_map)
 
     def forward(self, planes: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
         """Return what is read of each plane, (B, 17), of (B, Y, X) grey values and the stain of each."""
         return self._read(self.backbone(self._image(planes)), channels)
 
     def read_cells(
-        self, planes: torch.Tensor, channels: torch.Tensor, places: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return what is read of each plane, (B, 17), and of the cells at some places in it, (B, K, 16).
+        self, planes: torch.Tensor, channels: torch.Tensor, places: torch.Tensor, noise: torch.Generator | None = None
+    ) -> Reading:
+        """Return what is read of each plane and of the cells at some places in it, (B, K, 2).
 
-        The second is None for a backbone that does not tell where on its map of features something is.
+        With `noise`, that of variance one is added to every number of the embedding before it is read.
         """
-        features = self.backbone.forward_features(self._image(planes))  # type: ignore[operator]  # timm's models have it
-        read = self._read(self.backbone.forward_head(features), channels)  # type: ignore[operator]  # as above
-        if self.cell_head is None:
-            return read, None
-        on_map = nn.functional.grid_sample(
-            self.cell_head(features).float(), places.nan_to_num(0).unsqueeze(2), align_corners=False,
-            padding_mode="border",
-        )  # fmt: skip
-        of_all = on_map.view(len(planes), len(CHANNELS), N_AXES, places.shape[1])
-        index = channels.view(-1, 1, 1, 1).expand(-1, 1, N_AXES, places.shape[1])
-        return read, of_all.gather(1, index).squeeze(1).transpose(1, 2)
+        features, fine = self._maps(self._image(planes))
+        embedding = self.backbone.forward_head(features).float()  # type: ignore[operator]  # timm's models have it
+        noisy = embedding if noise is None else embedding + torch.randn(embedding.shape, generator=noise)
+        return Reading(
+            planes=self._read(noisy, channels),
+            cells=_sample(self.cell_head, features, channels, places),
+            fine_cells=None if fine is None else _sample(self.fine_head, fine, channels, places),
+            embedding=embedding,
+        )
+
+    def _maps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the backbone's last features, and its finer map if it has one."""
+        if self.fine_map is None:
+            return self.backbone.forward_features(image), None  # type: ignore[operator]  # timm's models have it
+        features, (fine,) = self.backbone.forward_intermediates(image, indices=[self.fine_map])  # type: ignore[operator]  # has it
+        return features, fine
 
     def _image(self, planes: torch.Tensor) -> torch.Tensor:
         image = ((planes - self._mean) / self._std).unsqueeze(1).expand(-1, self.n_channels, -1, -1)
@@ -74,6 +97,24 @@ class Learner(nn.Module):
         read = self.head(embedded.float()).view(len(embedded), len(CHANNELS), N_TARGETS)
         of_stain: torch.Tensor = read.gather(1, channels.view(-1, 1, 1).expand(-1, 1, N_TARGETS))
         return of_stain.squeeze(1)
+
+
+def _cell_head(n_in_map: int) -> nn.Conv2d | None:
+    return nn.Conv2d(n_in_map, len(CHANNELS) * N_AXES, 1) if n_in_map else None
+
+
+def _sample(
+    head: nn.Conv2d | None, features: torch.Tensor, channels: torch.Tensor, places: torch.Tensor
+) -> torch.Tensor | None:
+    """Return what a head reads at places of a map, (B, K, 16), of the stain of each plane."""
+    if head is None:
+        return None
+    on_map = nn.functional.grid_sample(
+        head(features).float(), places.nan_to_num(0).unsqueeze(2), align_corners=False, padding_mode="border"
+    )
+    of_all = on_map.view(len(features), len(CHANNELS), N_AXES, places.shape[1])
+    index = channels.view(-1, 1, 1, 1).expand(-1, 1, N_AXES, places.shape[1])
+    return of_all.gather(1, index).squeeze(1).transpose(1, 2)
 
 
 def check_architecture(architecture: str) -> None:
@@ -126,38 +167,68 @@ def _why_not(recipe: Recipe, sizes: list[int]) -> str | None:
     return f"tiles are resized to {known.input_size} pixels for it"
 
 
-def _sizes(backbone: nn.Module, n_channels: int) -> tuple[int, int]:
-    """Return how many numbers a backbone gives a plane, and how many each place of its map has; 0 without a map.
+class _Sizes(NamedTuple):
+    """Of a backbone: numbers of a plane, of a place on its last map and on its finer one; 0 where it has no such map.
 
-    Both are tried, since some models say other numbers.
+    `fine_map` is the number of the finer map among those that the backbone gives.
     """
+
+    n_features: int
+    n_in_map: int
+    fine_map: int | None
+    n_in_fine_map: int
+
+
+def _sizes(backbone: nn.Module, n_channels: int) -> _Sizes:
+    """Return the sizes of a backbone: tried, since some models say other numbers."""
     noise = torch.zeros(2, n_channels, 96, 64)
     with torch.inference_mode():
         n_features = int(backbone(noise).shape[1])
         features = backbone.forward_features(noise) if hasattr(backbone, "forward_features") else noise[0, 0]  # type: ignore[operator]  # a method
+        n_in_map = _n_in_map(features)
+        maps = _intermediates(backbone, noise) if n_in_map else []
+    fine = [index for index, each in enumerate(maps) if _n_in_map(each) and each.shape[2] * _FINE_STRIDE == 96]
+    if not fine or maps[fine[-1]].shape[2] <= features.shape[2]:
+        return _Sizes(n_features, n_in_map, None, 0)
+    return _Sizes(n_features, n_in_map, fine[-1], int(maps[fine[-1]].shape[1]))
+
+
+def _n_in_map(features: torch.Tensor) -> int:
+    """Return how many numbers a place has on the map of an image of 96 x 64 pixels; 0 if this is no such map."""
     is_map = features.ndim == 4 and features.shape[2] * 64 == features.shape[3] * 96
-    return n_features, int(features.shape[1]) if is_map else 0
+    return int(features.shape[1]) if is_map else 0
 
 
-def loss_of(learner: Learner, batch: Batch, *, precision: str) -> torch.Tensor:
-    """Return the Huber loss of a batch: of the mean phenotype of each crop, plus that of the single cells in it.
+def _intermediates(backbone: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
+    """Return the maps of every stage of a backbone; none if it does not give them beside its last features."""
+    if not hasattr(backbone, "forward_intermediates"):
+        return []
+    last, maps = backbone.forward_intermediates(images)  # type: ignore[operator]  # a method
+    return list(maps) if torch.equal(last, backbone.forward_features(images)) else []  # type: ignore[operator]  # a method
 
-    The phenotype of a crop without cells does not count.
+
+def loss_of(
+    learner: Learner, batch: Batch, *, precision: str, bottleneck: float = 0.0, noise: torch.Generator | None = None
+) -> torch.Tensor:
+    """Return the Huber loss of a batch: of the mean phenotype of each crop, plus those of the single cells in it.
+
+    The phenotype of a crop without cells does not count. What the embedding carries costs: it is read through `noise`,
+    and half its squared length counts `bottleneck` times. That is the information bottleneck of Alemi et al. (2017,
+    arXiv:1612.00410) with a fixed variance of one: a number pays for itself only where it tells of the phenotype.
     """
     planes, channels = torch.from_numpy(batch.planes), torch.from_numpy(batch.channels)
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        read, of_cells = learner.read_cells(planes, channels, torch.from_numpy(batch.places))
-    targets = torch.from_numpy(batch.targets)
+        read = learner.read_cells(planes, channels, torch.from_numpy(batch.places), noise)
     shown = shown_by_stain()[channels]
     known = shown.clone()
     known[:, :N_AXES] *= torch.from_numpy(batch.n_cells > 0).float()[:, None]
-    loss = _huber(read.float(), targets, known)
-    if of_cells is None:
-        return loss
+    loss = _huber(read.planes.float(), torch.from_numpy(batch.targets), known)
     phenotypes = torch.from_numpy(batch.phenotypes)
-    return loss + _huber(
-        of_cells.float(), phenotypes.nan_to_num(0), (~phenotypes.isnan()).float() * shown[:, None, :N_AXES]
-    )
+    seen = (~phenotypes.isnan()).float() * shown[:, None, :N_AXES]
+    for cells, weight in ((read.cells, 1.0), (read.fine_cells, _FINE_WEIGHT)):
+        if cells is not None:
+            loss = loss + weight * _huber(cells.float(), phenotypes.nan_to_num(0), seen)
+    return loss + bottleneck * 0.5 * read.embedding.square().sum(dim=1).mean()
 
 
 def _huber(read: torch.Tensor, true: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -205,7 +205,13 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step)
         try:
-            loss = loss_of(self.learner, batch, precision=self.recipe.precision)
+            loss = loss_of(
+                self.learner,
+                batch,
+                precision=self.recipe.precision,
+                bottleneck=self.recipe.bottleneck,
+                noise=self._noise(),
+            )
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise TrainingError(
@@ -222,6 +228,12 @@ class Training:
         self._losses.append(value)
         self.step += 1
         self._average()
+
+    def _noise(self) -> torch.Generator | None:
+        """Return where the noise of this step comes from: it follows from the recipe's seed and the step alone."""
+        if not self.recipe.bottleneck:
+            return None
+        return torch.Generator().manual_seed(self.recipe.seed << 32 | self.step)
 
     def _average(self) -> None:
         """Move the averaged weights towards the present ones; young averages follow faster."""

@@ -2,9 +2,9 @@
 
 The joint design permutation: within every plate, the treatment's wells and the negative controls are exchangeable
 under the null hypothesis, so every way to deal the replicates over the pool is as likely as the one that was made. Each
-deal is scored as the treatment is: mean average precision of the replicates, all other replicates being the positives
-of a query and the wells of its own plate that were not dealt its negatives. Keeping the replicates together in one deal
-keeps their dependence; averaging nulls of single queries does not.
+deal is scored as the treatment is: by the mean cosine similarity of two replicates, each centred on the pool of its
+plate (`hcs.statistics.pool`). Keeping the replicates together in one deal keeps their dependence; averaging nulls of
+single queries does not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.design_scores import DesignScores
+from hcs.statistics.design_scores import agreements, at_least
 from hcs.statistics.designs import Layout, all_designs, draw_designs
 from hcs.statistics.pool import centred_pool
 
@@ -75,13 +75,8 @@ def permutation_test(
     """
     _check_pool(plates, is_replicate)
     pool = centred_pool(profiles, plates, is_replicate)
-    scores = DesignScores(pool)
     observed = np.flatnonzero(pool.is_replicate).astype(np.int32)[None, :]
-    scorer = partial(
-        scores.at_least,
-        precision=scores.mean_average_precisions(observed)[0],
-        contrast=scores.contrasts(observed)[0],
-    )
+    scorer = partial(at_least, pool, agreement=float(agreements(pool, observed)[0]))
     if pool.layout.n_designs <= MAX_EXACT_DESIGNS:
         return _exact(pool.layout, scorer)
     return _sampled(pool.layout, scorer, seed=seed, max_draws=max_draws)

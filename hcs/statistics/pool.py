@@ -2,7 +2,11 @@
 
 Profiles are usually normalized on the very controls that they are then compared with. That puts the mean of the
 controls of a plate at the origin and so makes controls repel one another, which treated wells do not. Centring each
-plate's pool on its own mean treats both alike again, and makes a shift of a plate irrelevant.
+plate's pool on its own middle treats both alike again, and makes a shift of a plate irrelevant.
+
+Then only the direction in which a well lies counts, not how far: normalizing on the controls makes them shorter than
+treated wells, and a statistic that looks at lengths takes that for activity. The middle is a robust one, since a single
+odd well, as a site full of debris is, would otherwise give all others of its plate the same direction.
 """
 
 from __future__ import annotations
@@ -15,6 +19,10 @@ from numpy.typing import NDArray
 from hcs.statistics.designs import Layout
 from hcs.statistics.similarity import descending_ranks, unit_rows
 
+_LONGEST = 1.5
+"""Length that a well is cut to where the middle of its plate's pool is sought, in median lengths of that pool."""
+_STEPS = 8
+"""Towards the middle of a pool; each leaves about a tenth of the distance."""
 NEGLIGIBLE_LENGTH = 1e-12
 """A centred profile shorter than this share of the plate's largest uncentred one is rounding, and counts as zero."""
 
@@ -28,7 +36,7 @@ class CentredPool:
     """
 
     similarities: NDArray[np.float64]
-    """(P, P), cosine of the centred profiles; 0 with a well that lies at its plate's mean."""
+    """(P, P), cosine of the centred profiles; 0 with itself, and with a well that lies in its plate's middle."""
     plates: NDArray[np.int32]
     """(P,), 0, 1, ... without gaps, ascending."""
     is_replicate: NDArray[np.bool_]
@@ -45,7 +53,7 @@ class CentredPool:
 def centred_pool(
     profiles: NDArray[np.float64], plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]
 ) -> CentredPool:
-    """Return the pool, each plate centred on the mean of its replicates and controls together.
+    """Return the pool, each plate centred on the middle of its replicates and controls together.
 
     Args:
         profiles: (P, D), finite.
@@ -55,9 +63,10 @@ def centred_pool(
     by_content = _order_by_content(profiles, plates, is_replicate)
     profiles, is_replicate = profiles[by_content], is_replicate[by_content]
     plates = _numbered_in_order(plates[by_content])
-    centred, negligible = _centred(profiles, plates)
-    units, lengths = unit_rows(centred, negligible=negligible)
+    centred = np.vstack([_centred(profiles[plates == plate]) for plate in range(plates[-1] + 1)])
+    units, lengths = unit_rows(centred)
     similarities = np.clip(units @ units.T, -1.0, 1.0)
+    np.fill_diagonal(similarities, 0.0)
     order = _order_by_geometry(similarities, lengths, plates, is_replicate)
     return CentredPool(
         similarities=similarities[np.ix_(order, order)],
@@ -84,18 +93,30 @@ def _numbered_in_order(plates: NDArray[np.integer]) -> NDArray[np.int32]:
     return numbers
 
 
-def _centred(
-    profiles: NDArray[np.float64], plates: NDArray[np.int32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the profiles minus their plate's mean, and the length (P,) up to which one is rounding."""
-    centred = np.empty_like(profiles)
-    negligible = np.empty(len(profiles))
-    for plate in range(plates[-1] + 1):
-        on_plate = plates == plate
-        pool = profiles[on_plate]
-        centred[on_plate] = pool - pool.mean(axis=0)
-        negligible[on_plate] = NEGLIGIBLE_LENGTH * np.sqrt(np.einsum("nd,nd->n", pool, pool).max())
-    return centred, negligible
+def _centred(pool: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the wells of one plate minus their middle, (N, D), what is rounding as zero.
+
+    The middle is Huber's (1964, Annals of Mathematical Statistics 35:73) in the form for vectors: where the wells, long
+    ones cut, add up to zero.
+    """
+    negligible = NEGLIGIBLE_LENGTH * float(np.sqrt(np.einsum("nd,nd->n", pool, pool).max()))
+    middle = pool.mean(axis=0)
+    for _ in range(_STEPS):
+        middle = middle + _cut(pool - middle, negligible).mean(axis=0)
+    centred: NDArray[np.float64] = pool - middle
+    return np.where(_lengths(centred)[:, None] > negligible, centred, 0.0)
+
+
+def _cut(vectors: NDArray[np.float64], negligible: float) -> NDArray[np.float64]:
+    """Return vectors (N, D), longer ones cut to 1.5 times the median length."""
+    lengths = _lengths(vectors)
+    limit = _LONGEST * float(np.median(lengths))
+    return vectors * (limit / np.maximum(lengths, limit))[:, None] if limit > negligible else vectors
+
+
+def _lengths(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    return lengths
 
 
 def _order_by_geometry(

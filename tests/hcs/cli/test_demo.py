@@ -23,7 +23,7 @@ from hcs.simulation.design import ScreenDesign
 from schemas.encoders import WeightsOrigin
 from schemas.screen import ScreenConfig
 
-PACKAGED = ["mobilenetv3_small_100.hcs", "pvt_v2_b0.hcs"]
+PACKAGED = ["mobilenetv3_small_100.hcs", "efficientvit_b0.hcs"]
 DOCUMENTED = ["treatments", "active", "hits", "recall", "false_discovery_proportion", "mechanism_accuracy"]
 SCORE = ProfileScore(
     treatments=76,
@@ -59,7 +59,7 @@ def names(config: ScreenConfig) -> list[str]:
 @pytest.mark.parametrize(
     ("own", "beside"),
     [
-        (PACKAGED, ["named", "mobilenetv3_small_100.untrained", "pvt_v2_b0.untrained"]),
+        (PACKAGED, ["named", "mobilenetv3_small_100.untrained", "efficientvit_b0.untrained"]),
         (["named", "pvt_v2_b0.untrained"], []),
         (["pvt_v2_b0.in1k", "pvt_v2_b0.hcs"], ["named", "pvt_v2_b0.untrained"]),
         (["named"], []),
@@ -90,7 +90,7 @@ def test_the_default_encoders_get_baselines_that_are_all_distinct() -> None:
 
     assert found[: len(own)] == own
     assert len(set(found)) == len(found)
-    assert {"named", "mobilenetv3_small_100.untrained", "pvt_v2_b0.untrained"} <= set(found)
+    assert {"named", "mobilenetv3_small_100.untrained", "efficientvit_b0.untrained"} <= set(found)
 
 
 def test_a_choice_of_what_is_combined_is_kept() -> None:

@@ -51,7 +51,7 @@ def test_the_encoders_of_a_screen_that_names_none_are_described(settings: Settin
 
     infos = [describe_encoder(choice, settings=settings) for choice in choices]
 
-    assert [info.name for info in infos] == ["mobilenetv3_small_100.hcs", "pvt_v2_b0.hcs"]
+    assert [info.name for info in infos] == ["mobilenetv3_small_100.hcs", "efficientvit_b0.hcs"]
     assert {info.weights_origin for info in infos} == {WeightsOrigin.PACKAGED}
 
 

@@ -64,7 +64,8 @@ def test_p_values_of_treatments_without_effect_are_uniform() -> None:
 )
 @pytest.mark.parametrize("normalize", [False, True], ids=["clean", "robust_z"])
 def test_the_null_keeps_its_rate_in_every_layout(layout: tuple[int, int, int], normalize: bool) -> None:
-    p = null_p_values(layout, n_screens=30, normalize=normalize)
+    # Treatments of a screen share its controls, and few of them make its p-values err together.
+    p = null_p_values(layout, n_screens=120 if layout[2] < 16 else 30, normalize=normalize)
     upper = 0.07 if not normalize or layout[2] >= 16 else 0.10  # 8 controls make a noisy scale; a run shrinks it
 
     assert 0.03 <= (p <= 0.05).mean() <= upper

@@ -9,13 +9,14 @@ import pytest
 from packaged import HEADER, package, trained_state
 
 from hcs.embedding.registry import describe_encoder
+from hcs.embedding.weights import PACKAGED
 from hcs.errors import UsageError
-from hcs.lab.card import Real, write_card
+from hcs.lab.card import SHOWN, Real, write_card
 from hcs.lab.compare import compare_encoders, paired_differences, summarize
 from hcs.lab.recipe import Recipe
 from hcs.lab.screens import embed_screens
 from hcs.settings import Settings
-from hcs.simulation.design import ScreenDesign
+from hcs.simulation.design import ScreenDesign, demo_design
 from schemas.encoders import EncoderInfo, WeightsOrigin
 from schemas.screen import EncoderChoice
 
@@ -98,7 +99,7 @@ def test_a_card_says_what_the_encoder_is_and_how_it_was_trained(
 
     assert card.startswith(f"# {NAME}.hcs\n")
     assert card.endswith("\n")
-    identity, simulated, differences, single, pairs = tables_of(card)
+    identity, simulated, differences, screens, single, pairs = tables_of(card)
     said = {row[0]: row[1] for row in identity}
     assert said["SHA-256"] == f"`{info.weights_sha256}`"
     assert (said["licence"], said["normalization"]) == ("BSD-3-Clause", "(grey value - 0.125) / 0.0625")
@@ -107,6 +108,7 @@ def test_a_card_says_what_the_encoder_is_and_how_it_was_trained(
     assert HEADER["trained_on"] in card
     assert [row[0] for row in simulated[2:]] == [f"{NAME}.hcs", f"{NAME}.untrained", "named"]
     assert [row[0] for row in differences[2:]] == [f"{NAME}.untrained", "named"]
+    assert [row[0] for row in screens[2:]] == ["7", "8"]
     assert single[2:] == [[f"{NAME}.hcs", "2.500 (2.000 to 3.000)"], [f"{NAME}.untrained", "1.250 (1.000 to 1.500)"]]
     assert pairs[2:] == [[f"{NAME}.hcs - {NAME}.untrained", "1.250 (1.000 to 1.500)"]]
     assert "32 positive and 64 negative control wells" in card
@@ -120,7 +122,7 @@ def test_figures_of_a_card_are_those_of_a_comparison(
 
     scores = compare_encoders([info, *encoders], design=design, seeds=SEEDS, combine=[info.name], kept=kept)
     summary = summarize(scores).filter(pl.col("figure") == "nscb")
-    _, simulated, differences = tables_of(card)
+    _, simulated, differences, screens = tables_of(card)
     column = simulated[0].index("NSCB")
     for row in simulated[2:]:
         mean = summary.filter(pl.col("profile") == row[0])["mean"].item()
@@ -128,13 +130,32 @@ def test_figures_of_a_card_are_those_of_a_comparison(
     for row in differences[2:]:
         found = paired_differences(scores).filter((pl.col("profile") == info.name) & (pl.col("minus") == row[0]))
         assert row[1].startswith(f"{found['mean'].item():.3f} ("), row
+    own = scores.filter(pl.col("profile") == info.name)
+    assert [row[column] for row in screens[2:]] == [f"{value:.3f}" for value in own["nscb"]]
     assert "On real plates" not in card
 
 
 def test_one_screen_has_means_without_intervals(write: Callable[..., str]) -> None:
-    _, simulated, _ = tables_of(write(seeds=[7]))
+    _, simulated, _, _ = tables_of(write(seeds=[7]))
 
     assert all(cell == "-" or "(" not in cell for row in simulated[2:] for cell in row)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenetv3_small_100.hcs", "efficientvit_b0.hcs"])
+def test_packaged_weights_give_the_figures_of_their_card(name: str) -> None:
+    info = describe_encoder(EncoderChoice(name=name), settings=Settings(offline=True))
+    card = (PACKAGED / f"{info.architecture}.md").read_text(encoding="utf-8")
+    identity, simulated, _, screens = tables_of(card)[:4]
+    seed, *figures = screens[2]
+
+    scores = compare_encoders([info], design=demo_design(), seeds=[int(seed)], combine=[name])
+
+    found = scores.row(by_predicate=pl.col("profile") == name, named=True)
+    assert ["SHA-256", f"`{info.weights_sha256}`"] in identity
+    assert simulated[2][0] == name
+    for title, said, figure in zip(screens[0][1:], figures, SHOWN, strict=True):
+        assert found[figure] == pytest.approx(float(said), abs=0.0005), title
 
 
 def test_an_encoder_that_is_not_packaged_gets_no_card(encoders: tuple[EncoderInfo, ...], tmp_path: Path) -> None:

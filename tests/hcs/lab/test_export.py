@@ -95,7 +95,9 @@ def test_the_stem_takes_colours_again_and_sees_grey_as_before(
     )
     assert stem.dtype == torch.float16
     assert {name: value.dtype for name, value in state.items() if value.ndim < 2 and value.dtype != torch.float32} == {}
-    assert not [name for name in state if name.startswith(("head", "cell_head"))], "readings are not part of an encoder"
+    assert not [name for name in state if name.startswith(("head", "cell_head", "fine_head"))], (
+        "readings are not part of an encoder"
+    )
 
 
 def test_equal_learners_give_equal_bytes_and_no_file_is_a_pickle(

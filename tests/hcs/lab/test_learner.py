@@ -65,8 +65,11 @@ def test_a_stain_is_not_asked_for_axes_that_it_does_not_show(learner: Learner, b
 
     shown = shown_by_stain()[stain].bool()
     head = learner.head.weight.grad.view(len(CHANNELS), N_TARGETS, -1).abs().sum(dim=2)
-    cells = learner.cell_head.weight.grad.view(len(CHANNELS), N_AXES, -1).abs().sum(dim=2)
-    for gradient, asked in ((head, shown), (cells, shown[:N_AXES])):
+    cells, fine = (
+        of_cells.weight.grad.view(len(CHANNELS), N_AXES, -1).abs().sum(dim=2)
+        for of_cells in (learner.cell_head, learner.fine_head)
+    )
+    for gradient, asked in ((head, shown), (cells, shown[:N_AXES]), (fine, shown[:N_AXES])):
         assert (gradient[stain][asked] > 0).all()
         assert (gradient[stain][~asked] == 0).all()
         others = [other for other in range(len(CHANNELS)) if other != stain]
@@ -76,19 +79,36 @@ def test_a_stain_is_not_asked_for_axes_that_it_does_not_show(learner: Learner, b
 def test_the_loss_is_that_of_a_loop_over_crops_axes_and_cells(learner: Learner, batch: Batch) -> None:
     shown = shown_by_stain().numpy()
     with torch.no_grad():
-        read, of_cells = (
-            result.numpy() for result in learner.read_cells(*map(torch.from_numpy, (batch[0], batch[1], batch.places)))
-        )
-    whole, single = [], []
+        read = learner.read_cells(*map(torch.from_numpy, (batch.planes, batch.channels, batch.places)))
+    of_planes, of_cells, fine_cells = (result.numpy() for result in read[:3])
+    whole, single, fine = [], [], []
     for index, channel in enumerate(batch.channels):
         for axis in np.flatnonzero(shown[channel]):
             if axis == N_AXES or batch.n_cells[index]:
-                whole.append(huber(read[index, axis] - batch.targets[index, axis]))
+                whole.append(huber(of_planes[index, axis] - batch.targets[index, axis]))
             if axis < N_AXES:
                 true = batch.phenotypes[index, :, axis]
-                single += [huber(of_cells[index, cell, axis] - true[cell]) for cell in np.flatnonzero(~np.isnan(true))]
+                there = np.flatnonzero(~np.isnan(true))
+                single += [huber(of_cells[index, cell, axis] - true[cell]) for cell in there]
+                fine += [huber(fine_cells[index, cell, axis] - true[cell]) for cell in there]
 
-    assert loss(learner, batch) == pytest.approx(np.mean(whole) + np.mean(single), rel=1e-5)
+    assert loss(learner, batch) == pytest.approx(np.mean(whole) + np.mean(single) + 4 * np.mean(fine), rel=1e-5)
+
+
+def test_the_length_of_the_embedding_costs_and_noise_is_read_with_it(learner: Learner, batch: Batch) -> None:
+    def costly(bottleneck: float, seed: int | None = None) -> float:
+        noise = None if seed is None else torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            return float(loss_of(learner, batch, precision="fp32", bottleneck=bottleneck, noise=noise))
+
+    with torch.no_grad():
+        embedded = learner.backbone(learner._image(torch.from_numpy(batch.planes)))
+    length = float(embedded.square().sum(dim=1).mean())
+
+    assert length > 0
+    assert costly(1e4) - costly(0.0) == pytest.approx(5e3 * length, rel=1e-4)
+    assert costly(0.0, seed=1) == costly(0.0, seed=1), "noise follows from its seed"
+    assert len({costly(0.0), costly(0.0, seed=1), costly(0.0, seed=2)}) == 3
 
 
 def huber(error: float) -> float:
@@ -123,12 +143,32 @@ def test_a_cell_is_read_where_it_is(learner: Learner) -> None:
     corners = torch.tensor([[[-0.9, -0.9], [0.9, -0.9], [-0.9, 0.9], [0.9, 0.9]]])
     with torch.no_grad():
         features = learner.backbone.forward_features(learner._image(planes))
+        _, maps = learner.backbone.forward_intermediates(learner._image(planes))
         on_map = learner.cell_head(features).view(len(CHANNELS), N_AXES, 3, 3)
-        _, read = learner.read_cells(planes, torch.tensor([2]), corners)
+        on_fine = learner.fine_head(maps[learner.fine_map]).view(len(CHANNELS), N_AXES, 6, 6)
+        read = learner.read_cells(planes, torch.tensor([2]), corners)
 
     expected = [on_map[2, :, row, column] for row, column in ((0, 0), (0, 2), (2, 0), (2, 2))]
+    in_corner = [on_fine[2, :, row, column] for row, column in ((0, 0), (0, 5), (5, 0), (5, 5))]
 
-    torch.testing.assert_close(read[0], torch.stack(expected), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(read.cells[0], torch.stack(expected), rtol=1e-4, atol=1e-5)
+    # 0.9 of the way from the centre lies 0.2 places outside of the last one's middle: its value, by the padding
+    torch.testing.assert_close(read.fine_cells[0], torch.stack(in_corner), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["mobilenetv3_small_100", "efficientvit_b0", "pvt_v2_b0", "resnet18"])
+def test_cells_are_also_read_where_two_of_them_do_not_share_a_place(make_recipe: MakeRecipe, architecture: str) -> None:
+    learner = Learner(make_recipe(architecture=architecture)).eval()
+    planes = torch.rand(2, 96, 96, generator=torch.Generator().manual_seed(0))
+
+    with torch.no_grad():
+        features, fine = learner._maps(learner._image(planes))
+        alone = learner.backbone.forward_features(learner._image(planes))
+
+    assert features.shape[2:] == (3, 3)
+    assert fine.shape[2:] == (6, 6)
+    assert fine.shape[1] == learner.fine_head.in_channels
+    torch.testing.assert_close(features, alone, rtol=0, atol=0)
 
 
 def test_the_weights_that_training_starts_from_follow_from_the_seed_and_nothing_else(make_recipe: MakeRecipe) -> None:
@@ -193,6 +233,7 @@ def test_a_transformer_without_a_map_learns_without_places(make_recipe: MakeReci
     loss.backward()
 
     assert learner.cell_head is None
+    assert learner.fine_head is None
     assert learner.n_channels == 3
     assert torch.isfinite(loss)
     gradients = [parameter.grad for parameter in learner.backbone.parameters() if parameter.grad is not None]
