@@ -164,7 +164,11 @@ class ScreenConfig(Record):
     pattern: str | None = Field(default=None, description="Filename template for the layout `files`.")
     channels: ChannelNames | None = Field(default=None, description="Where the layout does not say.")
     encoders: tuple[EncoderChoice, ...] = Field(
-        default=(EncoderChoice(name="mobilenetv3_small_100.hcs"), EncoderChoice(name="efficientvit_b0.hcs")),
+        default=(
+            EncoderChoice(name="mobilenetv3_small_100.hcs"),
+            EncoderChoice(name="efficientvit_b0.hcs"),
+            EncoderChoice(name="named"),
+        ),
         min_length=1,
     )
     pixels: PixelsConfig = PixelsConfig()

@@ -46,10 +46,10 @@ def demo(
     device: DeviceOption = Device.AUTO,
     form: Annotated[Format, typer.Option("--format", help="json prints one object and nothing else.")] = Format.TABLE,
 ) -> None:
-    """Simulate a screen of 6 plates, run it, and print its hits by mechanism beside the truth.
+    """Simulate a screen of 10 plates, run it, and print its hits by mechanism beside the truth.
 
-    The default encoders make the profile `combined`; the named features and the same backbones without training see the
-    same pixels as baselines.
+    The default encoders and the named features make the profile `combined`; each of them by itself, and the same
+    backbones without training, stand beside it, read off the same pixels.
 
     Example: hcs demo --out hcs-demo --seed 1
     """

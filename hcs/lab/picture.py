@@ -11,6 +11,9 @@ WIDTH, HEIGHT, MARGIN = 720, 440, 56
 COLOURS: Final = ("#3b6fb6", "#d1495b", "#66a182", "#edae49", "#7b5ea7", "#2e4057", "#00a5a8", "#9c6644")
 """Of categories, in the order that they come; told apart also by people who see fewer colours by their shape."""
 SHAPES: Final = ("circle", "square", "triangle", "diamond")
+_LEGEND_Y: Final = 44
+_LETTER: Final = 7
+"""Width of a letter in pixels, about."""
 
 Points = Sequence[tuple[float, float]]
 
@@ -51,11 +54,18 @@ def scatter_svg(dots: Sequence[Dot], *, title: str, x: str, y: str) -> str:
         mark = _mark(scale.x(dot.x), scale.y(dot.y), SHAPES[index % len(SHAPES)])
         colour, opacity = COLOURS[index % len(COLOURS)], 0.25 + 0.75 * dot.shade
         body.append(f'<g fill="{colour}" fill-opacity="{opacity:.2f}">{mark}<title>{escape(dot.label)}</title></g>')
+    return _frame([*body, *_legend(kinds)], scale, title=title, x=x, y=y)
+
+
+def _legend(kinds: Sequence[str]) -> list[str]:
+    """Return a row above the points with the mark and the name of every kind."""
+    marks, place = [], MARGIN + 8.0
     for index, kind in enumerate(kinds):
-        colour, place = COLOURS[index % len(COLOURS)], MARGIN + 18 * index
-        body.append(f'<g fill="{colour}">{_mark(WIDTH - MARGIN - 8, place - 4, SHAPES[index % len(SHAPES)])}</g>')
-        body.append(_text(WIDTH - MARGIN - 20, place, kind, anchor="end"))
-    return _frame(body, scale, title=title, x=x, y=y)
+        mark = _mark(place, _LEGEND_Y - 4.5, SHAPES[index % len(SHAPES)])
+        marks.append(f'<g fill="{COLOURS[index % len(COLOURS)]}">{mark}</g>')
+        marks.append(_text(place + 12, _LEGEND_Y, kind, anchor="start"))
+        place += 36 + _LETTER * len(kind)
+    return marks
 
 
 class _Scale:

@@ -53,8 +53,8 @@ class ScreenDesign:
     """
 
     n_batches: int = 2
-    n_plates: int = 3
-    """Of one batch."""
+    n_plates: int = 5
+    """Of one batch; each holds every treatment once, and the faintest ones need ten replicates."""
     n_wells: int = 96
     n_sites: int = 1
     site_px: int = 256
@@ -151,7 +151,7 @@ def _check_room(design: ScreenDesign) -> None:
 
 
 def demo_design() -> ScreenDesign:
-    """Return the screen of `hcs demo`: 2 batches of 3 plates, 76 treatments of which 32 are active."""
+    """Return the screen of `hcs demo`: 2 batches of 5 plates, 76 treatments of which 32 are active."""
     return ScreenDesign()
 
 

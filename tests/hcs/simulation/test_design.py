@@ -16,10 +16,10 @@ from hcs.simulation.design import (
 def test_the_demo_fills_its_plates():
     design = demo_design()
 
-    assert (design.n_batches, design.n_plates, design.n_wells, design.n_sites) == (2, 3, 96, 1)
+    assert (design.n_batches, design.n_plates, design.n_wells, design.n_sites) == (2, 5, 96, 1)
     assert (design.n_treatments, design.n_inactive, design.n_negcon, design.n_poscon) == (76, 44, 16, 4)
     assert design.n_treatments + design.n_negcon + design.n_poscon == 96
-    assert design.n_imaged_sites == 576
+    assert design.n_imaged_sites == 960
 
 
 def test_a_small_screen_is_two_plates_of_the_demo():

@@ -167,7 +167,7 @@ def test_a_well_is_found_by_its_names():
 @pytest.mark.parametrize(
     ("plate", "well", "message"),
     [
-        ("SIM00004009", "A01", "a plate of the simulated screen was expected .*SIM00004001.*, got SIM00004009"),
+        ("SIM00004011", "A01", "a plate of the simulated screen was expected .*SIM00004001.*, got SIM00004011"),
         ("SIM00004001", "P24", "P24 is empty or not one of its wells"),
     ],
 )
