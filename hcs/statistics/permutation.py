@@ -2,9 +2,10 @@
 
 The joint design permutation: within every plate, the treatment's wells and the negative controls are exchangeable
 under the null hypothesis, so every way to deal the replicates over the pool is as likely as the one that was made. Each
-deal is scored as the treatment is: by the mean cosine similarity of two replicates, each centred on the pool of its
-plate (`hcs.statistics.pool`). Keeping the replicates together in one deal keeps their dependence; averaging nulls of
-single queries does not.
+deal is scored as the treatment is: by how much more similar a replicate is to the others, on average, than to the wells
+of its plate that were not dealt. Similarity is the cosine of wells centred on the pool of their plate
+(`hcs.statistics.pool`). Keeping the replicates together in one deal keeps their dependence; averaging nulls of single
+queries does not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.design_scores import agreements, at_least
+from hcs.statistics.design_scores import DesignScores
 from hcs.statistics.designs import Layout, all_designs, draw_designs
 from hcs.statistics.pool import centred_pool
 
@@ -76,7 +77,8 @@ def permutation_test(
     _check_pool(plates, is_replicate)
     pool = centred_pool(profiles, plates, is_replicate)
     observed = np.flatnonzero(pool.is_replicate).astype(np.int32)[None, :]
-    scorer = partial(at_least, pool, agreement=float(agreements(pool, observed)[0]))
+    scores = DesignScores(pool)
+    scorer = partial(scores.at_least, contrast=float(scores.contrasts(observed)[0]))
     if pool.layout.n_designs <= MAX_EXACT_DESIGNS:
         return _exact(pool.layout, scorer)
     return _sampled(pool.layout, scorer, seed=seed, max_draws=max_draws)

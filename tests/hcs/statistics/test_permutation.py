@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import root
 from scipy.stats import ortho_group
 
-from hcs.statistics.design_scores import agreements, at_least
+from hcs.statistics.design_scores import DesignScores
 from hcs.statistics.designs import Layout, all_designs
 from hcs.statistics.permutation import permutation_test, smallest_possible_p
 from hcs.statistics.pool import centred_pool
@@ -51,9 +51,14 @@ def naive_vectors(profiles: np.ndarray, plates: np.ndarray) -> np.ndarray:
     return np.array(vectors)
 
 
-def naive_score(vectors: np.ndarray, drawn: Sequence[int]) -> float:
+def naive_score(vectors: np.ndarray, plates: np.ndarray, drawn: Sequence[int]) -> float:
     """Score one design as the definition says, without any table."""
-    return float(np.mean([vectors[one] @ vectors[other] for one, other in combinations(drawn, 2)]))
+    contrasts = []
+    for query in drawn:
+        positives = [vectors[query] @ vectors[other] for other in drawn if other != query]
+        rest = [other for other in np.flatnonzero(plates == plates[query]) if other not in drawn]
+        contrasts.append(np.mean(positives) - np.mean([vectors[query] @ vectors[other] for other in rest]))
+    return float(np.mean(contrasts))
 
 
 def naive_p(profiles: np.ndarray, plates: np.ndarray, is_replicate: np.ndarray) -> float:
@@ -62,8 +67,8 @@ def naive_p(profiles: np.ndarray, plates: np.ndarray, is_replicate: np.ndarray) 
         list(combinations(np.flatnonzero(plates == p).tolist(), int(is_replicate[plates == p].sum())))
         for p in np.unique(plates)
     ]
-    observed = naive_score(vectors, np.flatnonzero(is_replicate).tolist())
-    scores = [naive_score(vectors, sum(deal, ())) for deal in product(*deals)]
+    observed = naive_score(vectors, plates, np.flatnonzero(is_replicate).tolist())
+    scores = [naive_score(vectors, plates, sum(deal, ())) for deal in product(*deals)]
     return float(np.mean([score >= observed - 1e-12 for score in scores]))
 
 
@@ -86,9 +91,9 @@ def test_a_design_scores_as_the_definition_says(n_replicates: list[int], n_contr
     pool = centred_pool(profiles, plates, is_replicate)
     vectors = naive_vectors(profiles, plates)
 
-    (found,) = agreements(pool, np.flatnonzero(pool.is_replicate).astype(np.int32)[None, :])
+    (found,) = DesignScores(pool).contrasts(np.flatnonzero(pool.is_replicate).astype(np.int32)[None, :])
 
-    assert found == pytest.approx(naive_score(vectors, np.flatnonzero(is_replicate).tolist()), abs=1e-6)
+    assert found == pytest.approx(naive_score(vectors, plates, np.flatnonzero(is_replicate).tolist()), abs=1e-6)
 
 
 def test_one_odd_replicate_does_not_speak_for_the_others_nor_against_them() -> None:
@@ -143,7 +148,8 @@ def test_drawn_p_agrees_with_the_enumeration_that_it_replaces() -> None:
         profiles, plates, is_replicate = make_pool([6], [13], seed=seed, effect=effect)
         pool = centred_pool(profiles, plates, is_replicate)
         observed = np.flatnonzero(pool.is_replicate).astype(np.int32)[None, :]
-        exact = at_least(pool, all_designs(pool.layout), agreement=agreements(pool, observed)[0]).mean()
+        scores = DesignScores(pool)
+        exact = scores.at_least(all_designs(pool.layout), scores.contrasts(observed)[0]).mean()
 
         result = permutation_test(profiles, plates, is_replicate, seed=0)
 
