@@ -142,20 +142,21 @@ def test_one_screen_has_means_without_intervals(write: Callable[..., str]) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenetv3_small_100.hcs", "efficientvit_b0.hcs"])
-def test_packaged_weights_give_the_figures_of_their_card(name: str) -> None:
-    info = describe_encoder(EncoderChoice(name=name), settings=Settings(offline=True))
-    card = (PACKAGED / f"{info.architecture}.md").read_text(encoding="utf-8")
-    identity, simulated, _, screens = tables_of(card)[:4]
-    seed, *figures = screens[2]
+def test_packaged_weights_give_the_figures_of_their_cards() -> None:
+    choices = [EncoderChoice(name=name) for name in ("mobilenetv3_small_100.hcs", "efficientvit_b0.hcs")]
+    infos = [describe_encoder(choice, settings=Settings(offline=True)) for choice in choices]
+    cards = [tables_of((PACKAGED / f"{info.architecture}.md").read_text(encoding="utf-8")) for info in infos]
+    (seed,) = {screens[2][0] for _, _, _, screens, *_ in cards}
 
-    scores = compare_encoders([info], design=demo_design(), seeds=[int(seed)], combine=[name])
+    names = [info.name for info in infos]
+    scores = compare_encoders(infos, design=demo_design(), seeds=[int(seed)], combine=names, workers=2)
 
-    found = scores.row(by_predicate=pl.col("profile") == name, named=True)
-    assert ["SHA-256", f"`{info.weights_sha256}`"] in identity
-    assert simulated[2][0] == name
-    for title, said, figure in zip(screens[0][1:], figures, SHOWN, strict=True):
-        assert found[figure] == pytest.approx(float(said), abs=0.0005), title
+    for info, (identity, simulated, _, screens, *_) in zip(infos, cards, strict=True):
+        found = scores.row(by_predicate=pl.col("profile") == info.name, named=True)
+        assert ["SHA-256", f"`{info.weights_sha256}`"] in identity
+        assert simulated[2][0] == info.name
+        for title, said, figure in zip(screens[0][1:], screens[2][1:], SHOWN, strict=True):
+            assert found[figure] == pytest.approx(float(said), abs=0.0005), title
 
 
 def test_an_encoder_that_is_not_packaged_gets_no_card(encoders: tuple[EncoderInfo, ...], tmp_path: Path) -> None:
