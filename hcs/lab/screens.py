@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -93,11 +93,13 @@ def _n_plates(design: ScreenDesign) -> int:
     return design.n_batches * design.n_plates
 
 
-def _perform(tasks: list[PlateTask], kept: Path | None, workers: int) -> list[Vectors] | map[Vectors]:
+def _perform(tasks: list[PlateTask], kept: Path | None, workers: int) -> Iterator[Vectors]:
+    """Yield the vectors of every plate in the order of the tasks, as soon as those before it are there."""
     if workers == 1:
-        return map(embed_plate, tasks, [kept] * len(tasks))
+        yield from map(embed_plate, tasks, [kept] * len(tasks))
+        return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(embed_plate, tasks, [kept] * len(tasks)))
+        yield from pool.map(embed_plate, tasks, [kept] * len(tasks))
 
 
 def embed_plate(task: PlateTask, kept: Path | None = None) -> Vectors:
