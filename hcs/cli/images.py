@@ -27,9 +27,8 @@ def register(app: typer.Typer) -> None:
 def images(
     plate: Annotated[str, typer.Argument(help="A plate's barcode.")],
     well: Annotated[str | None, typer.Argument(help="A well, as B03; without it a sheet of the whole plate.")] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The picture's file: .png (exact) or .webp (small).")
-    ] = ...,  # type: ignore[assignment]  # typer's way to say that it is required
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture's file: .png (exact) or .webp (small).")],
     site: Annotated[
         int | None, typer.Option(min=1, help="Only this site [default: all of a well, the first of each on a sheet].")
     ] = None,
@@ -63,7 +62,8 @@ def images(
     """
     from hcs.catalog import get_run
     from hcs.io.pictures import picture_format, write_picture
-    from hcs.pipeline.pictures import picture_plate, picture_well, plate_images
+    from hcs.pipeline.images import plate_images
+    from hcs.pipeline.pictures import picture_plate, picture_well
 
     picture_format(str(output))
     view = _view(channels, contrast, raw, size or (SIDE_ON_A_SHEET if well is None else None))
@@ -104,7 +104,7 @@ class SitesRead:
 
 
 def _report(shown: Composition, plate: str, output: Path) -> None:
-    places = [place for row in shown.rows for place in row if place is not None]
+    places = [place for row in shown.grid for place in row if place is not None]
     height, width = shown.picture.shape[:2]
     wells = sorted({well for well, _ in places})
     what = f"well {wells[0]}" if len(wells) == 1 else f"{counted(len(wells), 'well')}, {wells[0]} to {wells[-1]}"
@@ -112,5 +112,5 @@ def _report(shown: Composition, plate: str, output: Path) -> None:
     for channel in shown.channels:
         colour = "#" + "".join(f"{part:02x}" for part in channel.colour)
         put(f"  {channel.channel}: {colour}, intensities {channel.low:.6g} to {channel.high:.6g}")
-    for text in (*shown.notes, *shown.holes):
-        say(f"note: {text}")
+    for hole in shown.holes:
+        say(f"note: {hole}")

@@ -121,8 +121,8 @@ def _refuse_unfilled(content: dict[Any, Any], path: str) -> None:
     places = list(_unfilled(content))
     if places:
         raise ScreenFileError(
-            f"{path}: expected what the comments ask for, but {FILL_IN} still stands at {', '.join(places)}; fill it in, "
-            "or leave the field out where it is not needed"
+            f"{path}: expected what the comments ask for, but {FILL_IN} still stands at {', '.join(places)}; fill it "
+            "in, or leave the field out where it is not needed"
         )
 
 

@@ -99,7 +99,6 @@ class _Part:
     """What stands at one position of all names: a text, or a field once it is known."""
 
     values: tuple[str, ...]
-    level: int
     before: str = ""
     field: str | None = None
 
@@ -122,7 +121,7 @@ class _Guess:
     def __init__(self, levels: Sequence[Sequence[str]], *, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken) - {"_"}
         self._has_name = not self._taken
-        self._levels = [_parts_of(values, level) for level, values in enumerate(levels)]
+        self._levels = [_parts_of(values) for values in levels]
         self._parts = [part for parts in self._levels for part in parts]
 
     def pattern(self) -> list[str]:
@@ -171,7 +170,7 @@ class _Guess:
             if any(part.field for part in parts) or all(part.is_constant for part in parts):
                 continue
             whole = tuple("".join(texts) for texts in zip(*(part.values for part in parts), strict=True))
-            parts[:] = [_Part(whole, parts[0].level)]
+            parts[:] = [_Part(whole)]
             self._give(parts[0], "plate")
         self._parts = [part for parts in self._levels for part in parts]
 
@@ -200,7 +199,7 @@ def _is_said_by(places: Sequence[object], values: Sequence[str]) -> bool:
     return len(found) > 1 and all(len(own) == 1 for own in found.values())
 
 
-def _parts_of(values: Sequence[str], level: int) -> list[_Part]:
+def _parts_of(values: Sequence[str]) -> list[_Part]:
     """Return the parts of one level of names: words and what is between them, words split further where all agree.
 
     Names of unlike form are taken apart as far as they agree, and what is left is one part.
@@ -209,8 +208,8 @@ def _parts_of(values: Sequence[str], level: int) -> list[_Part]:
     n_words = _agreeing(words)
     columns = [tuple(own[index] for own in words) for index in range(n_words)]
     rest = tuple("".join(own[n_words:]) for own in words)
-    parts = [part for column in columns for part in _pieces_of(column, level)]
-    parts += [_Part(rest, level)] if any(rest) else []
+    parts = [part for column in columns for part in _pieces_of(column)]
+    parts += [_Part(rest)] if any(rest) else []
     for first, second in pairwise(parts):
         second.before = first.values[0] if first.is_constant else ""
     for first, separator, second in zip(parts, parts[1:], parts[2:], strict=False):
@@ -229,12 +228,12 @@ def _agreeing(words: Sequence[Sequence[str]]) -> int:
     return shortest if len(lengths) == 1 else max(0, shortest - 1)
 
 
-def _pieces_of(column: tuple[str, ...], level: int) -> list[_Part]:
+def _pieces_of(column: tuple[str, ...]) -> list[_Part]:
     """Return a word in pieces of letters and digits where the letters are the same in all names, else as a whole."""
-    whole = [_Part(column, level)]
+    whole = [_Part(column)]
     if not column[0].isalnum() or whole[0].all_match(_WELL):
         return whole
     split = [_PIECE.findall(word) for word in column]
     if len({tuple(piece if piece.isalpha() else "" for piece in own) for own in split}) > 1:
         return whole
-    return [_Part(values, level) for values in zip(*split, strict=True)]
+    return [_Part(values) for values in zip(*split, strict=True)]
