@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from hcs.errors import PatternError
+from hcs.io.draft.channels import stain_of
 from hcs.io.template import PlanePlace, compile_template
 
 CONVENTIONS = (
@@ -92,9 +93,18 @@ def _candidates(stems: Sequence[str]) -> Iterable[str]:
         found = _Guess(levels[:-1], taken=re.findall(r"\{(\w+)\}", convention)).pattern()
         yield "/".join([*found, convention])
     yield "/".join(_Guess(levels).pattern())
+    forms = Counter(_form(stem) for stem in stems)
+    usual = max(forms, key=lambda form: (forms[form], form))
+    alike = [stem.split("/") for stem in stems if _form(stem) == usual]
+    yield "/".join(_Guess(list(zip(*alike, strict=True))).pattern())
 
 
-@dataclass
+def _form(stem: str) -> str:
+    """Return what is between the words of a name."""
+    return re.sub("[A-Za-z0-9]+", "x", stem)
+
+
+@dataclass(eq=False)
 class _Part:
     """What stands at one position of all names: a text, or a field once it is known."""
 
@@ -127,6 +137,7 @@ class _Guess:
     def pattern(self) -> list[str]:
         """Return the template of every level."""
         self._find_wells()
+        self._split_what_is_no_well()
         self._find_by_keyword()
         self._find_plates()
         self._find_the_rest()
@@ -141,19 +152,29 @@ class _Guess:
         return [part for part in self._parts if part.field is None and condition(part)]
 
     def _find_wells(self) -> None:
-        """Take what varies before what is the same everywhere, and a whole name before a row and a column."""
+        """Take a whole name before a row and a column."""
         if self._taken & {"well", "row"}:
             return None
-        for is_constant in (False, True):
-            wells = self._open(lambda part: part.is_constant is is_constant and part.all_match(_WELL))  # noqa: B023
-            if wells:
-                return self._give(wells[-1], "well")
+        wells = self._open(lambda part: part.all_match(_WELL))
+        if wells:
+            return self._give(max(wells, key=_likeness_to_wells), "well")
         for parts in self._levels:
             for row, between, column in zip(parts, parts[1:], parts[2:], strict=False):
                 if between.is_constant and row.all_match(_ROW) and all(value.isdecimal() for value in column.values):
                     self._give(row, "row")
                     return self._give(column, "column")
         return None
+
+    def _split_what_is_no_well(self) -> None:
+        """Take apart what could have been a well and is not, as in `f1`."""
+        for parts in self._levels:
+            parts[:] = [
+                piece
+                for part in parts
+                for piece in (_split(part.values) if part.field is None and part.all_match(_WELL) else [part])
+            ]
+            _with_words_before(parts)
+        self._parts = [part for parts in self._levels for part in parts]
 
     def _find_by_keyword(self) -> None:
         for part in self._open(lambda part: not part.is_constant and part.values[0].isdecimal()):
@@ -184,11 +205,46 @@ class _Guess:
         if "channel" not in self._taken:
             for part in reversed(unknown):
                 if len(set(part.values)) <= MOST_CHANNELS:
-                    self._give(part, "channel")
+                    self._give(self._whole_name(part), "channel")
                     break
-        for part in unknown:
-            if part.field is None and all(value.isdecimal() for value in part.values):
+        for part in self._open(_says_a_channel):
+            self._give(part, "channel")
+        for part in self._open(lambda part: part in unknown):
+            if all(value.isdecimal() for value in part.values):
                 self._give(part, "site")
+
+    def _whole_name(self, part: _Part) -> _Part:
+        """Return a part together with the words before it that say the same, as in `Alexa 488` and `Hoechst 33342`."""
+        parts = next(parts for parts in self._levels if part in parts)
+        last = first = parts.index(part)
+        while first >= 2 and parts[first - 1].is_constant and _say_the_same(parts[first - 2], part):
+            first -= 2
+        if first < last:
+            joined = tuple(
+                "".join(texts) for texts in zip(*(own.values for own in parts[first : last + 1]), strict=True)
+            )
+            parts[first : last + 1] = [_Part(joined)]
+            self._parts = [own for level in self._levels for own in level]
+        return parts[first]
+
+
+def _likeness_to_wells(part: _Part) -> tuple[int, bool, int]:
+    """Return how much parts such as B03 are wells and not fields (`f1`): their letters differ, and they have zeros."""
+    letters = {value[0] for value in part.values}
+    return len(letters), all(len(value) > 2 for value in part.values), len(set(part.values))
+
+
+def _say_the_same(one: _Part, other: _Part) -> bool:
+    if one.field is not None or one.is_constant:
+        return False
+    pairs = set(zip(one.values, other.values, strict=True))
+    return len(pairs) == len(set(one.values)) == len(set(other.values))
+
+
+def _says_a_channel(part: _Part) -> bool:
+    """Return whether a part that is the same in all names is their only channel."""
+    is_numbered = _MEANING.get(part.before.casefold()) == "channel" and part.values[0].isdecimal()
+    return part.is_constant and (is_numbered or stain_of(part.values[0]) is not None)
 
 
 def _is_said_by(places: Sequence[object], values: Sequence[str]) -> bool:
@@ -210,6 +266,11 @@ def _parts_of(values: Sequence[str]) -> list[_Part]:
     rest = tuple("".join(own[n_words:]) for own in words)
     parts = [part for column in columns for part in _pieces_of(column)]
     parts += [_Part(rest)] if any(rest) else []
+    return _with_words_before(parts)
+
+
+def _with_words_before(parts: list[_Part]) -> list[_Part]:
+    """Return the parts, each knowing the word before it: next to it, or before what separates them."""
     for first, second in pairwise(parts):
         second.before = first.values[0] if first.is_constant else ""
     for first, separator, second in zip(parts, parts[1:], parts[2:], strict=False):
@@ -229,11 +290,14 @@ def _agreeing(words: Sequence[Sequence[str]]) -> int:
 
 
 def _pieces_of(column: tuple[str, ...]) -> list[_Part]:
+    """Return a word in its pieces, but as a whole where it can be a well."""
+    whole = _Part(column)
+    return [whole] if not column[0].isalnum() or whole.all_match(_WELL) else _split(column)
+
+
+def _split(column: tuple[str, ...]) -> list[_Part]:
     """Return a word in pieces of letters and digits where the letters are the same in all names, else as a whole."""
-    whole = [_Part(column)]
-    if not column[0].isalnum() or whole[0].all_match(_WELL):
-        return whole
-    split = [_PIECE.findall(word) for word in column]
-    if len({tuple(piece if piece.isalpha() else "" for piece in own) for own in split}) > 1:
-        return whole
-    return [_Part(values) for values in zip(*split, strict=True)]
+    pieces = [_PIECE.findall(word) for word in column]
+    if len({tuple(piece if piece.isalpha() else "" for piece in own) for own in pieces}) > 1:
+        return [_Part(column)]
+    return [_Part(values) for values in zip(*pieces, strict=True)]

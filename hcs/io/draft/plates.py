@@ -212,8 +212,8 @@ def _keys(folder: DeliveryFolder, places: Sequence[PlanePlace]) -> list[str]:
     if named:
         return named
     for file in folder.images[:10]:
-        uri = join(folder.uri, file.relative_path)
         try:
+            uri = join(folder.uri, file.relative_path)
             with open_read(uri) as stream, reader_of(uri).open(stream, name=uri, size_bytes=file.size_bytes) as image:
                 header = image.header
         except (UnreadableImageError, StorageError):

@@ -14,7 +14,7 @@ from hcs.io.layouts.folder import DeliveryFolder
 from hcs.io.platemaps import read_plate_wells
 from hcs.io.platemaps.maps import read_text_table
 from hcs.io.platemaps.spelling import columns_by_role
-from hcs.io.storage import join, list_files, list_names
+from hcs.io.storage import StoredFile, join, list_files, list_names
 from schemas.screen import PlateEntry, ScreenConfig
 
 MAX_TABLE_BYTES = 20 << 20
@@ -104,16 +104,15 @@ def _described(
 
 def _candidates(folder: DeliveryFolder, uris: Sequence[str]) -> list[str]:
     """Return the text tables in a delivery, else directly beside it, and those of the batches of a gallery."""
-    inside = [join(folder.uri, file.relative_path) for file in folder.files if file.size_bytes <= MAX_TABLE_BYTES]
+    inside = _joined(folder.uri, folder.files)
     above, _, _ = folder.uri.rstrip("/").rpartition("/")
     beside = _files_in(above) if above and not above.endswith(":/") else []
     found = [*inside, *beside, *(uri for plate in uris for uri in _of_batch(plate))]
-    tables = [uri for uri in dict.fromkeys(found) if _is_table(uri.rpartition("/")[2])]
-    return tables[:MOST_TABLES]
+    return list(dict.fromkeys(found))[:MOST_TABLES]
 
 
 def _is_table(name: str) -> bool:
-    return not name.startswith(".") and bool(_ENDING.fullmatch(name)) and not _LOAD_DATA.fullmatch(name)
+    return not name.startswith((".", "\\")) and bool(_ENDING.fullmatch(name)) and not _LOAD_DATA.fullmatch(name)
 
 
 def _of_batch(uri: str) -> Iterable[str]:
@@ -129,16 +128,21 @@ def _of_batch(uri: str) -> Iterable[str]:
 
 def _files_in(folder: str) -> list[str]:
     try:
-        return [join(folder, name) for name in list_names(folder) if not name.endswith("/")]
+        return [join(folder, name) for name in list_names(folder) if _is_table(name)]
     except StorageError:  # what lies around a delivery need not be there, nor be open to its reader
         return []
 
 
 def _files_under(folder: str) -> list[str]:
     try:
-        return [join(folder, file.relative_path) for file in list_files(folder) if file.size_bytes <= MAX_TABLE_BYTES]
+        return _joined(folder, list_files(folder))
     except StorageError:
         return []
+
+
+def _joined(folder: str, files: Iterable[StoredFile]) -> list[str]:
+    paths = [file.relative_path for file in files if file.size_bytes <= MAX_TABLE_BYTES]
+    return [join(folder, path) for path in paths if _is_table(path.rpartition("/")[2])]
 
 
 def _classified(uri: str) -> _Table | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -128,7 +127,10 @@ def _listed(uris: Sequence[str]) -> str:
 def _scalar(text: str) -> str:
     """Return a text as YAML, in quotes where it could be read as something else."""
     is_plain = _PLAIN.fullmatch(text) and text.casefold() not in _WORDS
-    return text if is_plain else json.dumps(text, ensure_ascii=False)
+    if is_plain:
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(letter if letter.isprintable() else f"\\U{ord(letter):08X}" for letter in escaped) + '"'
 
 
 def _comment(text: str, *, indent: int = 0) -> Iterator[str]:
