@@ -196,7 +196,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(folder=NAMES, names=st.lists(NAMES, min_size=1, max_size=3, unique_by=str.casefold))
 def test_whatever_names_there_are_the_draft_is_yaml(
     tmp_path_factory: pytest.TempPathFactory, folder: str, names: list[str]

@@ -26,7 +26,7 @@ def paths_of(pattern, wells, sites, channels):
     ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(
     pattern=st.sampled_from(
         [
@@ -59,7 +59,7 @@ def test_a_template_that_is_found_gives_every_image_its_place(pattern, wells, n_
     }
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(pattern=st.sampled_from(CONVENTIONS), wells=WELLS, n_sites=st.integers(1, 3), order=st.randoms())
 def test_what_instruments_write_is_known_even_of_one_well_and_in_any_order(pattern, wells, n_sites, order):
     sites = range(1, n_sites + 1) if "{site}" in pattern else (1,)
