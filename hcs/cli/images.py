@@ -104,10 +104,14 @@ class SitesRead:
 
 
 def _report(shown: Composition, plate: str, output: Path) -> None:
+    from hcs.io.wells import row_and_column, row_letters
+
     places = [place for row in shown.grid for place in row if place is not None]
     height, width = shown.picture.shape[:2]
     wells = sorted({well for well, _ in places})
-    what = f"well {wells[0]}" if len(wells) == 1 else f"{counted(len(wells), 'well')}, {wells[0]} to {wells[-1]}"
+    rows, columns = zip(*map(row_and_column, wells), strict=True)
+    first, last = (f"{row_letters(end(rows))}{end(columns):02d}" for end in (min, max))
+    what = f"well {wells[0]}" if len(wells) == 1 else f"{counted(len(wells), 'well')}, {first} to {last}"
     put(f"plate {plate}, {what}: {counted(len(places), 'site')}, {width} x {height} pixels in {output}")
     for channel in shown.channels:
         colour = "#" + "".join(f"{part:02x}" for part in channel.colour)
