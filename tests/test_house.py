@@ -23,6 +23,7 @@ PACKAGES = tuple(name for name in ("hcs", "schemas", "services", "dashboards") i
 """What the wheel holds, as far as it exists."""
 
 IMPORT_NAMES = {
+    "pillow": {"PIL"},
     "pyyaml": {"yaml"},
     "scikit-image": {"skimage"},
     "scikit-learn": {"sklearn"},
@@ -207,6 +208,7 @@ VIOLATIONS = {
     "migrations outside their home": ("hcs/cli/main.py", "import alembic", "sql"),
     "image operators outside their home": ("hcs/simulation/render.py", "import skimage", "pixels"),
     "files outside their home": ("hcs/imaging/__init__.py", "import tifffile", "files"),
+    "pictures outside their home": ("hcs/imaging/composite.py", "import PIL", "files"),
     "object stores outside their home": ("hcs/catalog/__init__.py", "import fsspec", "files"),
 }
 

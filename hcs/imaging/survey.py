@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,27 @@ class PlateSurvey:
     n_sites: int
     notes: tuple[str, ...]
     pixel_type: np.dtype[Any] | None = None
+
+    def only(self, channels: Sequence[str]) -> PlateSurvey:
+        """Return the survey of some of its channels, in the order given.
+
+        Raises:
+            ChannelMismatchError: If one of them was not surveyed.
+        """
+        unknown = [name for name in channels if name not in self.channels]
+        if unknown:
+            raise ChannelMismatchError(
+                f"channels were expected of those that were surveyed, {', '.join(self.channels)}, but "
+                f"{', '.join(unknown)} came; name others"
+            )
+        places = [self.channels.index(name) for name in channels]
+        return replace(
+            self,
+            channels=tuple(channels),
+            illumination=self.illumination[places],
+            low=self.low[places],
+            high=self.high[places],
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the numbers of the survey; its channels and notes are texts, and go beside them."""

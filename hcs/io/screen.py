@@ -18,6 +18,9 @@ from schemas.screen import EncoderChoice, PlateEntry, Record, ScreenConfig
 MAX_SCREEN_BYTES = 10 << 20
 MAX_SCREEN_VALUES = 1_000_000
 
+FILL_IN = "FILL_IN"
+"""What `hcs init` writes where a person has to say something."""
+
 _NULLS = ("~", "null", "Null", "NULL", "")
 
 
@@ -88,6 +91,7 @@ def _read_mapping(path: str) -> dict[Any, Any]:
     if not isinstance(content, dict):
         raise ScreenFileError(f"{path}: expected fields such as `screen:` and `plates:`, got {type(content).__name__}")
     _refuse_bombs(content, path)
+    _refuse_unfilled(content, path)
     return content
 
 
@@ -110,6 +114,24 @@ def _refuse_bombs(content: Any, path: str) -> None:
         elif isinstance(value, list):
             waiting.extend(value)
     raise ScreenFileError(f"{path}: expected at most {MAX_SCREEN_VALUES} values, its anchors expand to more")
+
+
+def _refuse_unfilled(content: dict[Any, Any], path: str) -> None:
+    """Refuse what `hcs init` left to a person: a stain of that name would be taken for one."""
+    places = list(_unfilled(content))
+    if places:
+        raise ScreenFileError(
+            f"{path}: expected what the comments ask for, but {FILL_IN} still stands at {', '.join(places)}; fill it "
+            "in, or leave the field out where it is not needed"
+        )
+
+
+def _unfilled(value: Any, place: str = "") -> Iterator[str]:
+    if value == FILL_IN:
+        yield place
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield from _unfilled(item, f"{place}.{key}" if place else str(key))
 
 
 def _explanations(error: ValidationError, *, at_most: int = 10) -> Iterator[str]:

@@ -192,3 +192,16 @@ def test_a_plate_without_a_usable_site_is_refused(sites):
     with pytest.raises(PixelsError, match="at least one readable site") as caught:
         survey_plate(sites, channels=["A"])
     assert isinstance(caught.value, InputRejectedError)
+
+
+def test_a_survey_of_some_channels_corrects_them_as_all_of_them_do():
+    sites = [np.random.default_rng(seed).integers(1, 4000, (3, 40, 50)).astype(np.uint16) for seed in range(9)]
+    survey = survey_plate(sites, channels=["AGP", "DNA", "ER"])
+
+    some = survey.only(["ER", "AGP"])
+
+    assert some.channels == ("ER", "AGP")
+    np.testing.assert_array_equal(correct_site(sites[0][[2, 0]], some), correct_site(sites[0], survey)[[2, 0]])
+    assert some.high.tolist() == survey.high[[2, 0]].tolist()
+    with pytest.raises(ChannelMismatchError, match="Mito"):
+        survey.only(["DNA", "Mito"])

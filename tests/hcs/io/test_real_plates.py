@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 import tifffile
 
 from hcs.io.acceptance import accept
+from hcs.io.draft import draft_screen
 from hcs.io.layouts import Delivery, read_delivery
 from hcs.io.pixels import Site, read_site
 from hcs.io.platemaps import read_plate_wells
+from hcs.io.screen import FILL_IN, load_screen
 from schemas.acceptance import AcceptanceReport, FindingKind, Verdict
 from schemas.screen import ScreenConfig
 from schemas.work import PlaneRef
@@ -129,3 +132,43 @@ def test_an_imagexpress_export_that_counts_from_zero(real_data: Path) -> None:
     assert FindingKind.NUMBERED_FROM_ZERO in {finding.kind for finding in report.findings}
     stack = [tifffile.imread(delivery.uri + f"/TimePoint_1/ZStep_{z}/9987_B02_s1_w1.TIF") for z in range(3)]
     np.testing.assert_array_equal(first_site(delivery, ["1"]).pixels[0], np.max(stack, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("folder", "delivered", "stains"),
+    [
+        ("sbs_foxo_plate", {"sbs_foxo_plate": (48, 48, 96)}, ["GFP", "DNA"]),
+        ("imagehts_sirna", {"PK-10B-pl1": (6, 6, 18), "PK-11B-pl1": (6, 6, 18)}, []),
+        ("cellvoyager", {"cellvoyager": (3, 12, 96)}, ["DNA", "RNA"]),
+        (
+            "imagexpress",
+            {"9987_Plate_3420": (1, 1, 1), "9987_Plate_3434": (2, 4, 36), "9987_Plate_3435": (2, 4, 8)},
+            ["DNA"],
+        ),
+        ("opera_phenix_jump/harmony_v5", {"BR00122249": (1, 1, 6)}, []),
+        ("operetta/operetta_plate", {"operetta_plate": (1, 2, 2)}, []),
+    ],
+)
+def test_a_draft_of_a_real_delivery_is_accepted_once_it_is_filled_in(
+    real_data: Path, tmp_path: Path, folder: str, delivered: dict[str, tuple[int, int, int]], stains: list[str]
+) -> None:
+    text = draft_screen(str(real_data / folder)).replace(f"platemaps: {FILL_IN}", "")
+
+    for stain in stains:
+        text = text.replace(f": {FILL_IN}", f": {stain}", 1)
+    (tmp_path / "SCREEN.yaml").write_text(text)
+    config = load_screen(str(tmp_path / "SCREEN.yaml"))
+    deliveries = [read_delivery(entry, config) for entry in config.plates]
+    reports = [accept(delivery, read_plate_wells(config, list(delivered)), config=config) for delivery in deliveries]
+    counts = {report.plate: report.delivered for report in reports}
+    assert {plate: (came.wells, came.sites, came.images) for plate, came in counts.items()} == delivered
+    assert {report.verdict for report in reports} == {Verdict.ACCEPT_WITH_HOLES}
+    holes = {finding.kind for report in reports for finding in report.findings if finding.severity == "hole"}
+    assert holes == {FindingKind.PLATEMAP_MISSING}
+
+
+def test_channels_of_a_real_delivery_are_called_as_the_instrument_does(real_data: Path) -> None:
+    assert '"1": "Fluorescein (FITC)"' in draft_screen(str(real_data / "operetta" / "operetta_plate"))
+    assert "the instrument calls it 405, in Cell Painting usually DNA" in draft_screen(str(real_data / "cellvoyager"))
+    assert 'channels: {"1": DNA, "2": FITC, "3": "Texas Red"}' in draft_screen(str(real_data / "imagexpress"))
+    assert "Hoechst: DNA" in draft_screen(str(real_data / "imagehts_sirna"))

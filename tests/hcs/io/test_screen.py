@@ -149,3 +149,10 @@ def test_anchors_that_expand_without_end_are_refused_quickly(tmp_path: Path) -> 
 def test_a_screen_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ScreenFileError, match="No such file"):
         load_screen(str(tmp_path / "SCREEN.yaml"))
+
+
+def test_what_was_left_to_fill_in_is_named_and_refused(tmp_path: Path) -> None:
+    text = "screen: s\nplates: [{uri: p, channels: {1: FILL_IN, 2: DNA}}]\nplatemaps: FILL_IN\npattern: a FILL_IN b\n"
+
+    with pytest.raises(ScreenFileError, match=r"FILL_IN still stands at plates\.0\.channels\.1, platemaps;"):
+        load_screen(write(tmp_path, text))
