@@ -104,19 +104,15 @@ def _centred(pool: NDArray[np.float64]) -> NDArray[np.float64]:
     for _ in range(_STEPS):
         middle = middle + _cut(pool - middle, negligible).mean(axis=0)
     centred: NDArray[np.float64] = pool - middle
-    return np.where(_lengths(centred)[:, None] > negligible, centred, 0.0)
+    _, lengths = unit_rows(centred, negligible=negligible)
+    return np.where(lengths[:, None] > 0, centred, 0.0)
 
 
 def _cut(vectors: NDArray[np.float64], negligible: float) -> NDArray[np.float64]:
     """Return vectors (N, D), longer ones cut to 1.5 times the median length."""
-    lengths = _lengths(vectors)
+    _, lengths = unit_rows(vectors)
     limit = _LONGEST * float(np.median(lengths))
     return vectors * (limit / np.maximum(lengths, limit))[:, None] if limit > negligible else vectors
-
-
-def _lengths(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    return lengths
 
 
 def _order_by_geometry(

@@ -101,7 +101,7 @@ def test_what_is_no_recipe_is_refused(make_recipe: MakeRecipe, changes: dict[str
 
 @pytest.mark.parametrize(
     ("architecture", "precision"),
-    [("mobilenetv3_small_100", "fp32"), ("efficientvit_b0", "fp32"), ("pvt_v2_b0", "bf16")],
+    [("mobilenetv3_small_100", "fp32"), ("resnet18", "fp32"), ("efficientvit_b0", "fp32"), ("pvt_v2_b0", "bf16")],
 )
 def test_the_packaged_recipe_is_a_recipe_for_any_time(architecture: str, precision: str) -> None:
     shortest, one, ten = (recipe_for(architecture, minutes=minutes) for minutes in (0.001, 1, 10))
