@@ -9,6 +9,7 @@ from typing import Any
 
 import dataframely as dy
 import polars as pl
+import polars.selectors as cs
 from dataframely.exc import SchemaError, ValidationError
 from sqlalchemy import Connection, Select, insert
 
@@ -26,7 +27,7 @@ def sha256_of_json(value: object) -> str:
 
 
 def checked(frame: pl.DataFrame, contract: type[dy.Schema], *, what: str) -> pl.DataFrame:
-    """Return the contract's columns of a table, in its order and dtypes.
+    """Return the contract's columns of a table, in its order and dtypes; zero has no sign, as SQLite keeps none.
 
     Raises:
         CatalogError: If the table breaks the contract; it is a mistake of the caller, and nothing is written.
@@ -35,7 +36,7 @@ def checked(frame: pl.DataFrame, contract: type[dy.Schema], *, what: str) -> pl.
     if missing := [name for name in contract.columns() if name not in frame.columns]:
         raise CatalogError(f"{problem}: without {', '.join(missing)}.")
     try:
-        return contract.validate(frame, cast=True)
+        return contract.validate(frame, cast=True).with_columns(cs.float() + 0.0)
     except (ValidationError, SchemaError) as error:
         raise CatalogError(f"{problem}: {' '.join(str(error).split())}.") from error
 
