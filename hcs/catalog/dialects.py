@@ -175,7 +175,7 @@ UPGRADE_LOCK = 0x4843_5343  # "HCSC": whoever upgrades a catalog in this databas
 
 
 def hold_schema(connection: Connection) -> None:
-    """Hold the schema to the end of the transaction: who wants to upgrade it too waits. SQLite has one writer anyway."""
+    """Hold the schema to the end of the transaction: who wants to upgrade it too waits. SQLite has one writer only."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
 
@@ -253,8 +253,8 @@ _POSTGRES_MEANINGS: tuple[tuple[str, type[HcsError], str], ...] = (
         "it lets nobody in from this machine, or not in this way. Ask who runs the server; "
         "`?sslmode=require` at the end of the URL asks for an encrypted connection",
     ),
-    ("database \"", NotFoundError, "there is no such database. Make it with `createdb`, or name another with --catalog"),
-    ("role \"", StorageError, "it does not know this user. Look at the user of the URL"),
+    ('database "', NotFoundError, "there is no such database. Make it with `createdb`, or name another with --catalog"),
+    ('role "', StorageError, "it does not know this user. Look at the user of the URL"),
     ("resolve host", StorageError, "there is no such machine. Look at the host of the URL"),
     ("translate host name", StorageError, "there is no such machine. Look at the host of the URL"),
 )

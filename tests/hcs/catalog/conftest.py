@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
+from places import Place
 from postgres import Databases, databases
 
 from hcs.catalog import Catalog, LeasedUnit, PlateOfRun, RunRecord, open_catalog, register_run, set_run_state
@@ -265,21 +265,6 @@ def make() -> SimpleNamespace:
     )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a catalog is: what every process needs to open it."""
-
-    url: str
-    parts_uri: str
-
-    @property
-    def is_sqlite(self) -> bool:
-        return "://" not in self.url
-
-    def open(self, **options: Any) -> Catalog:
-        return open_catalog(self.url, parts_uri=self.parts_uri, **options)
-
-
 @pytest.fixture(scope="session")
 def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a catalog that nobody uses: copying it is faster than making another."""
@@ -300,6 +285,14 @@ def empty_database(server: Databases) -> Iterator[str]:
     """A database with a catalog that nobody uses."""
     url = server.make()
     open_catalog(url, parts_uri="/parts").close()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def new_database(server: Databases) -> Iterator[str]:
+    """A database without any table."""
+    url = server.make()
     yield url
     server.drop(url)
 

@@ -105,13 +105,6 @@ def test_what_names_no_file_is_refused(url):
     assert_is_one_paragraph(error)
 
 
-def test_a_refused_url_does_not_show_its_password():
-    with pytest.raises(UsageError) as error:
-        open_catalog("postgresql://me:secret@host/hcs")
-
-    assert "secret" not in str(error.value)
-
-
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("some notes that are long enough to be a header\n" * 100)
@@ -138,12 +131,12 @@ def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path):
     connection.close()
 
 
-def test_a_catalog_of_a_newer_version_is_refused(catalog):
+def test_a_catalog_of_a_newer_version_is_refused(catalog, place):
     with catalog.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     with pytest.raises(CatalogError) as error:
-        open_catalog(catalog.location)
+        place.open()
 
     assert_is_one_paragraph(error, "9999", HEAD, "newer")
 
@@ -239,14 +232,15 @@ def test_references_are_checked_by_the_database(catalog):
 OPEN_AND_COUNT = """
 import sys
 from hcs.catalog import list_runs, open_catalog
-with open_catalog(sys.argv[1]) as catalog:
+with open_catalog(sys.argv[1], parts_uri="/parts") as catalog:
     print(len(list_runs(catalog)))
 """
 
 
-def test_processes_that_open_a_new_catalog_at_once_all_succeed(tmp_path):
-    path = str(tmp_path / "catalog.sqlite")
-    command = [sys.executable, "-W", "error", "-c", OPEN_AND_COUNT, path]
+@pytest.mark.parametrize("system", ["sqlite", "postgresql"])
+def test_processes_that_open_a_new_catalog_at_once_all_succeed(system, tmp_path, request):
+    url = str(tmp_path / "catalog.sqlite") if system == "sqlite" else request.getfixturevalue("new_database")
+    command = [sys.executable, "-W", "error", "-c", OPEN_AND_COUNT, url]
 
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     answers = [process.communicate(timeout=120) for process in processes]
@@ -280,8 +274,10 @@ def fill_up(catalog, make):
     raise AssertionError("the disk is larger than the test")
 
 
-def test_a_catalog_that_may_not_grow_says_so_and_keeps_what_was_good(catalog, make):
+def test_a_catalog_that_may_not_grow_says_so_and_keeps_what_was_good(sqlite_catalog, make):
     from sqlalchemy import event
+
+    catalog = sqlite_catalog
 
     @event.listens_for(catalog.engine, "connect")
     def _limit(connection, _record):
