@@ -13,7 +13,7 @@ from hcs.errors import UsageError
 
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
 _SECRETS = ("password", "sslpassword")
-_HIDDEN = "***"
+_HIDDEN = "hidden"
 
 
 @dataclass(frozen=True)

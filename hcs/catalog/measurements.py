@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import ColumnElement, Connection, select
 
 from hcs.catalog.engine import Catalog
-from hcs.catalog.frames import schema_of, select_frame
+from hcs.catalog.frames import equals, schema_of, select_frame
 from hcs.catalog.models import Part, Site, SiteChannel, Unit
 from hcs.catalog.patience import patient
 from schemas.tables import ChannelQuality, SiteResults
@@ -68,7 +68,7 @@ def visible_parts(
     if kind is not None:
         query = query.where(Part.kind == kind)
     if encoder is not None:
-        query = query.where(Part.encoder == encoder)
+        query = query.where(equals(Part.encoder, encoder))
     with catalog.reading() as connection:
         frame = select_frame(connection, query, PARTS, by=["plate", "kind", "encoder", "unit_key"])
     return frame.with_columns(pl.col("encoder").replace("", None))
@@ -112,7 +112,7 @@ def sites_in(connection: Connection, run_id: int, wells: pl.DataFrame) -> pl.Dat
 
 
 def _on_plate(column: Any, plate: str | None) -> list[ColumnElement[bool]]:
-    return [] if plate is None else [column == plate]
+    return [] if plate is None else [equals(column, plate)]
 
 
 def _only(schema: dict[str, Any], *, without: tuple[str, ...]) -> dict[str, Any]:

@@ -35,6 +35,11 @@ def check_name(value: str, *, what: str, limit: int = NAME_LIMIT) -> str:
     return value
 
 
+def is_text(value: str) -> bool:
+    """Return whether a database can hold a text: not if it has a NUL character, or bytes that are no Unicode."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def check_texts(frame: pl.DataFrame, *, what: str, names: Iterable[str]) -> pl.DataFrame:
     """Return the table itself when every text in it can be stored.
 

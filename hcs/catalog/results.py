@@ -10,7 +10,7 @@ import polars as pl
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from hcs.catalog.engine import Catalog
-from hcs.catalog.frames import schema_of, select_frame
+from hcs.catalog.frames import equals, schema_of, select_frame
 from hcs.catalog.measurements import sites_in
 from hcs.catalog.models import Call, CallMechanism, Neighbour, Profile, RunWell
 from hcs.catalog.names import NAME_LIMIT
@@ -169,7 +169,7 @@ def wells_of(catalog: Catalog, *, run: str | int = "latest", plate: str | None =
     with catalog.reading() as connection:
         here = [RunWell.run_id == resolve(connection, run)]
         if plate is not None:
-            here.append(RunWell.plate == plate)
+            here.append(equals(RunWell.plate, plate))
         return _wells(connection, *here)
 
 
@@ -221,7 +221,7 @@ def _has_label(mechanism: str) -> ColumnElement[bool]:
         CallMechanism.profile == Call.profile,
         CallMechanism.treatment == Call.treatment,
         CallMechanism.control_type == Call.control_type,
-        CallMechanism.folded_label == mechanism.strip().casefold(),
+        equals(CallMechanism.folded_label, mechanism.strip().casefold()),
     )
 
 
@@ -252,8 +252,8 @@ def _neighbours(connection: Connection, run_id: int, perturbation: str, profile:
 
 def _find_perturbation(connection: Connection, run_id: int, wanted: str) -> str:
     """Return the perturbation of that identifier, else the only one of that name or identifier in any case."""
-    exact = select(RunWell.perturbation).where(RunWell.run_id == run_id, RunWell.perturbation == wanted).limit(1)
-    if "\0" not in wanted and connection.scalar(exact) is not None:
+    exact = select(RunWell.perturbation).where(RunWell.run_id == run_id, equals(RunWell.perturbation, wanted)).limit(1)
+    if connection.scalar(exact) is not None:
         return wanted
     pairs = select(RunWell.perturbation, RunWell.name).where(RunWell.run_id == run_id).distinct()
     rows = [(identifier, name) for identifier, name in connection.execute(pairs) if identifier is not None]

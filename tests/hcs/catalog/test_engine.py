@@ -6,12 +6,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import create_engine, inspect, make_url, select, text
+from sqlalchemy.pool import NullPool
 
 from hcs.catalog import complete, lease, open_catalog, plan, site_rows, units_of
 from hcs.catalog.migrations import HEAD
@@ -331,3 +333,78 @@ def test_a_disk_too_small_for_an_empty_catalog_says_so(small_disk):
         open_catalog(str(small_disk / "catalog.sqlite"))
 
     assert_is_one_paragraph(error, "catalog.sqlite", "disk")
+
+
+def test_a_database_needs_a_place_for_parts(postgresql_place):
+    with pytest.raises(UsageError) as error:
+        open_catalog(postgresql_place.url)
+
+    assert_is_one_paragraph(error, "--parts", "HCS_PARTS", "no folder beside it")
+
+
+def test_parts_of_a_database_lie_in_one_folder_wherever_it_is_opened_from(postgresql_place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with open_catalog(postgresql_place.url, parts_uri="parts") as catalog:
+        assert catalog.parts_uri == str(tmp_path / "parts")
+        assert not catalog.is_for_one_machine
+    with open_catalog(postgresql_place.url, parts_uri="s3://bucket/parts") as catalog:
+        assert catalog.parts_uri == "s3://bucket/parts"
+
+
+def test_an_empty_database_becomes_a_catalog_and_a_question_does_not_make_one(new_database):
+    with pytest.raises(NotFoundError) as error:
+        open_catalog(new_database, parts_uri="/parts", create=False)
+    assert_is_one_paragraph(error, "hcs run", "--catalog")
+
+    open_catalog(new_database, parts_uri="/parts").close()
+
+    open_catalog(new_database, parts_uri="/parts", create=False).close()
+
+
+def test_a_database_of_something_else_on_a_server_is_refused_and_left_alone(server, new_database):
+    engine = create_engine(make_url(new_database).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE bookmarks (url TEXT)"))
+
+    with pytest.raises(CatalogError) as error:
+        open_catalog(new_database, parts_uri="/parts")
+
+    assert_is_one_paragraph(error, "bookmarks", "--catalog")
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == ["bookmarks"]
+
+
+def test_a_database_that_does_not_exist_is_said_without_waiting_and_without_the_password(new_database):
+    missing = make_url(new_database).set(password="sesame", database="nowhere")
+
+    begun = time.monotonic()
+    with pytest.raises(NotFoundError) as error:
+        open_catalog(missing.render_as_string(hide_password=False), parts_uri="/parts")
+
+    assert time.monotonic() - begun < 5
+    assert_is_one_paragraph(error, "createdb", "nowhere")
+    assert "sesame" not in str(error.value)
+    assert "sesame" not in repr(error.value.__cause__)
+
+
+def test_a_database_that_cannot_keep_every_name_is_refused(server):
+    url = server.make(options="ENCODING 'LATIN1' LOCALE 'C'")
+
+    with pytest.raises(CatalogError) as error:
+        open_catalog(url, parts_uri="/parts")
+
+    assert_is_one_paragraph(error, "LATIN1", "createdb --encoding=UTF8")
+    server.drop(url)
+
+
+def test_a_catalog_is_shown_without_its_password(new_database):
+    url = make_url(new_database).set(password="sesame").render_as_string(hide_password=False)
+
+    with open_catalog(url, parts_uri="/parts") as catalog:
+        assert "sesame" not in f"{catalog} {catalog!r} {catalog.location}"
+
+
+def test_a_reader_of_a_database_changes_nothing(postgresql_catalog):
+    with pytest.raises(StorageError, match="takes no changes"), postgresql_catalog.reading() as connection:
+        connection.execute(text("INSERT INTO screens (name, created_at) VALUES ('a', 0)"))
