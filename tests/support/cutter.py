@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
-COMMIT = b"COMMIT"
+COMMIT = b"COMMIT\x00"  # as a whole order: `READ COMMITTED` begins a transaction
 
 
 class Cutter:
