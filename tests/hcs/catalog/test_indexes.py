@@ -1,4 +1,7 @@
-"""Every question to a catalog of many runs is answered from an index, on both database systems."""
+"""Every question to a catalog of many runs is answered from an index, on both database systems.
+
+`list_runs` is no such question: it counts the units of all runs, and reads them all.
+"""
 
 from __future__ import annotations
 
