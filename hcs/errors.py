@@ -80,6 +80,10 @@ class StorageError(HcsError, OSError):
     """A catalog, part or folder that cannot be written or read: permissions, a full disk, a torn file."""
 
 
+class DatabaseLostError(StorageError):
+    """The connection to the catalog's database broke before a change was kept: asking again is safe."""
+
+
 class CatalogError(HcsError):
     """The catalog is not what this version of the project expects."""
 

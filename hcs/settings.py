@@ -15,7 +15,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HCS_", extra="ignore")
 
-    catalog: str = Field(default="hcs-data/catalog.sqlite", description="URL of the catalog, or a path for SQLite.")
+    catalog: str = Field(
+        default="hcs-data/catalog.sqlite",
+        description="URL of the catalog (`postgresql://...`), or a path for SQLite.",
+        repr=False,  # it may hold a password
+    )
+    parts: str | None = Field(
+        default=None,
+        description="Folder or URI that the files of units are kept at; by default `parts` beside an SQLite catalog, "
+        "required with PostgreSQL.",
+    )
     weights_cache: Path = Field(
         default=Path("~/.cache/hcs/weights"), description="Folder that downloaded safetensors are kept in."
     )

@@ -167,7 +167,13 @@ def test_every_dependency_stands_in_the_constraints_inside_its_bounds() -> None:
     tested = dict(line.lower().replace("_", "-").split("==") for line in lines if not line.startswith("#"))
     extras = PROJECT["project"]["optional-dependencies"]
 
-    for text in [*PROJECT["project"]["dependencies"], *extras["dev"], *extras["docs"], *extras["s3"]]:
+    for text in [
+        *PROJECT["project"]["dependencies"],
+        *extras["dev"],
+        *extras["docs"],
+        *extras["s3"],
+        *extras["postgres"],
+    ]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(tested[requirement.name.lower().replace("_", "-")]), text
     assert not [line for line in lines if "+" in line or "@" in line or "/" in line.split("#")[0]]
@@ -175,7 +181,7 @@ def test_every_dependency_stands_in_the_constraints_inside_its_bounds() -> None:
 
 def test_what_the_contracts_cannot_see_has_its_home_too() -> None:
     # import-linter sees whole distributions that somebody imports: no part of scipy, and nothing nobody imports yet.
-    homes = {"scipy.ndimage": {"imaging", "simulation"}, "torchvision": {"embedding"}}
+    homes = {"scipy.ndimage": {"imaging", "simulation"}, "torchvision": {"embedding"}, "psycopg": {"catalog"}}
 
     strangers = [
         (str(path), name)

@@ -15,6 +15,7 @@ from hcs.catalog.frames import canonical_json, checked, insert_frame
 from hcs.catalog.ledger import change_held
 from hcs.catalog.models import Part, RunPlate, Site, SiteChannel, Unit
 from hcs.catalog.names import check_name, check_texts, storable_reason
+from hcs.catalog.patience import patient
 from hcs.errors import CatalogError
 from schemas.tables import ChannelQuality, SiteResults
 from schemas.work import PartReceipt, Receipt, UnitSpec, UnitState
@@ -29,6 +30,7 @@ class Adoptable:
     parts: tuple[PartReceipt, ...]
 
 
+@patient
 def complete(
     catalog: Catalog,
     run_id: int,
@@ -76,6 +78,7 @@ def complete(
         _note_survey(connection, run_id, spec.plate, receipt.parts)
 
 
+@patient
 def adoptable(catalog: Catalog, run_id: int) -> list[Adoptable]:
     """Return the ready units of a run that another run of this catalog has done, with the files to look at first.
 
@@ -86,6 +89,7 @@ def adoptable(catalog: Catalog, run_id: int) -> list[Adoptable]:
         return [Adoptable(row.key, row.source, _parts_of(connection, row.source, row.key)) for row in sources]
 
 
+@patient
 def adopt_finished(catalog: Catalog, run_id: int, *, keys: Collection[str] | None = None) -> int:
     """Return how many ready units took over the rows of another run that did them, and are done.
 
@@ -96,10 +100,10 @@ def adopt_finished(catalog: Catalog, run_id: int, *, keys: Collection[str] | Non
     """
     with catalog.writing() as connection:
         sources = [row for row in connection.execute(_sources(run_id)).all() if keys is None or row.key in keys]
-        for row in sources:
-            _copy_unit(connection, run_id, source=row.source, key=row.key)
+        adopted = [row for row in sources if _copy_unit(connection, run_id, source=row.source, key=row.key)]
+        for row in adopted:
             _note_survey(connection, run_id, row.plate, _parts_of(connection, run_id, row.key))
-    return len(sources)
+    return len(adopted)
 
 
 def _checked_rows(
@@ -210,11 +214,16 @@ def _parts_of(connection: Connection, run_id: int, key: str) -> tuple[PartReceip
     return tuple(sorted(receipts, key=lambda part: (part.kind, part.encoder or "")))
 
 
-def _copy_unit(connection: Connection, run_id: int, *, source: int, key: str) -> None:
-    """Copy the rows of one finished unit from one run to another inside the database, and call it done there."""
+def _copy_unit(connection: Connection, run_id: int, *, source: int, key: str) -> bool:
+    """Copy the rows of one finished unit from one run to another inside the database, and call it done there.
+
+    Return whether it was still ready: another driver may have leased or adopted it just now.
+    """
     theirs = select(Unit.n_failed_sites).where(Unit.run_id == source, Unit.key == key).scalar_subquery()
     done = {"state": UnitState.DONE, "reason": None, "n_failed_sites": theirs, "finished_at": Now()}
-    connection.execute(update(Unit).where(Unit.run_id == run_id, Unit.key == key).values(**done))
+    ready = (Unit.run_id == run_id, Unit.key == key, Unit.state == UnitState.READY)
+    if connection.execute(update(Unit).where(*ready).values(**done)).rowcount != 1:
+        return False
     for model in (Part, Site, SiteChannel):
         table = model.__table__
         names = [column.name for column in table.columns if column.name != "run_id"]
@@ -222,3 +231,4 @@ def _copy_unit(connection: Connection, run_id: int, *, source: int, key: str) ->
             table.c.run_id == source, table.c.unit_key == key
         )
         connection.execute(insert(model).from_select(["run_id", *names], rows))
+    return True

@@ -1,4 +1,8 @@
-"""Everything that differs between database systems: the clock, upserts, SQLite's settings, and what errors mean."""
+"""Everything that differs between database systems: the clock, upserts, transactions, settings, and what errors mean.
+
+SQLite has one writer at a time, who sees everything as it is. On PostgreSQL a writer reads what is committed and locks
+the rows that it decides by; a reader sees one state to its end on both.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.expression import FunctionElement
 
-from hcs.errors import CatalogError, HcsError, StorageError
+from hcs.errors import CatalogError, DatabaseLostError, HcsError, NotFoundError, StorageError, UsageError
 
 BUSY_TIMEOUT_SECONDS = 30.0
+CONNECT_TIMEOUT_SECONDS = 5
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -120,6 +125,75 @@ def violated_references(connection: Connection) -> int:
     return len(connection.execute(text("PRAGMA foreign_key_check")).all())
 
 
+def postgres_engine(url: URL) -> Engine:
+    """Return an engine of PostgreSQL whose connections are looked at before they are used.
+
+    Statements are not prepared on the server, so that a pooler may stand between.
+
+    Raises:
+        UsageError: If the driver is not installed.
+    """
+    asked = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "hcs", "client_encoding": "utf8"}
+    settings = {name: value for name, value in asked.items() if name not in url.query}
+    try:
+        return create_engine(url, pool_pre_ping=True, connect_args={**settings, "prepare_threshold": None})
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"a catalog on PostgreSQL needs {error.name}, which is not installed here: pip install 'hcs[postgres]'."
+        ) from error
+
+
+def transaction_options(dialect: str, *, writes: bool) -> dict[str, Any]:
+    """Return what a connection must know before its transaction begins."""
+    if dialect != "postgresql":
+        return {"writes": writes}
+    return {
+        "writes": writes,
+        "isolation_level": "READ COMMITTED" if writes else "REPEATABLE READ",
+        "postgresql_readonly": not writes,
+    }
+
+
+def transaction_number(connection: Connection) -> str | None:
+    """Return the number by which the database tells later whether this transaction was committed.
+
+    None where a commit cannot be cut off from its answer: SQLite's is a call in this process.
+    """
+    if connection.dialect.name != "postgresql":
+        return None
+    return str(connection.scalar(text("SELECT CAST(pg_current_xact_id() AS text)")))
+
+
+def is_committed(connection: Connection, number: str) -> bool | None:
+    """Return whether the transaction of that number was committed; None while it still goes on."""
+    query = text("SELECT pg_xact_status(CAST(CAST(:number AS text) AS xid8))")
+    status = connection.scalar(query, {"number": number})
+    return None if status == "in progress" else status == "committed"
+
+
+UPGRADE_LOCK = 0x4843_5343  # "HCSC": whoever upgrades a catalog in this database holds it
+
+
+def hold_schema(connection: Connection) -> None:
+    """Hold the schema to the end of the transaction: who wants to upgrade it too waits. SQLite has one writer only."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
+
+
+def check_encoding(connection: Connection, *, location: str) -> None:
+    """Refuse a database that cannot keep every name.
+
+    Raises:
+        CatalogError: If its texts are not UTF-8.
+    """
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise CatalogError(
+            f"a catalog keeps names in any script, but the database {location} has the encoding {encoding}. Make one "
+            "with `createdb --encoding=UTF8 --template=template0 NAME`, and name it with --catalog."
+        )
+
+
 _SQLITE_MEANINGS: tuple[tuple[str, type[HcsError], str], ...] = (
     (
         "database or disk is full",
@@ -162,17 +236,85 @@ _SQLITE_MEANINGS: tuple[tuple[str, type[HcsError], str], ...] = (
 )
 
 
+_POSTGRES_MEANINGS: tuple[tuple[str, type[HcsError], str], ...] = (
+    (
+        "password authentication failed",
+        StorageError,
+        "it did not let this user in. Look at the user and the password of the URL, of PGPASSWORD or of ~/.pgpass",
+    ),
+    (
+        "no password supplied",
+        StorageError,
+        "it asks for a password. Put it into ~/.pgpass or PGPASSWORD, or into the URL of HCS_CATALOG",
+    ),
+    (
+        "no pg_hba.conf entry",
+        StorageError,
+        "it lets nobody in from this machine, or not in this way. Ask who runs the server; "
+        "`?sslmode=require` at the end of the URL asks for an encrypted connection",
+    ),
+    ('database "', NotFoundError, "there is no such database. Make it with `createdb`, or name another with --catalog"),
+    ('role "', StorageError, "it does not know this user. Look at the user of the URL"),
+    ("resolve host", StorageError, "there is no such machine. Look at the host of the URL"),
+    ("translate host name", StorageError, "there is no such machine. Look at the host of the URL"),
+)
+"""What a server that cannot be connected to says for good; all else it may say again differently in a moment."""
+
+_POSTGRES_STATES: dict[str, tuple[type[HcsError], str]] = {
+    "53100": (StorageError, "the disk of the server is full; what was committed before is kept. Free some space there"),
+    "42501": (StorageError, "this user may not do that. Grant it, or make a database that belongs to this user"),
+    "25006": (StorageError, "the server takes no changes, as a standby does. Name the primary in the URL"),
+}
+
+_PASSING_STATES = ("40001", "40P01", "53300", "57P01", "57P02", "57P03", "57P05")
+"""Two transactions in one another's way, too many connections, and a server that goes down or comes up."""
+
+
 def explained(error: Exception, *, location: str) -> HcsError:
     """Return the error that says in one paragraph what a database error means and what to do."""
     cause = " ".join(str(error.orig if isinstance(error, exc.DBAPIError) else error).split())
-    for fragment, kind, meaning in _SQLITE_MEANINGS:
-        if fragment in cause:
-            return kind(f"the catalog {location} could not be used ({cause}): {meaning}.")
+    said = f"the catalog {location} could not be used ({cause})"
+    if location.startswith("postgresql"):
+        kind, meaning = _meaning_on_postgresql(error, cause)
+        if meaning:
+            return kind(f"{said}: {meaning}.")
+    else:
+        for fragment, kind, meaning in _SQLITE_MEANINGS:
+            if fragment in cause:
+                return kind(f"{said}: {meaning}.")
     if isinstance(error, exc.IntegrityError):
         return CatalogError(
             f"the catalog {location} refused rows that contradict what it holds ({cause}); nothing was written."
         )
     return CatalogError(f"the catalog {location} could not answer ({cause}); nothing was written.")
+
+
+def is_lost(error: Exception) -> bool:
+    """Return whether the connection broke, or was never made, so that the same may succeed on another one."""
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    state = _state_of(error)
+    if error.connection_invalidated or state in _PASSING_STATES or state.startswith("08"):
+        return True
+    return isinstance(error, exc.OperationalError) and error.statement is None and not state
+
+
+def _meaning_on_postgresql(error: Exception, cause: str) -> tuple[type[HcsError], str]:
+    """Return what an error of PostgreSQL is, and what to do; without words where nothing particular is known."""
+    state = _state_of(error)
+    if state in _POSTGRES_STATES:
+        return _POSTGRES_STATES[state]
+    if not is_lost(error):
+        return CatalogError, ""
+    for fragment, kind, meaning in _POSTGRES_MEANINGS:
+        if fragment in cause and not state:
+            return kind, meaning
+    return DatabaseLostError, "the connection was lost, and nothing was written"
+
+
+def _state_of(error: Exception) -> str:
+    """Return the five characters by which PostgreSQL says what went wrong; none where it did not get to say it."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
 
 
 def named_metadata() -> MetaData:

@@ -1,4 +1,4 @@
-"""Opens a catalog: an SQLite file, or a new one, brought to the newest schema."""
+"""Opens a catalog: an SQLite file or a PostgreSQL database, brought to the newest schema."""
 
 from __future__ import annotations
 
@@ -12,11 +12,23 @@ from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from hcs.catalog.dialects import BUSY_TIMEOUT_SECONDS, explained, sqlite_engine, use_write_ahead_log
+from hcs.catalog.addresses import PostgresAddress, catalog_address
+from hcs.catalog.dialects import (
+    BUSY_TIMEOUT_SECONDS,
+    check_encoding,
+    explained,
+    is_committed,
+    is_lost,
+    postgres_engine,
+    sqlite_engine,
+    transaction_number,
+    transaction_options,
+    use_write_ahead_log,
+)
 from hcs.catalog.migrations import HEAD
+from hcs.catalog.patience import PATIENCE_SECONDS, patient, pausing
 from hcs.catalog.upgrade import revision_of, upgrade
 from hcs.errors import NotFoundError, StorageError, UsageError
 
@@ -28,6 +40,11 @@ class Catalog:
     location: str
     parts_uri: str
     engine: Engine
+
+    @property
+    def is_for_one_machine(self) -> bool:
+        """Whether only processes of one machine can share it, as is so of a file."""
+        return self.engine.dialect.name == "sqlite"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -53,12 +70,39 @@ class Catalog:
 
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
-        with (
-            explaining(self.location),
-            self.engine.connect().execution_options(writes=writes) as connection,
-            connection.begin(),
-        ):
-            yield connection
+        options = transaction_options(self.engine.dialect.name, writes=writes)
+        with explaining(self.location), self.engine.connect().execution_options(**options) as connection:
+            number, is_all_said = None, False
+            try:
+                with connection.begin():
+                    number = transaction_number(connection) if writes else None
+                    yield connection
+                    is_all_said = True
+            except DBAPIError as error:  # where the answer to a commit was lost, the database knows what became of it
+                if not (is_all_said and number and is_lost(error) and self._was_committed(number)):
+                    raise
+
+    def _was_committed(self, number: str) -> bool:
+        """Return what became of a transaction whose commit was not answered.
+
+        Raises:
+            StorageError: If that cannot be told in time.
+        """
+        for _ in pausing():
+            try:
+                with self.engine.connect() as connection:
+                    answer = is_committed(connection, number)
+            except DBAPIError as error:
+                if not is_lost(error):
+                    raise
+                continue
+            if answer is not None:
+                return answer
+        raise StorageError(
+            f"the catalog {self.location} was lost while a change was being committed, and did not come back within "
+            f"{PATIENCE_SECONDS:.0f} s: whether the change was kept is not known. Look with `hcs status`, and give the "
+            "same command again when the server is there; nothing is done twice."
+        )
 
     def close(self) -> None:
         """Close every connection; the last one that closes folds the write-ahead log into the file."""
@@ -85,26 +129,31 @@ def explaining(location: str) -> Iterator[None]:
 
 
 def open_catalog(url: str, *, parts_uri: str | None = None, create: bool = True) -> Catalog:
-    """Return the catalog at a path or `sqlite:///` URL, at the newest schema.
+    """Return the catalog at a path or URL, at the newest schema.
 
     Args:
-        url: A path, or an SQLite URL of a file.
-        parts_uri: Folder or URI of the Parquet parts; by default `parts` beside the file.
-        create: Whether a catalog that does not exist is made, with its folder. Commands that only ask say no.
+        url: A path or `sqlite:///` URL of a file, or a `postgresql://` URL of a database.
+        parts_uri: Folder or URI of the Parquet parts; by default `parts` beside an SQLite file. A database has no
+            folder beside it, so that it must be given.
+        create: Whether a catalog that does not exist is made: a file with its folder, or tables in an empty database.
+            Commands that only ask say no.
 
     Raises:
-        UsageError: If the URL is none of SQLite, or names no file.
+        UsageError: If the URL names neither, or parts have no place.
         NotFoundError: If it does not exist and is not to be made.
-        StorageError: If it cannot be made, read or written.
-        CatalogError: If the file is no catalog, or one of a newer version.
+        StorageError: If it cannot be made, read or written, or its server does not answer.
+        CatalogError: If the file or database is no catalog, or one of a newer version.
     """
-    path = _sqlite_path(url)
+    address = catalog_address(url)
+    if isinstance(address, PostgresAddress):
+        return _open_database(address, parts_uri=parts_uri, create=create)
+    return _open_file(address, parts_uri=parts_uri, create=create)
+
+
+def _open_file(path: Path, *, parts_uri: str | None, create: bool) -> Catalog:
     location = str(path)
     if not create and not _exists(path):
-        raise NotFoundError(
-            f"there is no catalog at {location}. `hcs run SCREEN.yaml` and `hcs demo` make one; "
-            "name an existing one with --catalog or HCS_CATALOG."
-        )
+        raise NotFoundError(_no_catalog(location))
     _make_folder(path)
     _check_writable(path)
     with explaining(location):
@@ -117,23 +166,40 @@ def open_catalog(url: str, *, parts_uri: str | None = None, create: bool = True)
     )
 
 
-def _sqlite_path(url: str) -> Path:
-    """Return the absolute path of the file that a path or URL names."""
-    name: str | None = url
-    if "://" in url:
-        try:
-            parsed = make_url(url)
-        except ArgumentError as error:
-            raise UsageError(f"a catalog is named by a path or by sqlite:///PATH, but {url!r} is neither.") from error
-        if parsed.get_backend_name() != "sqlite" or parsed.query:
-            raise UsageError(
-                "a catalog is an SQLite file in this version, named by a path or by sqlite:///PATH without options, "
-                f"but {parsed.render_as_string(hide_password=True)} came."
-            )
-        name = parsed.database
-    if not name or name == ":memory:" or "\0" in name:
-        raise UsageError(f"a catalog is a file that several processes share, but {url!r} names none.")
-    return Path(os.path.abspath(Path(name).expanduser()))
+def _open_database(address: PostgresAddress, *, parts_uri: str | None, create: bool) -> Catalog:
+    if not parts_uri:
+        raise UsageError(
+            f"a catalog on PostgreSQL has no folder beside it, so where the files of units are kept must be said, but "
+            f"no --parts came with {address.location}. Give a folder that every machine of the run shares, or an URI "
+            "such as s3://BUCKET/PARTS, with --parts or HCS_PARTS; always the same with one catalog."
+        )
+    uri = parts_uri if "://" in parts_uri else os.path.abspath(Path(parts_uri).expanduser())
+    engine = postgres_engine(address.url)
+    try:
+        _bring_up_to_date(engine, location=address.location, create=create)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Catalog(location=address.location, parts_uri=uri, engine=engine)
+
+
+@patient
+def _bring_up_to_date(engine: Engine, *, location: str, create: bool) -> None:
+    with explaining(location):
+        with engine.connect() as connection:
+            check_encoding(connection, location=location)
+            revision = revision_of(connection, location=location)
+        if revision is None and not create:
+            raise NotFoundError(_no_catalog(location))
+        if revision != HEAD:
+            upgrade(engine, location=location)
+
+
+def _no_catalog(location: str) -> str:
+    return (
+        f"there is no catalog at {location}. `hcs run SCREEN.yaml` and `hcs demo` make one; "
+        "name an existing one with --catalog or HCS_CATALOG."
+    )
 
 
 def _exists(path: Path) -> bool:

@@ -9,9 +9,11 @@ from typing import Any
 
 import dataframely as dy
 import polars as pl
+import polars.selectors as cs
 from dataframely.exc import SchemaError, ValidationError
-from sqlalchemy import Connection, Select, insert
+from sqlalchemy import ColumnElement, Connection, Select, false, insert
 
+from hcs.catalog.names import is_text
 from hcs.errors import CatalogError
 
 
@@ -26,7 +28,7 @@ def sha256_of_json(value: object) -> str:
 
 
 def checked(frame: pl.DataFrame, contract: type[dy.Schema], *, what: str) -> pl.DataFrame:
-    """Return the contract's columns of a table, in its order and dtypes.
+    """Return the contract's columns of a table, in its order and dtypes. Zero has no sign, since SQLite keeps none.
 
     Raises:
         CatalogError: If the table breaks the contract; it is a mistake of the caller, and nothing is written.
@@ -35,9 +37,13 @@ def checked(frame: pl.DataFrame, contract: type[dy.Schema], *, what: str) -> pl.
     if missing := [name for name in contract.columns() if name not in frame.columns]:
         raise CatalogError(f"{problem}: without {', '.join(missing)}.")
     try:
-        return contract.validate(frame, cast=True)
+        valid = contract.validate(frame, cast=True)
     except (ValidationError, SchemaError) as error:
         raise CatalogError(f"{problem}: {' '.join(str(error).split())}.") from error
+    return valid.with_columns(
+        pl.when(column == 0).then(pl.lit(0.0, dtype=column.dtype)).otherwise(column).alias(column.name)
+        for column in valid.select(cs.float()).iter_columns()
+    )
 
 
 def insert_frame(connection: Connection, model: type[Any], frame: pl.DataFrame, **constants: object) -> None:
@@ -59,6 +65,11 @@ def select_frame(
     """
     rows = [tuple(row) for row in connection.execute(query)]
     return pl.DataFrame(rows, schema=dict(schema), orient="row").sort(by, maintain_order=True)
+
+
+def equals(column: Any, value: str) -> ColumnElement[bool]:
+    """Return the condition that a column holds a text that somebody typed; nothing holds what cannot be stored."""
+    return column == value if is_text(value) else false()
 
 
 def schema_of(contract: type[dy.Schema]) -> dict[str, Any]:

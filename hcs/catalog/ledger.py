@@ -20,7 +20,8 @@ from hcs.catalog.frames import select_frame
 from hcs.catalog.models import Run, Unit
 from hcs.catalog.names import storable_reason
 from hcs.catalog.owners import is_dead_here
-from hcs.catalog.runs import FINISHED, move
+from hcs.catalog.patience import patient
+from hcs.catalog.runs import FINISHED, hold_run, move
 from hcs.errors import CatalogError, LeaseLostError, NotFoundError
 from schemas.work import RunState, UnitSpec, UnitState
 
@@ -62,8 +63,13 @@ def plan(catalog: Catalog, run_id: int, units: Iterable[UnitSpec]) -> int:
         CatalogError: If units are new to a run that has finished.
         NotFoundError: If there is no such run.
     """
-    specs = {spec.key: spec for spec in units}
+    return _plan(catalog, run_id, {spec.key: spec for spec in units})
+
+
+@patient
+def _plan(catalog: Catalog, run_id: int, specs: Mapping[str, UnitSpec]) -> int:
     with catalog.writing() as connection:
+        hold_run(connection, run_id)  # another driver may plan the same units now
         known = dict(connection.execute(select(Unit.key, Unit.state).where(Unit.run_id == run_id)).all())
         last = connection.scalar(select(func.max(Unit.ordinal)).where(Unit.run_id == run_id))
         first = 0 if last is None else last + 1
@@ -75,10 +81,12 @@ def plan(catalog: Catalog, run_id: int, units: Iterable[UnitSpec]) -> int:
         for key in sorted(known.keys() & specs.keys()):
             if known[key] is not UnitState.DONE:
                 text = specs[key].model_dump_json()
-                connection.execute(update(Unit).where(_is(run_id, key), Unit.spec != text).values(spec=text))
+                changed = (_is(run_id, key), Unit.state != UnitState.DONE, Unit.spec != text)
+                connection.execute(update(Unit).where(*changed).values(spec=text))
     return len(new)
 
 
+@patient
 def lease(catalog: Catalog, run_id: int, owner: str, *, limit: int, seconds: float) -> list[LeasedUnit]:
     """Return up to `limit` units, now held by `owner` for `seconds` by the database's clock.
 
@@ -91,11 +99,11 @@ def lease(catalog: Catalog, run_id: int, owner: str, *, limit: int, seconds: flo
     with catalog.writing() as connection:
         if not _hands_out(connection, run_id):
             return []
-        _free(connection, Unit.run_id == run_id, _has_run_out(), why="its lease ran out")
+        _free(connection, run_id, _has_run_out(), why="its lease ran out")
         wanted = select(Unit.key, Unit.spec, Unit.fence, Unit.attempt).where(
             Unit.run_id == run_id, Unit.state == UnitState.READY
         )
-        wanted = wanted.order_by(Unit.ordinal, Unit.key).limit(limit).with_for_update(skip_locked=True)
+        wanted = wanted.order_by(Unit.ordinal, Unit.key).limit(limit).with_for_update(skip_locked=True, key_share=True)
         rows = connection.execute(wanted).all()
         taken = {"owner": owner, "lease_until": Now() + seconds, "leased_at": Now(), "state": UnitState.LEASED}
         for row in rows:
@@ -107,6 +115,7 @@ def lease(catalog: Catalog, run_id: int, owner: str, *, limit: int, seconds: flo
     ]
 
 
+@patient
 def keep_leases(
     catalog: Catalog, run_id: int, owner: str, *, fences: Mapping[str, int], seconds: float
 ) -> dict[str, HeldLease]:
@@ -131,6 +140,7 @@ def keep_leases(
         return {row.key: HeldLease(row.fence, row.left) for row in connection.execute(query)}
 
 
+@patient
 def hand_back(catalog: Catalog, run_id: int, key: str, *, fence: int) -> None:
     """Make a unit ready again whose work was interrupted on purpose; the attempt is not counted.
 
@@ -142,6 +152,7 @@ def hand_back(catalog: Catalog, run_id: int, key: str, *, fence: int) -> None:
         change_held(connection, run_id, key, fence=fence, values=values)
 
 
+@patient
 def fail(catalog: Catalog, run_id: int, key: str, *, fence: int, reason: str) -> UnitState:
     """Return the state of a unit whose work failed: ready for another attempt, failed after the third.
 
@@ -154,18 +165,20 @@ def fail(catalog: Catalog, run_id: int, key: str, *, fence: int, reason: str) ->
         return connection.execute(select(Unit.state).where(_is(run_id, key))).scalar_one()
 
 
+@patient
 def release_dead_owners(catalog: Catalog, run_id: int) -> int:
     """Return how many leases were broken: those that ran out, and those of processes that died on this machine."""
     with catalog.writing() as connection:
-        expired = _free(connection, Unit.run_id == run_id, _has_run_out(), why="its lease ran out")
+        expired = _free(connection, run_id, _has_run_out(), why="its lease ran out")
         owners = connection.scalars(
             select(Unit.owner).where(Unit.run_id == run_id, Unit.state == UnitState.LEASED).distinct()
         )
         dead = sorted(owner for owner in owners if owner is not None and is_dead_here(owner))
         why = "the process that worked on it ended"
-        return expired + sum(_free(connection, Unit.run_id == run_id, Unit.owner == owner, why=why) for owner in dead)
+        return expired + sum(_free(connection, run_id, Unit.owner == owner, why=why) for owner in dead)
 
 
+@patient
 def retry(catalog: Catalog, run_id: int, *, only: str | None = None) -> int:
     """Return how many failed units are ready again, with all their attempts; a run that has ended is running then.
 
@@ -176,8 +189,12 @@ def retry(catalog: Catalog, run_id: int, *, only: str | None = None) -> int:
     """
     ended = (UnitState.FAILED, UnitState.QUARANTINED)
     with catalog.writing() as connection:
+        hold_run(connection, run_id)  # it must not be published meanwhile
         rows = connection.execute(
-            select(Unit.key, Unit.reason).where(Unit.run_id == run_id, Unit.state.in_(ended)).with_for_update()
+            select(Unit.key, Unit.reason)
+            .where(Unit.run_id == run_id, Unit.state.in_(ended))
+            .order_by(Unit.key)
+            .with_for_update(key_share=True)
         ).all()
         part = (only or "").casefold()
         keys = sorted(row.key for row in rows if part in (row.reason or "").casefold())
@@ -189,6 +206,7 @@ def retry(catalog: Catalog, run_id: int, *, only: str | None = None) -> int:
     return len(keys)
 
 
+@patient
 def count_units(catalog: Catalog, run_id: int) -> dict[UnitState, int]:
     """Return how many units are in each state; every state is a key."""
     with catalog.reading() as connection:
@@ -202,6 +220,7 @@ def counts(connection: Connection, run_id: int) -> dict[UnitState, int]:
     return {state: found.get(state, 0) for state in UnitState}
 
 
+@patient
 def units_of(catalog: Catalog, run_id: int) -> pl.DataFrame:
     """Return one row a unit, in the order they are handed out, without owners and times."""
     schema = {
@@ -264,10 +283,17 @@ def _after_attempt() -> ColumnElement[UnitState]:
     return case((Unit.attempt < MAX_ATTEMPTS, literal(UnitState.READY, state)), else_=literal(UnitState.FAILED, state))
 
 
-def _free(connection: Connection, *which: ColumnElement[bool], why: str) -> int:
-    """Return how many leases were broken; a unit that was at its last attempt has failed."""
+def _free(connection: Connection, run_id: int, *which: ColumnElement[bool], why: str) -> int:
+    """Return how many leases were broken; a unit that was at its last attempt has failed.
+
+    A unit that another transaction holds just now is being finished, kept or freed there: it is left to that one.
+    """
+    leased = select(Unit.key).where(Unit.run_id == run_id, *which, Unit.state == UnitState.LEASED).order_by(Unit.key)
+    keys = connection.scalars(leased.with_for_update(skip_locked=True, key_share=True)).all()
     values = {**_FREE, "state": _after_attempt(), "reason": f"{why} before it came back"}
-    return connection.execute(update(Unit).where(*which, Unit.state == UnitState.LEASED).values(**values)).rowcount
+    for key in keys:
+        connection.execute(update(Unit).where(_is(run_id, key)).values(**values))
+    return len(keys)
 
 
 def _state_of(connection: Connection, run_id: int) -> RunState:

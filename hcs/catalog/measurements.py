@@ -8,8 +8,9 @@ import polars as pl
 from sqlalchemy import ColumnElement, Connection, select
 
 from hcs.catalog.engine import Catalog
-from hcs.catalog.frames import schema_of, select_frame
+from hcs.catalog.frames import equals, schema_of, select_frame
 from hcs.catalog.models import Part, Site, SiteChannel, Unit
+from hcs.catalog.patience import patient
 from schemas.tables import ChannelQuality, SiteResults
 from schemas.work import UnitState
 
@@ -29,6 +30,7 @@ SITE_ORDER = ("plate", "well", "site")
 PartKind = Literal["survey", "embedding", "sites", "channels", "images"]
 
 
+@patient
 def site_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> pl.DataFrame:
     """Return `SiteResults` of every finished unit, by plate, well and site."""
     query = select(*(getattr(Site, name) for name in SITES))
@@ -37,6 +39,7 @@ def site_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> pl.
         return select_frame(connection, query, SITES, by=SITE_ORDER)
 
 
+@patient
 def channel_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> pl.DataFrame:
     """Return `ChannelQuality` of every finished unit, by plate, well, site and channel."""
     query = select(*(getattr(SiteChannel, name) for name in CHANNELS))
@@ -45,6 +48,7 @@ def channel_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> 
         return select_frame(connection, query, CHANNELS, by=[*SITE_ORDER, "channel"])
 
 
+@patient
 def visible_parts(
     catalog: Catalog,
     run_id: int,
@@ -64,12 +68,13 @@ def visible_parts(
     if kind is not None:
         query = query.where(Part.kind == kind)
     if encoder is not None:
-        query = query.where(Part.encoder == encoder)
+        query = query.where(equals(Part.encoder, encoder))
     with catalog.reading() as connection:
         frame = select_frame(connection, query, PARTS, by=["plate", "kind", "encoder", "unit_key"])
     return frame.with_columns(pl.col("encoder").replace("", None))
 
 
+@patient
 def failures_of(catalog: Catalog, run_id: int) -> pl.DataFrame:
     """Return one row a thing that failed: a unit (`well` and `site` are null) or a site, with its reason.
 
@@ -107,7 +112,7 @@ def sites_in(connection: Connection, run_id: int, wells: pl.DataFrame) -> pl.Dat
 
 
 def _on_plate(column: Any, plate: str | None) -> list[ColumnElement[bool]]:
-    return [] if plate is None else [column == plate]
+    return [] if plate is None else [equals(column, plate)]
 
 
 def _only(schema: dict[str, Any], *, without: tuple[str, ...]) -> dict[str, Any]:

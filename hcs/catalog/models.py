@@ -192,7 +192,7 @@ class Part(OfUnit, Base):
     """One file that a unit wrote. A file without a row here does not exist. `encoder` is empty where none is meant."""
 
     __tablename__ = "parts"
-    __table_args__ = (_unit_reference(),)
+    __table_args__ = (_unit_reference(), Index(None, "run_id", "kind"))
 
     unit_key: Mapped[str] = mapped_column(Sha256, primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
@@ -307,6 +307,7 @@ class CallMechanism(OfTreatment, Base):
             ["run_id", "profile", "treatment", "control_type"],
             ["calls.run_id", "calls.profile", "calls.treatment", "calls.control_type"],
         ),
+        Index(None, "run_id", "profile", "treatment", "control_type"),  # what removing a call looks up
     )
 
     folded_label: Mapped[str] = mapped_column(primary_key=True, sort_order=-20)

@@ -13,6 +13,7 @@ from hcs.catalog.dialects import Now
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import select_frame
 from hcs.catalog.models import Run, RunPlate, Screen, Unit
+from hcs.catalog.patience import patient
 from hcs.catalog.registration import DESCRIPTION
 from hcs.catalog.runs import run_record
 from schemas.acceptance import AcceptanceReport
@@ -83,6 +84,7 @@ class RunStatus:
     notes: tuple[str, ...]
 
 
+@patient
 def run_status(catalog: Catalog, run_id: int) -> RunStatus:
     """Return how far a run is, as one state of the catalog says; it is asked about once a second, and adds up there.
 
@@ -113,6 +115,7 @@ def run_status(catalog: Catalog, run_id: int) -> RunStatus:
         )
 
 
+@patient
 def list_runs(catalog: Catalog) -> pl.DataFrame:
     """Return one row a run, in the order they were made: its state, times (UTC), plates, units and sites."""
     is_embed = Unit.kind == "embed"
@@ -143,6 +146,7 @@ def list_runs(catalog: Catalog) -> pl.DataFrame:
     return frame.with_columns(times).select(names, pl.exclude("run_id"))
 
 
+@patient
 def plates_of(catalog: Catalog, run_id: int) -> pl.DataFrame:
     """Return one row a plate of a run: what it was made with, where it lies, and the hashes that name its content."""
     names = ["plate", *DESCRIPTION, "root_uri", "layout", "manifest_sha256", "survey_sha256"]
@@ -151,6 +155,7 @@ def plates_of(catalog: Catalog, run_id: int) -> pl.DataFrame:
         return select_frame(connection, query, dict.fromkeys(names, pl.String), by=["plate"])
 
 
+@patient
 def acceptance_reports(catalog: Catalog, run_id: int) -> dict[str, AcceptanceReport]:
     """Return what the check said of every plate of a run, by plate, sorted."""
     with catalog.reading() as connection:

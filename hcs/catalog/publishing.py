@@ -12,7 +12,8 @@ from hcs.catalog.frames import checked, insert_frame, sha256_of_json
 from hcs.catalog.ledger import counts
 from hcs.catalog.models import Call, CallMechanism, Neighbour, Profile, Run
 from hcs.catalog.names import check_name, check_texts
-from hcs.catalog.runs import FINISHED, move, replace_notes, run_record
+from hcs.catalog.patience import patient
+from hcs.catalog.runs import FINISHED, hold_run, move, replace_notes, run_record
 from hcs.errors import CancelledError, CatalogError
 from schemas.results import ProfileReceipt, PublishedCalls, TreatmentNeighbours
 from schemas.treatments import with_treatment_keys
@@ -22,6 +23,7 @@ CALL_KEY = ("profile", "treatment", "control_type")
 CALL_NAMES = ("perturbation", "profile", "name", "mechanism", "predicted_mechanism", "treatment")
 
 
+@patient
 def publish(
     catalog: Catalog,
     run_id: int,
@@ -60,6 +62,7 @@ def publish(
     profiles = sorted(profiles, key=lambda profile: profile.name)
     digest = results_sha256(calls, neighbours, profiles)
     with catalog.writing() as connection:
+        hold_run(connection, run_id)
         run = run_record(connection, run_id)
         if run.is_finished:
             _check_same_results(connection, run_id, digest)

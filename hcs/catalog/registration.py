@@ -14,6 +14,7 @@ from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import canonical_json, checked, insert_frame, sha256_of_json
 from hcs.catalog.models import Plate, PlateDescription, Run, RunPlate, RunWell, Screen
 from hcs.catalog.names import TEXT_LIMIT, check_name, check_texts
+from hcs.catalog.patience import patient
 from hcs.catalog.runs import ENCODERS, RunRecord, run_record
 from hcs.errors import CatalogError, UsageError
 from schemas.acceptance import AcceptanceReport
@@ -82,6 +83,7 @@ def configuration_sha256(
     )
 
 
+@patient
 def register_run(
     catalog: Catalog,
     config: ScreenConfig,
@@ -170,7 +172,7 @@ def _hold_screen(connection: Connection, name: str) -> int:
     """Return the number of a screen, held to the end of the transaction: registrations of a screen wait in line."""
     now = connection.scalar(select(Now()))
     insert_missing(connection, Screen, [{"name": name, "created_at": now}], key=["name"])
-    return connection.execute(select(Screen.id).where(Screen.name == name).with_for_update()).scalar_one()
+    return connection.execute(select(Screen.id).where(Screen.name == name).with_for_update(key_share=True)).scalar_one()
 
 
 def _insert_run(connection: Connection, values: dict[str, Any]) -> int:

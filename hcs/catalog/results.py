@@ -10,10 +10,11 @@ import polars as pl
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from hcs.catalog.engine import Catalog
-from hcs.catalog.frames import schema_of, select_frame
+from hcs.catalog.frames import equals, schema_of, select_frame
 from hcs.catalog.measurements import sites_in
 from hcs.catalog.models import Call, CallMechanism, Neighbour, Profile, RunWell
 from hcs.catalog.names import NAME_LIMIT
+from hcs.catalog.patience import patient
 from hcs.catalog.runs import RunRecord, resolve, run_record
 from hcs.errors import NotFoundError, UsageError
 from schemas.results import ProfileReceipt, PublishedCalls, TreatmentNeighbours
@@ -51,6 +52,7 @@ class PerturbationView:
     neighbours: pl.DataFrame
 
 
+@patient
 def find_hits(
     catalog: Catalog,
     *,
@@ -98,6 +100,7 @@ def find_hits(
         return _calls(connection, *wanted)
 
 
+@patient
 def known_mechanisms(catalog: Catalog, *, run: str | int = "latest", profile: str = "combined") -> list[str]:
     """Return the labels that `find_hits` finds something by, as they are written, in alphabetical order."""
     with catalog.reading() as connection:
@@ -107,6 +110,7 @@ def known_mechanisms(catalog: Catalog, *, run: str | int = "latest", profile: st
     return list(spelling.values())
 
 
+@patient
 def show_perturbation(catalog: Catalog, perturbation: str, *, run: str | int = "latest") -> PerturbationView:
     """Return everything that a run holds of one perturbation: its wells, its calls on every profile, its neighbours.
 
@@ -136,6 +140,7 @@ def show_perturbation(catalog: Catalog, perturbation: str, *, run: str | int = "
         )
 
 
+@patient
 def neighbours_of(
     catalog: Catalog, perturbation: str, *, run: str | int = "latest", profile: str = "combined", top: int = 10
 ) -> pl.DataFrame:
@@ -154,6 +159,7 @@ def neighbours_of(
         return _neighbours(connection, run_id, found, profile).filter(pl.col("rank") <= top)
 
 
+@patient
 def wells_of(catalog: Catalog, *, run: str | int = "latest", plate: str | None = None) -> pl.DataFrame:
     """Return what was done to the wells of a run, with the treatment's key and why a person took a well out.
 
@@ -163,10 +169,11 @@ def wells_of(catalog: Catalog, *, run: str | int = "latest", plate: str | None =
     with catalog.reading() as connection:
         here = [RunWell.run_id == resolve(connection, run)]
         if plate is not None:
-            here.append(RunWell.plate == plate)
+            here.append(equals(RunWell.plate, plate))
         return _wells(connection, *here)
 
 
+@patient
 def neighbour_rows(catalog: Catalog, run_id: int) -> pl.DataFrame:
     """Return the neighbours of all treatments of a run, on every profile: the columns of `TreatmentNeighbours`."""
     schema = {name: NEIGHBOURS[name] for name in ("profile", "treatment", "rank", "neighbour", "similarity")}
@@ -175,6 +182,7 @@ def neighbour_rows(catalog: Catalog, run_id: int) -> pl.DataFrame:
         return select_frame(connection, query, schema, by=["profile", "treatment", "rank"])
 
 
+@patient
 def profiles_of(catalog: Catalog, run_id: int) -> tuple[ProfileReceipt, ...]:
     """Return the files of profiles that a run published, by name."""
     names = ProfileReceipt.model_fields
@@ -213,7 +221,7 @@ def _has_label(mechanism: str) -> ColumnElement[bool]:
         CallMechanism.profile == Call.profile,
         CallMechanism.treatment == Call.treatment,
         CallMechanism.control_type == Call.control_type,
-        CallMechanism.folded_label == mechanism.strip().casefold(),
+        equals(CallMechanism.folded_label, mechanism.strip().casefold()),
     )
 
 
@@ -244,8 +252,8 @@ def _neighbours(connection: Connection, run_id: int, perturbation: str, profile:
 
 def _find_perturbation(connection: Connection, run_id: int, wanted: str) -> str:
     """Return the perturbation of that identifier, else the only one of that name or identifier in any case."""
-    exact = select(RunWell.perturbation).where(RunWell.run_id == run_id, RunWell.perturbation == wanted).limit(1)
-    if "\0" not in wanted and connection.scalar(exact) is not None:
+    exact = select(RunWell.perturbation).where(RunWell.run_id == run_id, equals(RunWell.perturbation, wanted)).limit(1)
+    if connection.scalar(exact) is not None:
         return wanted
     pairs = select(RunWell.perturbation, RunWell.name).where(RunWell.run_id == run_id).distinct()
     rows = [(identifier, name) for identifier, name in connection.execute(pairs) if identifier is not None]

@@ -16,6 +16,7 @@ from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import canonical_json
 from hcs.catalog.models import Run, Screen
 from hcs.catalog.names import storable_reason
+from hcs.catalog.patience import patient
 from hcs.errors import CatalogError, NotFoundError
 from schemas.encoders import EncoderInfo
 from schemas.screen import ScreenConfig
@@ -65,6 +66,7 @@ class RunRecord:
         return self.state in FINISHED
 
 
+@patient
 def get_run(catalog: Catalog, reference: str | int = "latest", *, finished: bool = True) -> RunRecord:
     """Return the run that `run-12`, `12` or `latest` names.
 
@@ -95,6 +97,7 @@ def resolve(connection: Connection, reference: str | int, *, finished: bool = Tr
     return found
 
 
+@patient
 def run_state(catalog: Catalog, run_id: int) -> RunState:
     """Return the state of a run, and nothing else of it.
 
@@ -108,6 +111,7 @@ def run_state(catalog: Catalog, run_id: int) -> RunState:
         return state
 
 
+@patient
 def set_run_state(catalog: Catalog, run_id: int, state: RunState, *, notes: Sequence[str] = ()) -> RunRecord:
     """Return the run after it has moved to another state; the same state again changes nothing.
 
@@ -128,10 +132,19 @@ def cancel_run(catalog: Catalog, run_id: int) -> RunRecord:
     return set_run_state(catalog, run_id, RunState.CANCELLED)
 
 
+@patient
 def add_notes(catalog: Catalog, run_id: int, notes: Sequence[str]) -> None:
     """Keep sentences with a run that who reads its results should know; one that it has is not repeated."""
     with catalog.writing() as connection:
         append_notes(connection, run_id, notes)
+
+
+def hold_run(connection: Connection, run_id: int) -> None:
+    """Hold a run to the end of the transaction: what is decided by its units, or adds to them, waits in line.
+
+    Finishing a unit does not wait. A run that does not exist is not noticed here.
+    """
+    connection.execute(select(Run.id).where(Run.id == run_id).with_for_update(key_share=True))
 
 
 def move(connection: Connection, run_id: int, state: RunState) -> None:
@@ -185,7 +198,7 @@ def run_record(connection: Connection, run_id: int) -> RunRecord:
 
 def _row(connection: Connection, run_id: int, *, lock: bool = False) -> Any:
     query = select(*Run.__table__.columns, Screen.name.label("screen")).join(Screen).where(Run.id == run_id)
-    row = connection.execute(query.with_for_update(of=Run) if lock else query).first()
+    row = connection.execute(query.with_for_update(of=Run, key_share=True) if lock else query).first()
     if row is None:
         raise NotFoundError(_no_such_run(connection, run_id, finished=False))
     return row

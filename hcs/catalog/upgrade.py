@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
 from hcs import __version__
-from hcs.catalog.dialects import violated_references
+from hcs.catalog.dialects import hold_schema, transaction_options, violated_references
 from hcs.catalog.migrations import HEAD
 from hcs.errors import CatalogError
 
@@ -30,7 +30,7 @@ def revision_of(connection: Connection, *, location: str) -> str | None:
     if tables:
         raise CatalogError(
             f"{location} is a database, but no catalog of this project: it holds {', '.join(sorted(tables)[:5])}. "
-            "Name another file with --catalog; it is made when it does not exist."
+            "Name another with --catalog: a new file, or an empty database."
         )
     return None
 
@@ -41,7 +41,9 @@ def upgrade(engine: Engine, *, location: str) -> None:
     Raises:
         CatalogError: If the catalog was written by a newer version, or is no catalog.
     """
-    with _ALEMBIC, engine.connect().execution_options(writes=True) as connection, connection.begin():
+    options = transaction_options(engine.dialect.name, writes=True)
+    with _ALEMBIC, engine.connect().execution_options(**options) as connection, connection.begin():
+        hold_schema(connection)
         _check_is_known(revision_of(connection, location=location), location=location)
         config = _alembic()
         config.attributes["connection"] = connection

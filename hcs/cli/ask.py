@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import polars as pl
 import typer
 
-from hcs.cli.options import CatalogOption, FormatOption, OutputOption, RunOption, open_existing
+from hcs.cli.options import CatalogOption, FormatOption, OutputOption, PartsOption, RunOption, open_existing
 from hcs.cli.output import Format, print_object, print_table, put, say
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def hits(
     everything: Annotated[bool, typer.Option("--all", help="Show all numbers in the table.")] = False,
     wells: Annotated[bool, typer.Option("--wells", help="List the wells of the hits, for cherry-picking.")] = False,
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     form: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
@@ -61,7 +62,7 @@ def hits(
     """
     from hcs.catalog import find_hits, get_run, wells_of
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         found = find_hits(
             store,
             run=run,
@@ -112,6 +113,7 @@ def show(
     run: RunOption = "latest",
     profile: Annotated[str, typer.Option(help="The profile shown, or an encoder's name.")] = "combined",
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Show everything known of one perturbation (calls, wells, quality, neighbours) or of one plate (controls, flags).
@@ -121,7 +123,7 @@ def show(
     from hcs.catalog import get_run, plates_of, show_perturbation
     from hcs.pipeline.plates import view_plate
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         record = get_run(store, run)
         if what in set(plates_of(store, record.id)["plate"]):
             _print_plate(view_plate(store, record, what, profile=profile), form)
@@ -192,6 +194,7 @@ def neighbours(
     run: RunOption = "latest",
     profile: Annotated[str, typer.Option(help="The profile compared, or an encoder's name.")] = "combined",
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     form: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
@@ -201,7 +204,7 @@ def neighbours(
     """
     from hcs.catalog import neighbours_of
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         name = perturbation_of(store, run, perturbation)
         found = neighbours_of(store, name, run=run, profile=profile, top=top)
         if found.is_empty():

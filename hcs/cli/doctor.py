@@ -14,7 +14,7 @@ import polars as pl
 import typer
 
 from hcs import __version__
-from hcs.cli.options import CatalogOption
+from hcs.cli.options import CatalogOption, PartsOption
 from hcs.cli.output import Format, print_object, print_table, put
 from hcs.errors import HcsError
 from hcs.settings import Settings, read_settings
@@ -36,6 +36,7 @@ EXTRAS = {
     "bioio": "reads .czi, .nd2, .lif: pip install 'hcs[bioio]'",
     "aicsimageio": "the same by an older library, in an environment of its own: pip install 'hcs[aicsimageio]'",
     "s3fs": "reads and writes s3://: pip install 'hcs[s3]'",
+    "psycopg": "keeps the catalog on PostgreSQL: pip install 'hcs[postgres]'",
 }
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is looked at, and nothing is written
 OK, MISSING, BROKEN = "ok", "missing", "broken"
@@ -48,6 +49,7 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     form: Annotated[Format, typer.Option("--format", help="How the report is printed.")] = Format.TABLE,
 ) -> None:
     """Say which versions, devices and engines are here, what is missing, and how to get it.
@@ -64,8 +66,8 @@ def doctor(
         _ray(),
         *_encoders(settings),
         _packaged(),
-        _catalog(catalog or settings.catalog),
-        _disk(catalog or settings.catalog),
+        _catalog(catalog or settings.catalog, parts or settings.parts),
+        *_disk(catalog or settings.catalog),
     ]
     if form is Format.JSON:
         print_object({"hcs": __version__, "python": platform.python_version(), "checks": rows})
@@ -189,23 +191,27 @@ def shared_memory(folder: Path, *, needed_mb: int) -> dict[str, Any]:
     return _row("shared memory", MISSING, detail)
 
 
-def _catalog(url: str) -> dict[str, Any]:
+def _catalog(url: str, parts: str | None) -> dict[str, Any]:
     from hcs.catalog import list_runs, open_catalog
     from hcs.errors import NotFoundError
 
     try:
-        with open_catalog(url, create=False) as store:
+        with open_catalog(url, parts_uri=parts, create=False) as store:
             return _row("catalog", OK, f"{store.location}: {list_runs(store).height} runs")
-    except NotFoundError:
+    except NotFoundError as error:
+        if "://" in url and not url.startswith("sqlite:"):  # of a server, the message hides the password
+            return _row("catalog", MISSING, str(error))
         return _row("catalog", OK, f"none at {url} yet: the first `hcs run` makes it")
     except HcsError as error:
         return _row("catalog", BROKEN, str(error))
 
 
-def _disk(url: str) -> dict[str, Any]:
-    """Free space where a SQLite catalog lies or will lie."""
+def _disk(url: str) -> list[dict[str, Any]]:
+    """Free space where an SQLite catalog lies or will lie; of a server's disk nothing is known here."""
+    if "://" in url and not url.startswith("sqlite:"):
+        return []
     folder = Path(url.removeprefix("sqlite:///")).absolute()
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 1e9
-    return _row("disk", OK if free > 1 else BROKEN, f"{free:.1f} GB free at {folder}")
+    return [_row("disk", OK if free > 1 else BROKEN, f"{free:.1f} GB free at {folder}")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hcs.cli.options import CatalogOption, open_existing
+from hcs.cli.options import CatalogOption, PartsOption, open_existing
 from hcs.cli.output import put
 
 
@@ -28,6 +28,7 @@ def export(
     run: Annotated[str, typer.Argument(help="A run's name, or latest.")],
     folder: Annotated[str, typer.Argument(help="Folder or URI that the files are written to.")],
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
 ) -> None:
     """Write a run's tables: equal runs give equal bytes.
 
@@ -36,7 +37,7 @@ def export(
     from hcs.catalog import get_run
     from hcs.pipeline.export import export_run
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         record = get_run(store, run)
         written = export_run(store, record, folder, ending=kind.value)
     put(f"{record.name}: {len(written)} files written to {folder}")

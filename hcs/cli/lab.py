@@ -12,6 +12,7 @@ from hcs.cli.options import (
     CatalogOption,
     FormatOption,
     OutputOption,
+    PartsOption,
     RunOption,
     ThreadsOption,
     open_existing,
@@ -215,6 +216,7 @@ class _Plates:
 def separate(
     run: RunOption = "latest",
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the resampling of wells.")] = 0,
     form: FormatOption = Format.TABLE,
     output: OutputOption = None,
@@ -226,7 +228,7 @@ def separate(
     from hcs.catalog import get_run
     from hcs.lab.separate import separate_controls
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         record = get_run(store, run)
         single, pairs = separate_controls(store, record, seed=seed)
     if form is Format.JSON and output is None:
@@ -243,6 +245,7 @@ def map_wells(
     run: RunOption = "latest",
     profile: Annotated[str, typer.Option(help="The profile, or an encoder's name.")] = "combined",
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the embedding.")] = 0,
 ) -> None:
     """Draw the wells of a run in the plane of UMAP, controls and treatments apart, deeper in colour at higher doses.
@@ -252,7 +255,7 @@ def map_wells(
     from hcs.catalog import get_run
     from hcs.lab.maps import draw_wells
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         drawing = draw_wells(store, get_run(store, run), profile=profile, seed=seed)
     try:
         out.write_text(drawing, encoding="utf-8")
@@ -272,6 +275,7 @@ def card(
     first_seed: FirstSeedOption = FIRST_UNSEEN_SEED,
     run: Annotated[str | None, typer.Option(help="A run on real plates that the encoder took part in.")] = None,
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     kept: KeptOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -286,7 +290,7 @@ def card(
         from hcs.catalog import get_run
         from hcs.lab.separate import separate_controls
 
-        with open_existing(catalog) as store:
+        with open_existing(catalog, parts) as store:
             record = get_run(store, run)
             real = (record.config.screen, *separate_controls(store, record))
     described = _described([encoder, NAMED, untrained_form(encoder), *(beside or [])])

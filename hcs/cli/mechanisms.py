@@ -7,7 +7,7 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from hcs.cli.options import CatalogOption, FormatOption, OutputOption, RunOption, open_existing
+from hcs.cli.options import CatalogOption, FormatOption, OutputOption, PartsOption, RunOption, open_existing
 from hcs.cli.output import Format, print_object, print_table, say
 
 SHOWN_MEMBERS = 12
@@ -28,6 +28,7 @@ def mechanisms(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the embedding and the shuffles.")] = 0,
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     form: FormatOption = Format.TABLE,
     output: OutputOption = None,
 ) -> None:
@@ -39,7 +40,7 @@ def mechanisms(
     from hcs.mechanisms.figures import N_SHUFFLES
     from hcs.pipeline.grouping import group_treatments
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         record = get_run(store, run)
         found = group_treatments(store, record, profile=profile, everything=everything, seed=seed)
     for note in found.notes:

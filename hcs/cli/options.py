@@ -38,6 +38,14 @@ CatalogOption = Annotated[
     str | None,
     typer.Option("--catalog", metavar="URL", help="Where results are kept [default: $HCS_CATALOG, else ./hcs-data]."),
 ]
+PartsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--parts",
+        metavar="URI",
+        help="Where files of units are kept [default: $HCS_PARTS, else beside an SQLite catalog].",
+    ),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
 OutputOption = Annotated[
     Path | None,
@@ -83,8 +91,12 @@ class Performers:
     worker_cpus: float | None = None
     worker_gpus: float | None = None
 
-    def make(self, settings: Settings) -> Executor:
+    def make(self, settings: Settings, *, on_one_machine: bool = False) -> Executor:
         """Return the executor that was asked for; nothing is started yet.
+
+        Args:
+            settings: What the environment says.
+            on_one_machine: Whether the catalog is a file, so that a cluster of several machines is refused.
 
         Raises:
             UsageError: If options of one executor are given to the other.
@@ -100,9 +112,9 @@ class Performers:
             return LocalExecutor(threads=threads, device=self.device)
         if self.address is not None:
             self._refuse({"--threads"}, "for this machine alone: with --address, --workers says how many there are")
-        return self._pool(threads)
+        return self._pool(threads, on_one_machine=on_one_machine)
 
-    def _pool(self, threads: int) -> Executor:
+    def _pool(self, threads: int, *, on_one_machine: bool) -> Executor:
         from hcs.distributed.pool import RayExecutor
 
         return RayExecutor(
@@ -112,6 +124,7 @@ class Performers:
             cpus=self.worker_cpus,
             gpus=self.worker_gpus,
             own_cpus=threads,
+            on_one_machine=on_one_machine,
         )
 
     def _refuse(self, options: set[str], meaning: str) -> None:
@@ -122,18 +135,21 @@ class Performers:
             raise UsageError(f"{', '.join(given)} {'are' if len(given) > 1 else 'is'} {meaning}")
 
 
-def open_existing(url: str | None) -> Catalog:
+def open_existing(url: str | None, parts: str | None) -> Catalog:
     """Return the catalog that is asked for, which must exist."""
-    from hcs.catalog import open_catalog
-
-    return open_catalog(url or read_settings().catalog, create=False)
+    return _open(url, parts, create=False)
 
 
-def open_or_make(url: str | None) -> Catalog:
+def open_or_make(url: str | None, parts: str | None) -> Catalog:
     """Return the catalog that is asked for; a new one is made."""
+    return _open(url, parts, create=True)
+
+
+def _open(url: str | None, parts: str | None, *, create: bool) -> Catalog:
     from hcs.catalog import open_catalog
 
-    return open_catalog(url or read_settings().catalog)
+    settings = read_settings()
+    return open_catalog(url or settings.catalog, parts_uri=parts or settings.parts, create=create)
 
 
 def threads_of(asked: int | None, settings: Settings) -> int:

@@ -19,6 +19,7 @@ from hcs.cli.options import (
     DeviceOption,
     ExecutorName,
     ExecutorOption,
+    PartsOption,
     Performers,
     ThreadsOption,
     WorkerCpusOption,
@@ -51,6 +52,7 @@ def register(app: typer.Typer) -> None:
 def run(
     screen: Annotated[Path, typer.Argument(metavar="SCREEN.yaml", help="What to run.")],
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     executor: ExecutorOption = ExecutorName.LOCAL,
     threads: ThreadsOption = None,
     device: DeviceOption = Device.AUTO,
@@ -73,7 +75,7 @@ def run(
     performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
     settings = read_settings()
     config = load_screen(str(screen))
-    with open_or_make(catalog) as store, interruptible():
+    with open_or_make(catalog, parts) as store, interruptible():
         performed = perform(store, config, performers=performers, settings=settings, new=new, resume=resume)
         _report(store, performed)
     raise typer.Exit(WITH_HOLES if performed.has_holes else 0)
@@ -82,6 +84,7 @@ def run(
 def retry(
     name: Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or latest.")],
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     only: Annotated[
         str, typer.Option("--only", metavar="TEXT", help="Those whose reason contains this, in any case.")
     ] = "",
@@ -103,7 +106,7 @@ def retry(
     from hcs.catalog import get_run
 
     settings = read_settings()
-    with open_existing(catalog) as store, interruptible():
+    with open_existing(catalog, parts) as store, interruptible():
         record = get_run(store, name, finished=False)
         own = Device(record.pin.device) if device is Device.AUTO else device
         performers = Performers(executor, threads, own, address, workers, worker_cpus, worker_gpus)
@@ -159,7 +162,7 @@ def perform(
     from hcs.pipeline.run import perform_run
     from hcs.pipeline.submission import prepare_run
 
-    with closing(performers.make(settings)) as executor:
+    with closing(performers.make(settings, on_one_machine=store.is_for_one_machine)) as executor:
         prepared = prepare_run(config, settings=settings, pin=executor.pin)
         for plate in prepared.rejected:
             say(f"{plate.plate}: rejected, takes no part; `hcs check` tells why. {plate.reason or ''}".rstrip())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import polars as pl
 import typer
 
-from hcs.cli.options import CatalogOption, FormatOption, OutputOption, open_existing
+from hcs.cli.options import CatalogOption, FormatOption, OutputOption, PartsOption, open_existing
 from hcs.cli.output import Format, counted, print_object, print_table, put, say
 from hcs.cli.progress import RunProgress, is_settled, lasting, one_line, pace
 from hcs.errors import UsageError
@@ -40,20 +40,26 @@ def register(app: typer.Typer) -> None:
     app.command()(cancel)
 
 
-def runs(catalog: CatalogOption = None, form: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
+def runs(
+    catalog: CatalogOption = None,
+    parts: PartsOption = None,
+    form: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
     """List the runs of the catalog, newest last.
 
     Example: hcs runs --format json
     """
     from hcs.catalog import list_runs
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         print_table(list_runs(store), form=form, output=output)
 
 
 def status(
     run: Annotated[str, typer.Argument(help="A run's name, or latest (then of any state).")] = "latest",
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
     form: FormatOption = Format.TABLE,
     watch: Annotated[
         bool, typer.Option("--watch", help="Show it until the run is finished, or until nobody works on it.")
@@ -67,7 +73,7 @@ def status(
     """
     from hcs.catalog import failures_of, get_run
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         record = get_run(store, run, finished=False)
         watcher = Watcher(store, record.id)
         told = watcher.read()
@@ -90,6 +96,7 @@ def status(
 def cancel(
     run: Annotated[str, typer.Argument(help="A run's name, or latest (then of any state).")],
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
 ) -> None:
     """Cancel a run: what is finished is kept, and whoever works on it gets no more units.
 
@@ -97,7 +104,7 @@ def cancel(
     """
     from hcs.catalog import cancel_run, get_run, run_status
 
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         record = get_run(store, run, finished=False)
         was = record.state
         if record.is_finished:

@@ -31,8 +31,8 @@ FOLDER = "hcs-ray-"
 OWNER = "owner"
 OBJECT_STORE_BYTES = 100 << 20
 """Little: descriptions and receipts of some kilobytes are all that travels."""
-NOT_FOR_WORKERS = ("HCS_CATALOG",)
-"""Variables that Ray's processes do not get: the address of a catalog may hold a password."""
+NOT_FOR_WORKERS = ("HCS_CATALOG", "PGPASSWORD")
+"""Variables that Ray's processes do not get: the address of a catalog may hold a password, and the other is one."""
 SECONDS_TO_LEAVE = 5.0
 SECONDS_TO_BE_NAMED = 60.0
 LONGEST_FOLDER = 45

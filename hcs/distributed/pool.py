@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from hcs.distributed.cluster import Cluster
-from hcs.distributed.room import Node, count_workers, size_for
+from hcs.distributed.room import Node, count_workers, refuse_machines, size_for
 from hcs.distributed.staff import Device, Staff, Worker, cause_of
 from hcs.distributed.worker import Answer, packed
 from hcs.embedding.engine import best_device, pin_for
@@ -46,6 +46,7 @@ class RayExecutor:
         cpus: float | None = None,
         gpus: float | None = None,
         own_cpus: int | None = None,
+        on_one_machine: bool = False,
     ) -> None:
         """Remember what is wanted; nothing is started before it is needed.
 
@@ -56,11 +57,13 @@ class RayExecutor:
             cpus: Processors of a worker; None is one, or a GPU's share of its node.
             gpus: GPUs of a worker, perhaps a fraction; None is one.
             own_cpus: Processors that a cluster of our own offers; None is all that this process may use.
+            on_one_machine: Whether a cluster of several machines is refused, since what is remembered lies in a file.
         """
         self._cluster = Cluster(address=address)
         self._staff = Staff(self._cluster)
         self._device = device
         self._wanted: dict[str, Any] = {"asked": workers, "cpus": cpus, "gpus": gpus}
+        self._on_one_machine = on_one_machine
         self._own_cpus = own_cpus or len(os.sched_getaffinity(0))
         self._apart: deque[UnitSpec] = deque()
         self._waiting: deque[UnitSpec] = deque()
@@ -71,7 +74,7 @@ class RayExecutor:
         """Return the pin that the workers honour: this process' own where they are on this machine, else a worker's.
 
         Raises:
-            HcsError: If the cluster cannot be reached, or has no room for one worker.
+            HcsError: If the cluster cannot be reached, has no room for one worker, or has too many machines.
         """
         if self._cluster.is_own:
             device = self._own_device()
@@ -83,7 +86,7 @@ class RayExecutor:
                     asked=self._wanted["asked"],
                 )
             return pin_for(n_planes_a_site, device=device)
-        self._cluster.start(cpus=self._own_cpus, with_gpus=True)
+        self._start(with_gpus=True)
         device = self._cluster_device()
         self._staff.size_up(device=device, **self._wanted)
         worker = self._staff.recruit()
@@ -112,7 +115,7 @@ class RayExecutor:
             StorageError: If a worker cannot write the parts folder, or has another one.
         """
         device = order.pin.device
-        self._cluster.start(cpus=self._own_cpus, with_gpus=device == "cuda")
+        self._start(with_gpus=device == "cuda")
         self._staff.size_up(device=device, **self._wanted)
         self._staff.engage(order, token=self._kept.enter_context(offer_token(order)))
         give_up = time.monotonic() + SECONDS_TO_OPEN
@@ -178,6 +181,11 @@ class RayExecutor:
             self._kept.close()
         self._staff.dismiss(politely=not self._cluster.ends_with_us)
         self._cluster.close()
+
+    def _start(self, *, with_gpus: bool) -> None:
+        self._cluster.start(cpus=self._own_cpus, with_gpus=with_gpus)
+        if self._on_one_machine:
+            refuse_machines(self._cluster.nodes())
 
     def _own_device(self) -> Device:
         return best_device() if self._device == "auto" else "cuda" if self._device == "cuda" else "cpu"

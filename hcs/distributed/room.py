@@ -96,6 +96,22 @@ def count_workers(nodes: Sequence[Node], size: WorkerSize, *, asked: int | None)
     return asked or fit
 
 
+def refuse_machines(nodes: Sequence[Node]) -> None:
+    """Return if the nodes are one machine, however many of them there are on it.
+
+    Raises:
+        UsageError: If they are several: processes of other machines cannot share an SQLite file safely.
+    """
+    machines = {node.name for node in nodes}
+    if len(machines) > 1:
+        raise UsageError(
+            f"expected a catalog that several machines can share, but it is an SQLite file, and the cluster has "
+            f"{len(machines)} machines: {described(nodes)}; name a PostgreSQL database with --catalog "
+            "postgresql://USER@HOST/DATABASE and a folder or URI that all of them share with --parts, or leave "
+            "--address out to use this machine alone"
+        )
+
+
 def described(nodes: Sequence[Node]) -> str:
     """Return the nodes in words, at most five of them by name."""
     if not nodes:

@@ -32,7 +32,7 @@ from hcs.catalog import (
     run_state,
     visible_parts,
 )
-from hcs.errors import CancelledError, HcsError, LeaseLostError
+from hcs.errors import CancelledError, HcsError, LeaseLostError, StorageError
 from hcs.io.storage import join
 from hcs.io.tables import read_table
 from hcs.pipeline.plan import PartsPlace, PlannedPlate, embed_units, survey_unit
@@ -265,6 +265,9 @@ class Coordinator:
         for held in self._held.values():
             try:
                 hand_back(self.catalog, self.run.id, held.unit.spec.key, fence=held.unit.fence)
+            except StorageError as error:
+                log.warning("leases not handed back", reason=str(error))
+                return  # it would be waited for with every unit
             except HcsError as error:
                 log.warning("lease not handed back", key=held.unit.spec.key, reason=str(error))
 

@@ -1,4 +1,4 @@
-"""A catalog, and small runs to put into it."""
+"""Catalogs on SQLite and on PostgreSQL, and small runs to put into them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from places import Place
+from postgres import Databases, databases
 
 from hcs.catalog import Catalog, LeasedUnit, PlateOfRun, RunRecord, open_catalog, register_run, set_run_state
+from hcs.catalog.migrations import HEAD
 from schemas.acceptance import AcceptanceReport, PlaneCounts, Verdict
 from schemas.encoders import EncoderInfo, WeightsOrigin
 from schemas.results import ProfileReceipt, PublishedCalls
@@ -270,8 +273,78 @@ def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[Databases]:
+    """A PostgreSQL server."""
+    with databases() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def empty_database(server: Databases) -> Iterator[str]:
+    """A database with a catalog that nobody uses."""
+    url = server.make()
+    open_catalog(url, parts_uri="/parts").close()
+    yield url
+    server.drop(url)
+
+
 @pytest.fixture
-def catalog(tmp_path: Path, empty_catalog: Path) -> Iterator[Catalog]:
-    """An empty catalog."""
-    with open_catalog(str(shutil.copy(empty_catalog, tmp_path / "catalog.sqlite"))) as opened:
+def new_database(server: Databases) -> Iterator[str]:
+    """A database without any table."""
+    url = server.make()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def sqlite_place(tmp_path: Path, empty_catalog: Path) -> Place:
+    """An empty catalog in a file."""
+    path = shutil.copy(empty_catalog, tmp_path / "catalog.sqlite")
+    return Place(str(path), str(tmp_path / "parts"))
+
+
+@pytest.fixture(scope="session")
+def spare_databases() -> list[str]:
+    """Databases with empty catalogs that tests have left behind."""
+    return []
+
+
+@pytest.fixture
+def postgresql_place(
+    tmp_path: Path, empty_database: str, server: Databases, spare_databases: list[str]
+) -> Iterator[Place]:
+    """An empty catalog in a database that no other test uses meanwhile."""
+    url = spare_databases.pop() if spare_databases else server.copy(empty_database)
+    yield Place(url, str(tmp_path / "parts"))
+    if server.is_emptied(url, version=HEAD):
+        spare_databases.append(url)
+    else:
+        server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """An empty catalog: a test that takes it holds for both database systems."""
+    return request.getfixturevalue(f"{request.param}_place")
+
+
+@pytest.fixture
+def catalog(place: Place) -> Iterator[Catalog]:
+    """An empty catalog on either database system, open."""
+    with place.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite_catalog(sqlite_place: Place) -> Iterator[Catalog]:
+    """An empty catalog on SQLite, open."""
+    with sqlite_place.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def postgresql_catalog(postgresql_place: Place) -> Iterator[Catalog]:
+    """An empty catalog on PostgreSQL, open."""
+    with postgresql_place.open() as opened:
         yield opened

@@ -6,12 +6,14 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import create_engine, inspect, make_url, select, text
+from sqlalchemy.pool import NullPool
 
 from hcs.catalog import complete, lease, open_catalog, plan, site_rows, units_of
 from hcs.catalog.migrations import HEAD
@@ -105,13 +107,6 @@ def test_what_names_no_file_is_refused(url):
     assert_is_one_paragraph(error)
 
 
-def test_a_refused_url_does_not_show_its_password():
-    with pytest.raises(UsageError) as error:
-        open_catalog("postgresql://me:secret@host/hcs")
-
-    assert "secret" not in str(error.value)
-
-
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("some notes that are long enough to be a header\n" * 100)
@@ -138,12 +133,12 @@ def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path):
     connection.close()
 
 
-def test_a_catalog_of_a_newer_version_is_refused(catalog):
+def test_a_catalog_of_a_newer_version_is_refused(catalog, place):
     with catalog.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     with pytest.raises(CatalogError) as error:
-        open_catalog(catalog.location)
+        place.open()
 
     assert_is_one_paragraph(error, "9999", HEAD, "newer")
 
@@ -239,14 +234,15 @@ def test_references_are_checked_by_the_database(catalog):
 OPEN_AND_COUNT = """
 import sys
 from hcs.catalog import list_runs, open_catalog
-with open_catalog(sys.argv[1]) as catalog:
+with open_catalog(sys.argv[1], parts_uri="/parts") as catalog:
     print(len(list_runs(catalog)))
 """
 
 
-def test_processes_that_open_a_new_catalog_at_once_all_succeed(tmp_path):
-    path = str(tmp_path / "catalog.sqlite")
-    command = [sys.executable, "-W", "error", "-c", OPEN_AND_COUNT, path]
+@pytest.mark.parametrize("system", ["sqlite", "postgresql"])
+def test_processes_that_open_a_new_catalog_at_once_all_succeed(system, tmp_path, request):
+    url = str(tmp_path / "catalog.sqlite") if system == "sqlite" else request.getfixturevalue("new_database")
+    command = [sys.executable, "-W", "error", "-c", OPEN_AND_COUNT, url]
 
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     answers = [process.communicate(timeout=120) for process in processes]
@@ -280,8 +276,10 @@ def fill_up(catalog, make):
     raise AssertionError("the disk is larger than the test")
 
 
-def test_a_catalog_that_may_not_grow_says_so_and_keeps_what_was_good(catalog, make):
+def test_a_catalog_that_may_not_grow_says_so_and_keeps_what_was_good(sqlite_catalog, make):
     from sqlalchemy import event
+
+    catalog = sqlite_catalog
 
     @event.listens_for(catalog.engine, "connect")
     def _limit(connection, _record):
@@ -335,3 +333,78 @@ def test_a_disk_too_small_for_an_empty_catalog_says_so(small_disk):
         open_catalog(str(small_disk / "catalog.sqlite"))
 
     assert_is_one_paragraph(error, "catalog.sqlite", "disk")
+
+
+def test_a_database_needs_a_place_for_parts(postgresql_place):
+    with pytest.raises(UsageError) as error:
+        open_catalog(postgresql_place.url)
+
+    assert_is_one_paragraph(error, "--parts", "HCS_PARTS", "no folder beside it")
+
+
+def test_parts_of_a_database_lie_in_one_folder_wherever_it_is_opened_from(postgresql_place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    with open_catalog(postgresql_place.url, parts_uri="parts") as catalog:
+        assert catalog.parts_uri == str(tmp_path / "parts")
+        assert not catalog.is_for_one_machine
+    with open_catalog(postgresql_place.url, parts_uri="s3://bucket/parts") as catalog:
+        assert catalog.parts_uri == "s3://bucket/parts"
+
+
+def test_an_empty_database_becomes_a_catalog_and_a_question_does_not_make_one(new_database):
+    with pytest.raises(NotFoundError) as error:
+        open_catalog(new_database, parts_uri="/parts", create=False)
+    assert_is_one_paragraph(error, "hcs run", "--catalog")
+
+    open_catalog(new_database, parts_uri="/parts").close()
+
+    open_catalog(new_database, parts_uri="/parts", create=False).close()
+
+
+def test_a_database_of_something_else_on_a_server_is_refused_and_left_alone(server, new_database):
+    engine = create_engine(make_url(new_database).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE bookmarks (url TEXT)"))
+
+    with pytest.raises(CatalogError) as error:
+        open_catalog(new_database, parts_uri="/parts")
+
+    assert_is_one_paragraph(error, "bookmarks", "--catalog")
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == ["bookmarks"]
+
+
+def test_a_database_that_does_not_exist_is_said_without_waiting_and_without_the_password(new_database):
+    missing = make_url(new_database).set(password="sesame", database="nowhere")
+
+    begun = time.monotonic()
+    with pytest.raises(NotFoundError) as error:
+        open_catalog(missing.render_as_string(hide_password=False), parts_uri="/parts")
+
+    assert time.monotonic() - begun < 5
+    assert_is_one_paragraph(error, "createdb", "nowhere")
+    assert "sesame" not in str(error.value)
+    assert "sesame" not in repr(error.value.__cause__)
+
+
+def test_a_database_that_cannot_keep_every_name_is_refused(server):
+    url = server.make(options="ENCODING 'LATIN1' LOCALE 'C'")
+
+    with pytest.raises(CatalogError) as error:
+        open_catalog(url, parts_uri="/parts")
+
+    assert_is_one_paragraph(error, "LATIN1", "createdb --encoding=UTF8")
+    server.drop(url)
+
+
+def test_a_catalog_is_shown_without_its_password(new_database):
+    url = make_url(new_database).set(password="sesame").render_as_string(hide_password=False)
+
+    with open_catalog(url, parts_uri="/parts") as catalog:
+        assert "sesame" not in f"{catalog} {catalog!r} {catalog.location}"
+
+
+def test_a_reader_of_a_database_changes_nothing(postgresql_catalog):
+    with pytest.raises(StorageError, match="takes no changes"), postgresql_catalog.reading() as connection:
+        connection.execute(text("INSERT INTO screens (name, created_at) VALUES ('a', 0)"))

@@ -36,7 +36,7 @@ def state_of(catalog, run_id, key):
     return UnitState(units_of(catalog, run_id).row(by_predicate=pl.col("key") == key, named=True)["state"])
 
 
-def test_the_ledger_behaves_as_a_dictionary_of_units_does(catalog, make):
+def test_the_ledger_behaves_as_a_dictionary_of_units_does(catalog, place, make):
     class Ledger(RuleBasedStateMachine):
         """`model` holds per unit: state, fence, attempt. `held` holds every lease ever given: (unit, fence)."""
 
@@ -177,7 +177,10 @@ def test_the_ledger_behaves_as_a_dictionary_of_units_does(catalog, make):
     run_state_machine_as_test(
         Ledger,
         settings=settings(
-            max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=25 if place.is_sqlite else 10,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -152,3 +154,22 @@ def test_labels_are_what_stands_between_bars(labels):
 
 def test_nothing_has_no_labels():
     assert labels_of(None) == labels_of("") == labels_of(" | ") == []
+
+
+def test_names_as_long_as_they_may_be_fit_into_every_index(catalog, make):
+    some = random.Random(0)  # noqa: S311 - no secret: text that cannot be compressed
+    name, label, profile = ("".join(chr(some.randrange(0x4E00, 0x9FFF)) for _ in range(266)) for _ in range(3))
+    wells = make.wells([{"well": "A01", "perturbation": name}])
+    run_id = make.run(catalog, wells=wells).id
+    call = {"perturbation": name, "mechanism": label, "mechanism_source": "annotated", "profile": profile}
+
+    publish(
+        catalog,
+        run_id,
+        calls=make.calls([call]),
+        neighbours=make.neighbours([(name, 1, name, 0.5)], profile=profile),
+        profiles=[make.profile()],
+        state=RunState.COMPLETE,
+    )
+
+    assert find_hits(catalog, mechanism=label, profile=profile)["perturbation"].to_list() == [name]

@@ -4,7 +4,6 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
 
 from hcs.catalog import (
     complete,
@@ -289,45 +288,3 @@ def test_wells_keep_their_types_and_order(screened):
     assert wells["treatment"].to_list() == ["DMSO", "BRD-1@1", "BRD-1@10", "BRD-2@1", "brd-3@1", None]
     assert wells.schema["control_type"] == pl.Enum(["treatment", "negcon", "poscon", "empty"])
     assert wells_of(screened, plate="P9").height == 0
-
-
-def plans_of(catalog, ask) -> str:
-    """How SQLite finds the rows that a question reads."""
-    asked = []
-
-    @event.listens_for(catalog.engine, "before_cursor_execute")
-    def keep(_connection, _cursor, statement, parameters, *_rest):
-        asked.append((statement, parameters))
-
-    ask(catalog)
-    event.remove(catalog.engine, "before_cursor_execute", keep)
-    with catalog.engine.connect() as connection:
-        plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all() for query, values in asked]
-    return "\n".join(step.detail for plan in plans for step in plan)
-
-
-@pytest.mark.parametrize(
-    ("ask", "expected"),
-    [
-        (find_hits, "ix_calls_run_id_profile_q_value (run_id=? AND profile=? AND q_value<?)"),
-        (
-            lambda c: find_hits(c, mechanism="tubulin", q_max=1),
-            "autoindex_call_mechanisms_1 (run_id=? AND profile=? AND folded_label=?)",
-        ),
-        (lambda c: show_perturbation(c, "BRD-1"), "ix_calls_run_id_perturbation (run_id=? AND perturbation=?)"),
-        (lambda c: show_perturbation(c, "BRD-1"), "ix_run_wells_run_id_perturbation (run_id=? AND perturbation=?)"),
-        (
-            lambda c: show_perturbation(c, "BRD-1"),
-            "autoindex_sites_1 (run_id=? AND plate=? AND well=?)",
-        ),
-        (lambda c: neighbours_of(c, "BRD-1"), "(run_id=? AND profile=? AND treatment=?)"),
-        (lambda c: wells_of(c, plate="P1"), "(run_id=? AND plate=?)"),
-    ],
-)
-def test_questions_are_answered_from_indexes(screened, ask, expected):
-    plans = plans_of(screened, ask)
-
-    assert expected in plans
-    assert "SCAN calls" not in plans
-    assert "SCAN run_wells" not in plans
-    assert "SCAN sites" not in plans

@@ -16,7 +16,8 @@ _SPEC.loader.exec_module(_CATALOGS)
 
 make = _CATALOGS.make
 empty_catalog = _CATALOGS.empty_catalog
-catalog = _CATALOGS.catalog
+sqlite_place = _CATALOGS.sqlite_place
+catalog = _CATALOGS.sqlite_catalog
 
 
 class Worker:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcs.distributed.room import Node, WorkerSize, count_workers, nodes_of, size_for, workers_on
+from hcs.distributed.room import Node, WorkerSize, count_workers, nodes_of, refuse_machines, size_for, workers_on
 from hcs.errors import UsageError
 
 NODES = (Node("a", cpus=8, gpus=0), Node("b", cpus=16, gpus=2), Node("c", cpus=2, gpus=1))
@@ -77,3 +77,13 @@ def test_only_living_nodes_count() -> None:
 def test_gpus_for_workers_on_a_processor_are_refused() -> None:
     with pytest.raises(UsageError, match="--worker-gpus"):
         size_for(NODES, device="cpu", cpus=None, gpus=0.5)
+
+
+def test_nodes_of_one_machine_share_a_file_and_those_of_several_do_not() -> None:
+    refuse_machines((Node("a", 1, 0), Node("a", 0, 0)))
+
+    with pytest.raises(UsageError, match="SQLite") as refused:
+        refuse_machines((Node("a", 1, 0), Node("b", 1, 0)))
+
+    for word in ("2 machines", "b (1 CPU, 0 GPU)", "postgresql://", "--parts", "--address"):
+        assert word in str(refused.value)
