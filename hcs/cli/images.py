@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hcs.cli.options import CatalogOption, RunOption, cores, open_existing
+from hcs.cli.options import CatalogOption, PartsOption, RunOption, cores, open_existing
 from hcs.cli.output import counted, put, say
 from hcs.errors import UsageError
 
@@ -53,6 +53,7 @@ def images(
     ] = None,
     run: RunOption = "latest",
     catalog: CatalogOption = None,
+    parts: PartsOption = None,
 ) -> None:
     """Compose a picture of a well, its sites side by side, or of a whole plate, of the images that a run has read.
 
@@ -67,7 +68,7 @@ def images(
 
     picture_format(str(output))
     view = _view(channels, contrast, raw, size or (SIDE_ON_A_SHEET if well is None else None))
-    with open_existing(catalog) as store:
+    with open_existing(catalog, parts) as store:
         found = plate_images(store, get_run(store, run), plate)
     if well is None:
         shown = picture_plate(found, site=site, view=view, threads=cores(), progress=SitesRead())
