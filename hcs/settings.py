@@ -22,8 +22,8 @@ class Settings(BaseSettings):
     )
     parts: str | None = Field(
         default=None,
-        description="Folder or URI that the files of units are kept at; by default `parts` beside an SQLite catalog, "
-        "required with PostgreSQL.",
+        description="Folder or URI that the files of units are kept at; by default `parts` beside `catalog.sqlite`, "
+        "and `NAME-parts` beside `NAME.sqlite`; required with PostgreSQL.",
     )
     weights_cache: Path = Field(
         default=Path("~/.cache/hcs/weights"), description="Folder that downloaded safetensors are kept in."

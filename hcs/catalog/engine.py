@@ -133,8 +133,8 @@ def open_catalog(url: str, *, parts_uri: str | None = None, create: bool = True)
 
     Args:
         url: A path or `sqlite:///` URL of a file, or a `postgresql://` URL of a database.
-        parts_uri: Folder or URI of the Parquet parts; by default `parts` beside an SQLite file. A database has no
-            folder beside it, so that it must be given.
+        parts_uri: Folder or URI of the Parquet parts; by default `parts` beside `catalog.sqlite`, and `NAME-parts`
+            beside `NAME.sqlite`. A database has no folder beside it, so that it must be given.
         create: Whether a catalog that does not exist is made: a file with its folder, or tables in an empty database.
             Commands that only ask say no.
 
@@ -161,9 +161,14 @@ def _open_file(path: Path, *, parts_uri: str | None, create: bool) -> Catalog:
         _upgrade(path)
     return Catalog(
         location=location,
-        parts_uri=str(path.parent / "parts") if parts_uri is None else parts_uri,
+        parts_uri=str(_parts_beside(path)) if parts_uri is None else parts_uri,
         engine=sqlite_engine(location),
     )
+
+
+def _parts_beside(path: Path) -> Path:
+    """Return the folder of the parts of a file; each catalog of a folder has its own, since all have a run-1."""
+    return path.parent / ("parts" if path.stem == "catalog" else f"{path.stem}-parts")
 
 
 def _open_database(address: PostgresAddress, *, parts_uri: str | None, create: bool) -> Catalog:

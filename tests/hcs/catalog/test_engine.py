@@ -47,6 +47,12 @@ def assert_is_one_paragraph(error: pytest.ExceptionInfo[HcsError], *words: str) 
         assert word in message
 
 
+def test_two_catalogs_in_one_folder_keep_their_parts_apart(tmp_path):
+    with open_catalog(str(tmp_path / "a.sqlite")) as first, open_catalog(str(tmp_path / "b.sqlite")) as second:
+        assert first.parts_uri == str(tmp_path / "a-parts")
+        assert second.parts_uri == str(tmp_path / "b-parts")
+
+
 def test_a_new_catalog_is_made_with_its_folder_and_keeps_parts_beside_the_file(tmp_path):
     path = tmp_path / "a" / "b" / "catalog.sqlite"
 
