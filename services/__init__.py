@@ -1,0 +1,1 @@
+"""Processes that run beside the command line: the API, and the dispatcher of submitted runs."""

@@ -1,0 +1,1 @@
+"""Claims submitted runs, performs them, and records what became of them."""
