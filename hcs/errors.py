@@ -38,6 +38,14 @@ class NotFoundError(UsageError, LookupError):
     """A run, perturbation, plate or well that the catalog does not hold."""
 
 
+class ConflictError(UsageError):
+    """A request that what is there now does not allow: a run that goes on, a key that was used for something else."""
+
+
+class NotAllowedError(UsageError):
+    """A place outside the roots that may be read."""
+
+
 class InputRejectedError(HcsError, ValueError):
     """What was delivered cannot be worked with."""
 

@@ -106,6 +106,58 @@ class Run(Base):
     finished_at: Mapped[float | None]
 
 
+class Submission(Base):
+    """That a run was submitted for a dispatcher to perform: who asked, and which dispatcher is at it now."""
+
+    __tablename__ = "submissions"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    submission_sha256: Mapped[str] = mapped_column(Sha256, index=True)
+    submitted_by: Mapped[str | None]
+    owner: Mapped[str | None]
+    lease_until: Mapped[float | None]
+    attempts: Mapped[int]
+    retry_only: Mapped[str | None]
+
+
+class Identity(Base):
+    """One row: which catalog this is, and the secret that its cursors are signed with."""
+
+    __tablename__ = "identity"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    catalog: Mapped[str]
+    cursor_secret: Mapped[str]
+
+
+class ApiKey(Base):
+    """Who may ask what over HTTP. The secret itself is nowhere; `scopes` are separated by spaces."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    prefix: Mapped[str] = mapped_column(unique=True)
+    secret_sha256: Mapped[str] = mapped_column(Sha256)
+    name: Mapped[str]
+    scopes: Mapped[str]
+    created_at: Mapped[float]
+    expires_at: Mapped[float | None]
+    last_used_at: Mapped[float | None]
+    revoked_at: Mapped[float | None]
+
+
+class IdempotencyKey(Base):
+    """A request of a client that must not be carried out twice, and the run that it made."""
+
+    __tablename__ = "idempotency_keys"
+
+    api_key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(Sha256)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), index=True)
+    created_at: Mapped[float]
+
+
 class RunPlate(PlateDescription, Base):
     """One plate of a run, as it was delivered and described then."""
 
