@@ -6,11 +6,16 @@
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
 - `publish`: the results of a run, once;
-- `find_hits`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask.
+- `find_hits`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
+- `create_key`, `find_key`, `list_keys`, `revoke_key`, `local_key`: who may ask;
+- `catalog_id`, `cursor_secret`: which catalog this is.
 """
 
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.engine import Catalog, open_catalog
+from hcs.catalog.identity import catalog_id, cursor_secret
+from hcs.catalog.keys import KeyRecord, create_key, find_key, list_keys, revoke_key
+from hcs.catalog.laptop import local_key, local_key_path
 from hcs.catalog.ledger import (
     MAX_ATTEMPTS,
     HeldLease,
@@ -47,6 +52,7 @@ __all__ = [
     "Adoptable",
     "Catalog",
     "HeldLease",
+    "KeyRecord",
     "LeasedUnit",
     "PerturbationView",
     "PlateOfRun",
@@ -59,13 +65,17 @@ __all__ = [
     "adopt_finished",
     "adoptable",
     "cancel_run",
+    "catalog_id",
     "channel_rows",
     "complete",
     "configuration_sha256",
     "count_units",
+    "create_key",
+    "cursor_secret",
     "fail",
     "failures_of",
     "find_hits",
+    "find_key",
     "get_run",
     "hand_back",
     "is_alive_here",
@@ -73,7 +83,10 @@ __all__ = [
     "keep_leases",
     "known_mechanisms",
     "lease",
+    "list_keys",
     "list_runs",
+    "local_key",
+    "local_key_path",
     "neighbour_rows",
     "neighbours_of",
     "open_catalog",
@@ -85,6 +98,7 @@ __all__ = [
     "register_run",
     "release_dead_owners",
     "retry",
+    "revoke_key",
     "run_state",
     "run_status",
     "set_run_state",
