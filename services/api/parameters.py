@@ -1,0 +1,75 @@
+"""The parameters of requests: read strictly, and those that no route knows are refused."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from pydantic import BeforeValidator
+from starlette.requests import Request
+
+from hcs.catalog.names import NAME_LIMIT
+from schemas.api import LARGEST_PAGE, FieldError
+from services.api.cursors import LONGEST_CURSOR
+from services.api.mistakes import nearest
+from services.api.problems import INVALID, RequestError
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+
+
+def _exactly(pattern: re.Pattern[str], what: str) -> Callable[[Any], Any]:
+    """Return a check for what a query spells: pydantic alone takes ` 1_0 ` for a number."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not pattern.fullmatch(value):
+            raise ValueError(f"{what} is expected")
+        return value
+
+    return check
+
+
+Whole = Annotated[int, BeforeValidator(_exactly(_WHOLE, "a whole number"))]
+Number = Annotated[float, BeforeValidator(_exactly(_NUMBER, "a number"))]
+Flag = Annotated[bool, BeforeValidator(_exactly(re.compile("true|false"), "true or false"))]
+
+RunPath = Annotated[str, Path(max_length=40, description="A run, such as `run-12`, or `latest`.", examples=["run-1"])]
+PlatePath = Annotated[str, Path(max_length=NAME_LIMIT, description="Barcode of a plate.", examples=["P1"])]
+RunQuery = Annotated[
+    str, Query(max_length=40, description="A run, such as `run-12`; `latest` is the one that finished last.")
+]
+ProfileQuery = Annotated[
+    str,
+    Query(max_length=NAME_LIMIT, description="Profile that the calls were made on: `combined`, or an encoder's name."),
+]
+Limit = Annotated[Whole | None, Query(ge=1, le=LARGEST_PAGE, description="Rows of a page, at most.")]
+Cursor = Annotated[
+    str | None, Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before, with the same query.")
+]
+
+
+async def only_known_parameters(request: Request) -> None:
+    """Refuse parameters that the route does not have, and one that is given twice: a typing error changes the answer."""
+    known = known_parameters(request)
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    unknown = [name for name in given if name not in known]
+    errors = [FieldError(parameter=name[:80], detail=f"is no parameter of this path{nearest(name, known)}") for name in unknown]
+    errors += [
+        FieldError(parameter=name, detail=f"is given {count} times; give it once")
+        for name, count in given.items()
+        if name in known and count > 1
+    ]
+    if errors:
+        first = errors[0]
+        raise RequestError(INVALID, f"the parameter {first.parameter!r} {first.detail}", errors=errors)
+
+
+def known_parameters(request: Request) -> tuple[str, ...]:
+    """Return the query parameters of the route that a request came to, as its description names them."""
+    route = request.scope["route"]
+    operation = request.app.openapi()["paths"][route.path_format][request.method.lower()]
+    return tuple(item["name"] for item in operation.get("parameters", ()) if item["in"] == "query")
+

@@ -1,0 +1,25 @@
+"""Whether the process is there, and whether its database is."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from hcs import __version__
+from hcs.catalog import check_answers
+from schemas.api import Health
+from services.api.context import Asked
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Whether the process is there")
+async def healthz() -> Health:
+    """Answers as long as the process lives, whatever became of its database. Takes no key."""
+    return Health(version=__version__)
+
+
+@router.get("/readyz", summary="Whether the database answers")
+def readyz(context: Asked) -> Health:
+    """Answers 200 if the database does, else 503. Takes no key."""
+    check_answers(context.catalog)
+    return Health(version=__version__)
