@@ -6,7 +6,7 @@
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
 - `publish`: the results of a run, once;
-- `find_hits`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
+- `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
 - `create_key`, `find_key`, `list_keys`, `revoke_key`, `local_key`: who may ask;
 - `catalog_id`, `cursor_secret`, `check_answers`: which catalog this is, and whether it answers;
 - `calls_on_plate`, `count_mechanisms`: what pages show beside results.
@@ -14,6 +14,7 @@
 
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.engine import Catalog, open_catalog
+from hcs.catalog.hits import HitsPage, find_hits, hits_page, known_mechanisms
 from hcs.catalog.identity import catalog_id, cursor_secret
 from hcs.catalog.keys import KeyRecord, create_key, find_key, list_keys, revoke_key
 from hcs.catalog.laptop import local_key, local_key_path
@@ -39,8 +40,6 @@ from hcs.catalog.publishing import publish
 from hcs.catalog.registration import PlateOfRun, Registration, configuration_sha256, register_run
 from hcs.catalog.results import (
     PerturbationView,
-    find_hits,
-    known_mechanisms,
     neighbour_rows,
     neighbours_of,
     profiles_of,
@@ -54,6 +53,7 @@ __all__ = [
     "Adoptable",
     "Catalog",
     "HeldLease",
+    "HitsPage",
     "KeyRecord",
     "LeasedUnit",
     "PerturbationView",
@@ -83,6 +83,7 @@ __all__ = [
     "find_key",
     "get_run",
     "hand_back",
+    "hits_page",
     "is_alive_here",
     "is_dead_here",
     "keep_leases",

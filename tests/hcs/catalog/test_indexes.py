@@ -27,7 +27,7 @@ from hcs.catalog.models import (
     SiteChannel,
     Unit,
 )
-from hcs.errors import CatalogError
+from hcs.errors import CatalogError, NotFoundError
 from schemas.work import RunState, UnitState
 
 N_RUNS, N_PLATES, N_UNITS, N_WELLS, N_CALLS, N_PROFILES = 10, 5, 1_000, 384, 1_000, 2
@@ -219,12 +219,22 @@ def lease_and_finish(catalog, make):
         questions.complete(**make.done(catalog, N_RUNS, third))  # its rows are there: all but they was written
 
 
+def ask_for_an_unknown_profile(catalog, make):
+    with pytest.raises(NotFoundError):
+        questions.hits_page(catalog, profile="nothing")
+
+
 QUESTIONS = {
     "hits": lambda c, make: questions.find_hits(c, profile="profile-0"),
     "hits of a mechanism": lambda c, make: questions.find_hits(c, profile="profile-0", mechanism="Label 7", q_max=1),
     "hits of a run that are not toxic": lambda c, make: questions.find_hits(
         c, run=3, profile="profile-1", not_toxic=True, min_batches=2
     ),
+    "a page of hits": lambda c, make: questions.hits_page(c, profile="profile-0", q_max=1, limit=50, offset=100),
+    "a page of hits of a mechanism": lambda c, make: questions.hits_page(
+        c, run=3, profile="profile-0", mechanism="Label 7", q_max=1, limit=5, not_toxic=True, min_batches=2
+    ),
+    "a profile that is not there": ask_for_an_unknown_profile,
     "mechanisms": lambda c, make: questions.known_mechanisms(c, profile="profile-0"),
     "a perturbation": lambda c, make: questions.show_perturbation(c, "CPD77"),
     "a perturbation in another case": lambda c, make: questions.show_perturbation(c, "cpd77"),
