@@ -2,6 +2,7 @@
 
 `open_catalog` returns a `Catalog`; every other function takes it first:
 
+- `submit_run`, `ask_again`, `claim_run`, `keep_claim`, `release_claim`: runs that wait for a dispatcher;
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
@@ -12,6 +13,7 @@
 - `calls_on_plate`, `count_mechanisms`: what pages show beside results.
 """
 
+from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.engine import Catalog, open_catalog
 from hcs.catalog.hits import HitsPage, find_hits, hits_page, known_mechanisms
@@ -47,30 +49,37 @@ from hcs.catalog.results import (
     wells_of,
 )
 from hcs.catalog.runs import RunRecord, add_notes, cancel_run, get_run, run_state, set_run_state
+from hcs.catalog.submissions import Once, Submission, SubmissionRecord, ask_again, submission_of, submit_run
 
 __all__ = [
     "MAX_ATTEMPTS",
     "Adoptable",
     "Catalog",
+    "Claim",
     "HeldLease",
     "HitsPage",
     "KeyRecord",
     "LeasedUnit",
+    "Once",
     "PerturbationView",
     "PlateOfRun",
     "PlateProgress",
     "Registration",
     "RunRecord",
     "RunStatus",
+    "Submission",
+    "SubmissionRecord",
     "acceptance_reports",
     "add_notes",
     "adopt_finished",
     "adoptable",
+    "ask_again",
     "calls_on_plate",
     "cancel_run",
     "catalog_id",
     "channel_rows",
     "check_answers",
+    "claim_run",
     "complete",
     "configuration_sha256",
     "count_mechanisms",
@@ -78,6 +87,7 @@ __all__ = [
     "create_key",
     "cursor_secret",
     "fail",
+    "fail_claimed",
     "failures_of",
     "find_hits",
     "find_key",
@@ -86,6 +96,8 @@ __all__ = [
     "hits_page",
     "is_alive_here",
     "is_dead_here",
+    "is_run_waiting",
+    "keep_claim",
     "keep_leases",
     "known_mechanisms",
     "lease",
@@ -102,6 +114,7 @@ __all__ = [
     "profiles_of",
     "publish",
     "register_run",
+    "release_claim",
     "release_dead_owners",
     "retry",
     "revoke_key",
@@ -110,6 +123,8 @@ __all__ = [
     "set_run_state",
     "show_perturbation",
     "site_rows",
+    "submission_of",
+    "submit_run",
     "units_of",
     "visible_parts",
     "wells_of",

@@ -1,4 +1,4 @@
-"""Asks for what a page shows beside results: calls on one plate, how often a mechanism was found, whether anybody is in."""
+"""Asks for what is shown beside results: calls on one plate, counts of mechanisms, and whether the database answers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sqlalchemy import case, distinct, func, select
 
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import equals, select_frame
+from hcs.catalog.hits import calls_where
 from hcs.catalog.models import Call, CallMechanism, RunWell
 from hcs.catalog.patience import patient
-from hcs.catalog.results import CALLS
 
 MECHANISMS: dict[str, Any] = {"label": pl.String, "treatments": pl.Int64, "hits": pl.Int64}
 
@@ -23,11 +23,8 @@ def calls_on_plate(catalog: Catalog, run_id: int, plate: str, *, profile: str = 
     A run without results, and one that knows no such plate or profile, has none.
     """
     here = select(RunWell.treatment).where(RunWell.run_id == run_id, equals(RunWell.plate, plate))
-    query = select(*(getattr(Call, name) for name in CALLS)).where(
-        Call.run_id == run_id, equals(Call.profile, profile), Call.treatment.in_(here)
-    )
     with catalog.reading() as connection:
-        return select_frame(connection, query, CALLS, by=["treatment", "control_type"])
+        return calls_where(connection, Call.run_id == run_id, equals(Call.profile, profile), Call.treatment.in_(here))
 
 
 @patient

@@ -108,7 +108,7 @@ def retry(
     settings = read_settings()
     with open_existing(catalog, parts) as store, interruptible():
         record = get_run(store, name, finished=False)
-        own = Device(record.pin.device) if device is Device.AUTO else device
+        own = Device(record.known_pin().device) if device is Device.AUTO else device
         performers = Performers(executor, threads, own, address, workers, worker_cpus, worker_gpus)
         performed = perform(
             store, record.config, performers=performers, settings=settings, resume=record.name, retry_only=only

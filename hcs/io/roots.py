@@ -1,7 +1,7 @@
 """Where somebody who asks from elsewhere may have files read: under roots that the owner of the machine names.
 
-Nothing is asked of any server, and nothing outside the roots is looked at: a place is judged by how it is spelled first,
-and only a local one that is inside by its spelling is followed through its links.
+Nothing is asked of any server, and nothing outside the roots is looked at: a place is judged by how it is spelled
+first, and only a local one that is inside by its spelling is followed through its links.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Roots:
         """
         self.uris = tuple(dict.fromkeys(map(_root, uris)))
         if not self.uris:
-            raise UsageError("at least one root is expected, such as the folder that plates are delivered to; none came")
+            raise UsageError(
+                "at least one root is expected, such as the folder that plates are delivered to; none came"
+            )
 
     def resolve(self, uri: str) -> str:
         """Return the place that a URI names, links followed, when it lies under a root.

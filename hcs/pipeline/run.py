@@ -147,10 +147,12 @@ def _check_resumed(catalog: Catalog, prepared: PreparedRun, resume: str, *, new:
 
     Raises:
         UsageError: If the run is to be new too, or is one of another configuration.
+        ConflictError: If it was submitted and nobody has looked at it.
     """
     asked = get_run(catalog, resume, finished=False)
     if new:
         raise UsageError(f"--resume {asked.name} goes on with a run and --new starts one; give one of the two")
+    asked.known_pin()
     if asked.config_sha256 != configuration_of(prepared):
         raise UsageError(
             f"expected {asked.name} to be a run of what is there now, but its configuration differs: images, platemap, "

@@ -29,7 +29,9 @@ async def json_object(request: Request) -> dict[str, Any]:
         async with asyncio.timeout(SECONDS_OF_A_BODY):
             data = await request.body()
     except TimeoutError as error:
-        raise RequestError(TOO_SLOW, f"the body did not arrive within {SECONDS_OF_A_BODY:.0f} s; send it again") from error
+        raise RequestError(
+            TOO_SLOW, f"the body did not arrive within {SECONDS_OF_A_BODY:.0f} s; send it again"
+        ) from error
     return parse_object(data)
 
 

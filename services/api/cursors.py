@@ -22,7 +22,7 @@ class Position:
     """Where a page begins: behind so many rows of a run's results; `run_id` is 0 where a list is of no run."""
 
     run_id: int
-    results: str
+    results: str | None
     offset: int
 
 

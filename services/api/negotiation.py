@@ -13,7 +13,7 @@ def prefers(request: Request, media_type: str, *, over: str = "application/json"
 
 
 def weights(accept: str) -> dict[str, float]:
-    """Return how much each media range of an `Accept` header is wanted, from 0 to 1; what cannot be read is left out."""
+    """Return how much each media range of an `Accept` header is wanted, from 0 to 1; what is unreadable is left out."""
     found = {}
     for item in accept.split(","):
         name, *options = (part.strip().casefold() for part in item.split(";"))

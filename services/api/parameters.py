@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import FastAPI, Path, Query
 from pydantic import BeforeValidator
 from starlette.requests import Request
 
@@ -52,11 +53,14 @@ Cursor = Annotated[
 
 
 async def only_known_parameters(request: Request) -> None:
-    """Refuse parameters that the route does not have, and one that is given twice: a typing error changes the answer."""
+    """Refuse parameters that the route does not have, or has once: a typing error would change the answer silently."""
     known = known_parameters(request)
     given = Counter(name for name, _ in request.query_params.multi_items())
     unknown = [name for name in given if name not in known]
-    errors = [FieldError(parameter=name[:80], detail=f"is no parameter of this path{nearest(name, known)}") for name in unknown]
+    errors = [
+        FieldError(parameter=name[:80], detail=f"is no parameter of this path{nearest(name, known)}")
+        for name in unknown
+    ]
     errors += [
         FieldError(parameter=name, detail=f"is given {count} times; give it once")
         for name, count in given.items()
@@ -69,7 +73,16 @@ async def only_known_parameters(request: Request) -> None:
 
 def known_parameters(request: Request) -> tuple[str, ...]:
     """Return the query parameters of the route that a request came to, as its description names them."""
-    route = request.scope["route"]
-    operation = request.app.openapi()["paths"][route.path_format][request.method.lower()]
-    return tuple(item["name"] for item in operation.get("parameters", ()) if item["in"] == "query")
+    return _query_parameters(request.app).get(request.scope["route"].name, ())
 
+
+@lru_cache(maxsize=4)
+def _query_parameters(app: FastAPI) -> dict[str, tuple[str, ...]]:
+    """Return operation -> names, made once an application."""
+    operations = [operation for item in app.openapi()["paths"].values() for operation in item.values()]
+    return {
+        operation["operationId"]: tuple(
+            item["name"] for item in operation.get("parameters", ()) if item["in"] == "query"
+        )
+        for operation in operations
+    }

@@ -73,9 +73,7 @@ class PictureRoom:
         if found is not None:
             return found
         if key not in self._under_way:
-            work = asyncio.ensure_future(
-                to_thread.run_sync(self._make, run, wanted, limiter=self._limits[wanted.kind])
-            )
+            work = asyncio.ensure_future(to_thread.run_sync(self._make, run, wanted, limiter=self._limits[wanted.kind]))
             self._under_way[key] = work
             work.add_done_callback(lambda _: self._under_way.pop(key))
         made = await asyncio.shield(self._under_way[key])  # one who leaves does not end it for the others

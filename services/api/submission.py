@@ -32,7 +32,7 @@ def read_screen(body: dict[str, Any], roots: Roots) -> ScreenConfig:
     """
     allowed = {place: _allowed(place, uri, body, roots) for place, uri in places_in(body)}
     try:
-        config = ScreenConfig.model_validate(body)
+        config = ScreenConfig.model_validate_json(json.dumps(body), strict=True)
     except ValidationError as error:
         raise mistakes.of_body(_told(error), body) from error
     _refuse_unfilled(body)
@@ -85,7 +85,9 @@ def _refuse_unfilled(value: Any, place: Path = ()) -> None:
     """Refuse what `hcs init` left to a person: a stain of that name would be taken for one."""
     if value == FILL_IN:
         pointer = "#" + "".join(f"/{part}" for part in place)
-        raise RequestError(INVALID, f"{pointer}: {FILL_IN} still stands there", [FieldError(pointer=pointer, detail="")])
+        raise RequestError(
+            INVALID, f"{pointer}: {FILL_IN} still stands there", [FieldError(pointer=pointer, detail="")]
+        )
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in inner:
         _refuse_unfilled(item, (*place, key))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hcs.catalog import RunRecord, find_hits, get_run
+from hcs.catalog import find_hits, hits_page
 from hcs.catalog.names import NAME_LIMIT
 from hcs.io.tables import table_bytes
 from schemas.api import Hit, HitPage
@@ -34,6 +34,7 @@ router = APIRouter(tags=["hits"])
     responses={200: {"content": {CSV: {"schema": {"type": "string"}}}}},
 )
 def hits(
+    *,
     request: Request,
     response: Response,
     context: Asked,
@@ -63,7 +64,7 @@ def hits(
     With `Accept: text/csv` it is a table: of all rows, unless `limit` or `cursor` ask for a page. Cells that a
     spreadsheet would take for a formula begin with an apostrophe there.
     """
-    query = {
+    query: dict[str, Any] = {
         "mechanism": mechanism,
         "q_max": q_max,
         "not_toxic": not_toxic,
@@ -71,44 +72,35 @@ def hits(
         "profile": profile,
         "control_types": ("treatment", "poscon") if control_type is None else (control_type,),
     }
-    is_csv = prefers(request, CSV)
-    record, offset = _begin(context, run, cursor, query)
-    rows_at_most = None if is_csv and limit is None and cursor is None else limit or ROWS_OF_A_PAGE
-    frame, has_more = _page(context, record, query, rows_at_most, offset)
-    following = None
-    if has_more:
-        position = Position(record.id, results_of(record), offset + frame.height)
-        following = context.cursors.issue(position, query={**query, "run": run})
-        response.headers["Link"] = link_to_next(request, following)
-    if is_csv:
-        return Response(table_bytes(frame, ending="csv"), media_type=CSV, headers=dict(response.headers))
-    return HitPage(
-        items=tuple(Hit(**row) for row in rows_of(frame)), next_cursor=following, run=record.name, profile=profile
+    asked = {**query, "run": run}
+    begin = None if cursor is None else context.cursors.read(cursor, query=asked)
+    if prefers(request, CSV) and limit is None and begin is None:
+        return _table(_all_hits(context, run, query), {})
+    page = hits_page(
+        context.catalog,
+        run=run if begin is None else begin.run_id,  # a cursor stays with its run where `latest` is another by now
+        **query,
+        limit=limit or ROWS_OF_A_PAGE,
+        offset=0 if begin is None else begin.offset,
     )
-
-
-def _begin(context: Context, run: str, cursor: str | None, query: dict[str, Any]) -> tuple[RunRecord, int]:
-    """Return the run that is asked, and behind how many of its rows the page begins.
-
-    A cursor stays with its run, also where `latest` is another one by now.
-    """
-    if cursor is None:
-        return get_run(context.catalog, run), 0
-    position = context.cursors.read(cursor, query={**query, "run": run})
-    record = get_run(context.catalog, position.run_id)
-    if results_of(record) != position.results:
+    if begin is not None and page.results_sha256 != begin.results:
         raise gone()
-    return record, position.offset
+    following = None
+    if page.has_more:
+        end = (0 if begin is None else begin.offset) + page.hits.height
+        following = context.cursors.issue(Position(page.run_id, page.results_sha256, end), query=asked)
+        response.headers["Link"] = link_to_next(request, following)
+    if prefers(request, CSV):
+        return _table(page.hits, dict(response.headers))
+    items = tuple(Hit(**row) for row in rows_of(page.hits))
+    return HitPage(items=items, next_cursor=following, run=f"run-{page.run_id}", profile=profile)
 
 
-def results_of(record: RunRecord) -> str:
-    """Return what tells the results of a run from those that it publishes after a retry."""
-    return "" if record.finished_at is None else record.finished_at.isoformat()
+def _all_hits(context: Context, run: str, query: dict[str, Any]) -> pl.DataFrame:
+    found = find_hits(context.catalog, run=run, **query)
+    strongest_first = ["q_value", pl.col("effect").neg(), "treatment", pl.col("control_type").cast(pl.String)]
+    return found.sort(strongest_first, nulls_last=True)
 
 
-def _page(
-    context: Context, record: RunRecord, query: dict[str, Any], limit: int | None, offset: int
-) -> tuple[pl.DataFrame, bool]:
-    found = find_hits(context.catalog, run=record.id, **query)
-    found = found.sort("q_value", pl.col("effect").neg(), nulls_last=True, maintain_order=True)
-    return found.slice(offset, limit), limit is not None and found.height > offset + limit
+def _table(frame: pl.DataFrame, headers: dict[str, str]) -> Response:
+    return Response(table_bytes(frame, ending="csv"), media_type=CSV, headers=headers)

@@ -36,7 +36,8 @@ router = APIRouter(tags=["pictures"])
 WellPath = Annotated[str, Path(max_length=20, description="A well in any spelling.", examples=["A01"])]
 SitePath = Annotated[Whole, Path(ge=1, le=1_000_000, description="Number of the site.", examples=[1])]
 SiteQuery = Annotated[
-    Whole | None, Query(ge=1, le=1_000_000, description="Only this site; by default all of a well, or the first of each.")
+    Whole | None,
+    Query(ge=1, le=1_000_000, description="Only this site; by default all of a well, or the first of each."),
 ]
 Size = Annotated[
     Whole | None, Query(ge=8, le=LARGEST_SIDE, description="Pixels of a site's longer side, at most.", examples=[512])
@@ -55,13 +56,19 @@ def _view(
     ] = None,
     low: Annotated[
         Number | None,
-        Query(ge=0, lt=MIDDLE, description="Percentile of the pixels shown that is black; by default (and where `high` "
-              "is not given either) the range that the run found on the plate, the same for all wells."),
+        Query(
+            ge=0,
+            lt=MIDDLE,
+            description="Percentile of the pixels shown that is black; by default (and where `high` "
+            "is not given either) the range that the run found on the plate, the same for all wells.",
+        ),
     ] = None,
     high: Annotated[
         Number | None, Query(gt=MIDDLE, le=100, description="Percentile of the pixels shown that is full colour.")
     ] = None,
-    raw: Annotated[Flag, Query(description="Whether pixels are shown as delivered, the illumination uncorrected.")] = False,
+    raw: Annotated[
+        Flag, Query(description="Whether pixels are shown as delivered, the illumination uncorrected.")
+    ] = False,
     size: Size = None,
 ) -> View:
     names, colours = _channels(channels)
@@ -93,6 +100,7 @@ PICTURE: dict[str, Any] = {
 
 @router.get("/plates/{barcode:path}/sheet.webp", summary="Contact sheet of a plate", **PICTURE)
 async def sheet(
+    *,
     request: Request,
     context: Asked,
     barcode: PlatePath,
@@ -107,6 +115,7 @@ async def sheet(
 
 @router.get("/plates/{barcode:path}/wells/{well}/image.webp", summary="Picture of a well", **PICTURE)
 async def well_image(
+    *,
     request: Request,
     context: Asked,
     barcode: PlatePath,
@@ -121,6 +130,7 @@ async def well_image(
 
 @router.get("/plates/{barcode:path}/wells/{well}/sites/{site}/image.webp", summary="Picture of a site", **PICTURE)
 async def site_image(
+    *,
     request: Request,
     context: Asked,
     barcode: PlatePath,

@@ -29,9 +29,7 @@ def plates(context: Asked, run: RunQuery = "latest") -> PlatePage:
 
 
 @router.get("/plates/{barcode:path}/wells", summary="Wells of a plate with quality and scores")
-def wells(
-    context: Asked, barcode: PlatePath, run: RunQuery = "latest", profile: ProfileQuery = "combined"
-) -> WellPage:
+def wells(context: Asked, barcode: PlatePath, run: RunQuery = "latest", profile: ProfileQuery = "combined") -> WellPage:
     """What was done to each well, what became of its sites, and what the run says of its treatment."""
     record = get_run(context.catalog, run)
     rows = rows_of(view_wells(context.catalog, record, barcode, profile=profile))

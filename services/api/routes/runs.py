@@ -24,7 +24,6 @@ from hcs.catalog import (
 )
 from hcs.catalog.runs import NEXT_STATES
 from hcs.errors import CatalogError, ConflictError
-from hcs.pipeline.removal import remove_run
 from schemas.api import (
     Failure,
     PlateProgress,
@@ -56,7 +55,6 @@ NEWEST_FIRST = {"path": "runs"}
 
 router = APIRouter(tags=["runs"])
 submitting = [Depends(needs(Scope.SUBMIT))]
-administering = [Depends(needs(Scope.ADMIN))]
 
 IdempotencyKey = Annotated[
     str | None,
@@ -72,6 +70,7 @@ IdempotencyKey = Annotated[
 
 @router.post("/runs", summary="Submit a screen", status_code=202, response_model=Run, dependencies=submitting)
 def submit(
+    *,
     response: Response,
     context: Asked,
     asked_by: AskedBy,
@@ -94,9 +93,7 @@ def submit(
 
 
 @router.get("/runs", summary="List runs")
-def runs(
-    request: Request, response: Response, context: Asked, limit: Limit = None, cursor: Cursor = None
-) -> RunPage:
+def runs(request: Request, response: Response, context: Asked, limit: Limit = None, cursor: Cursor = None) -> RunPage:
     """Runs in any state, newest first."""
     frame = list_runs(context.catalog).reverse()
     if cursor is not None:
@@ -105,7 +102,7 @@ def runs(
     page, following = frame.head(limit or ROWS_OF_A_PAGE), None
     if page.height < frame.height:
         last = int(page["run"][-1].removeprefix("run-"))
-        following = context.cursors.issue(Position(last, "", 0), query=NEWEST_FIRST)
+        following = context.cursors.issue(Position(last, None, 0), query=NEWEST_FIRST)
         response.headers["Link"] = link_to_next(request, following)
     items = tuple(RunSummary(id=row["run"], **row) for row in rows_of(page))
     return RunPage(items=items, next_cursor=following)
@@ -137,9 +134,7 @@ def profiles(context: Asked, run: RunPath) -> ProfilePage:
     return ProfilePage(items=items, next_cursor=None, run=record.name)
 
 
-@router.post(
-    "/runs/{run}/cancel", summary="Cancel a run", status_code=202, response_model=Run, dependencies=submitting
-)
+@router.post("/runs/{run}/cancel", summary="Cancel a run", status_code=202, response_model=Run, dependencies=submitting)
 def cancel(response: Response, context: Asked, run: RunPath) -> Run:
     """No unit of it is begun from now on; what is finished is kept, and `retry` goes on from there."""
     record = get_run(context.catalog, run, finished=False)
@@ -149,7 +144,9 @@ def cancel(response: Response, context: Asked, run: RunPath) -> Run:
         now = get_run(context.catalog, record.id)
         if RunState.CANCELLED in NEXT_STATES[now.state]:
             raise
-        raise ConflictError(f"{now.name} is {now.state.value}, and only a run that is not complete can be cancelled") from error
+        raise ConflictError(
+            f"{now.name} is {now.state.value}, and only a run that is not complete can be cancelled"
+        ) from error
     return _answer(context, record, response)
 
 
@@ -157,6 +154,7 @@ def cancel(response: Response, context: Asked, run: RunPath) -> Run:
     "/runs/{run}/retry", summary="Try failures again", status_code=202, response_model=Run, dependencies=submitting
 )
 def retry(
+    *,
     response: Response,
     context: Asked,
     asked_by: AskedBy,
@@ -167,12 +165,6 @@ def retry(
     record = get_run(context.catalog, run, finished=False)
     ask_again(context.catalog, record.id, only=only, by=asked_by.name)
     return _answer(context, get_run(context.catalog, record.id), response)
-
-
-@router.delete("/runs/{run}", summary="Delete a run", status_code=204, dependencies=administering)
-def delete(context: Asked, run: RunPath) -> None:
-    """All that the catalog holds of a run, and its files. One that goes on is refused: cancel it first."""
-    remove_run(context.catalog, get_run(context.catalog, run, finished=False))
 
 
 def _answer(context: Context, record: RunRecord, response: Response, *, is_located: bool = True) -> Run:
@@ -204,9 +196,7 @@ def _view(context: Context, record: RunRecord) -> Run:
         finished_at=record.finished_at,
         notes=record.notes,
         progress=_progress(context, record),
-        failures=tuple(
-            Failure(sites=row["n_sites"], **row) for row in rows_of(failures.head(MOST_FAILURES))
-        ),
+        failures=tuple(Failure(sites=row["n_sites"], **row) for row in rows_of(failures.head(MOST_FAILURES))),
         n_failures=failures.height,
         links=links,
     )
