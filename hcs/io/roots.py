@@ -72,10 +72,7 @@ class Roots:
         real = [os.path.realpath(root) for root in local]
         if not any(_is_under(spelled, root) for root in (*local, *real)):
             raise self._refusal(uri, "lies under none of them")
-        try:
-            found = os.path.realpath(spelled)
-        except OSError as error:  # a name that is too long
-            raise self._refusal(uri, "cannot be followed") from error
+        found = os.path.realpath(spelled)
         if not any(_is_under(found, root) for root in real):
             raise self._refusal(uri, "is a link to a place outside")
         return found

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-from pydantic_core import ErrorDetails
 
 from hcs.io.screen import fields_near
 from schemas.api import FieldError
@@ -16,13 +14,17 @@ MOST_MISTAKES = 20
 _SHOWN = 80
 
 
-def of_body(mistakes: Sequence[ErrorDetails], body: Any) -> RequestError:
+def of_body(mistakes: Sequence[Mapping[str, Any]], body: Any) -> RequestError:
     """Return the answer to a body that does not say what it must: a pointer to each field, and the nearest name."""
-    errors = [
-        FieldError(pointer=pointer_to(mistake["loc"], body, kind=mistake["type"]), detail=_detail(mistake))
-        for mistake in mistakes[:MOST_MISTAKES]
-    ]
-    return _answer(errors, [f"{error.pointer}: {error.detail}" for error in errors], len(mistakes))
+    placed = [(pointer_to(mistake["loc"], body, kind=mistake["type"]), mistake) for mistake in mistakes]
+    inner = [(place, mistake) for place, mistake in placed if not _has_inner(place, placed)]
+    errors = [FieldError(pointer=place, detail=_detail(mistake)) for place, mistake in inner[:MOST_MISTAKES]]
+    return _answer(errors, [f"{error.pointer}: {error.detail}" for error in errors], len(inner))
+
+
+def _has_inner(place: str, placed: Sequence[tuple[str, Any]]) -> bool:
+    """Return whether another mistake lies inside: a list is called too short, or no text, because of its item."""
+    return any(other.startswith(f"{place}/") for other, _ in placed)
 
 
 def of_parameters(mistakes: Sequence[Mapping[str, Any]]) -> RequestError:
@@ -45,7 +47,7 @@ def pointer_to(place: Sequence[int | str], body: Any, *, kind: str) -> str:
     A place as pydantic names it also holds the kind of value that was tried (`platemaps.str`): what the body does not
     hold is left out, unless it is the missing or unknown field itself.
     """
-    parts: list[str] = []
+    parts: list[int | str] = []
     value = body
     for index, part in enumerate(place):
         is_held = part in value if isinstance(value, dict) else isinstance(part, int) and _has(value, part)
@@ -53,8 +55,13 @@ def pointer_to(place: Sequence[int | str], body: Any, *, kind: str) -> str:
             value = value[part]
         elif not (index == len(place) - 1 and kind == "missing"):
             continue
-        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
-    return "#" + "".join(f"/{part}" for part in parts)
+        parts.append(part)
+    return pointer(parts)
+
+
+def pointer(parts: Iterable[int | str]) -> str:
+    """Return the JSON pointer of a place, behind `#`."""
+    return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def _has(value: Any, index: int) -> bool:

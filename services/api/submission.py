@@ -34,7 +34,7 @@ def read_screen(body: dict[str, Any], roots: Roots) -> ScreenConfig:
     try:
         config = ScreenConfig.model_validate_json(json.dumps(body), strict=True)
     except ValidationError as error:
-        raise mistakes.of_body(_told(error), body) from error
+        raise mistakes.of_body(error.errors(include_url=False, include_context=False), body) from error
     _refuse_unfilled(body)
     return _with_places(config, {place: found for place, found in allowed.items() if found is not None})
 
@@ -68,17 +68,6 @@ def _allowed(place: Path, uri: str, body: dict[str, Any], roots: Roots) -> str:
         raise RequestError(
             NOT_ALLOWED, f"{pointer}: {error}", errors=[FieldError(pointer=pointer, detail=str(error))]
         ) from error
-
-
-def _told(error: ValidationError) -> list[Any]:
-    """Return the mistakes worth telling: a list is called too short where its only item was refused."""
-    found = error.errors(include_url=False, include_context=False)
-    places = [item["loc"] for item in found]
-    return [
-        item
-        for item in found
-        if item["type"] != "too_short" or not any(place[: len(item["loc"])] == item["loc"] != place for place in places)
-    ]
 
 
 def _refuse_unfilled(value: Any, place: Path = ()) -> None:
