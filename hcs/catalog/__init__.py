@@ -2,7 +2,7 @@
 
 `open_catalog` returns a `Catalog`; every other function takes it first:
 
-- `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`: runs and how far they are;
+- `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
 - `publish`: the results of a run, once;
@@ -12,6 +12,7 @@
 """
 
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
+from hcs.catalog.deletion import DeletedRun, delete_run
 from hcs.catalog.engine import Catalog, open_catalog
 from hcs.catalog.hits import HitsPage, find_hits, hits_page, known_mechanisms
 from hcs.catalog.identity import catalog_id, cursor_secret
@@ -50,6 +51,7 @@ __all__ = [
     "MAX_ATTEMPTS",
     "Adoptable",
     "Catalog",
+    "DeletedRun",
     "HeldLease",
     "HitsPage",
     "KeyRecord",
@@ -72,6 +74,7 @@ __all__ = [
     "count_units",
     "create_key",
     "cursor_secret",
+    "delete_run",
     "fail",
     "failures_of",
     "find_hits",

@@ -14,6 +14,7 @@ from places import Place
 from sqlalchemy import event, insert, literal, select, text
 
 from hcs import catalog as questions
+from hcs.catalog.deletion import delete_in
 from hcs.catalog.models import (
     Call,
     CallMechanism,
@@ -27,7 +28,7 @@ from hcs.catalog.models import (
     SiteChannel,
     Unit,
 )
-from hcs.errors import CatalogError, NotFoundError
+from hcs.errors import CatalogError, ConflictError, NotFoundError
 from schemas.work import RunState, UnitState
 
 N_RUNS, N_PLATES, N_UNITS, N_WELLS, N_CALLS, N_PROFILES = 10, 5, 1_000, 384, 1_000, 2
@@ -224,6 +225,18 @@ def ask_for_an_unknown_profile(catalog, make):
         questions.hits_page(catalog, profile="nothing")
 
 
+def delete_and_think_again(catalog, make):
+    with catalog.writing() as connection:
+        before = connection.begin_nested()
+        delete_in(connection, 3)
+        before.rollback()
+
+
+def refuse_to_delete(catalog, make):
+    with pytest.raises(ConflictError):
+        questions.delete_run(catalog, N_RUNS)
+
+
 QUESTIONS = {
     "hits": lambda c, make: questions.find_hits(c, profile="profile-0"),
     "hits of a mechanism": lambda c, make: questions.find_hits(c, profile="profile-0", mechanism="Label 7", q_max=1),
@@ -260,6 +273,8 @@ QUESTIONS = {
     "taking over": lambda c, make: questions.adoptable(c, N_RUNS),
     "taking over nothing": lambda c, make: questions.adopt_finished(c, N_RUNS, keys=[]),
     "retrying": lambda c, make: questions.retry(c, N_RUNS, only="nothing like it"),
+    "deleting": delete_and_think_again,
+    "deleting what is in work": refuse_to_delete,
     "registering": lambda c, make: make.run(c, barcodes=["P0"], new=False, running=False),
 }
 
