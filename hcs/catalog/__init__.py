@@ -7,6 +7,7 @@
 - `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
 - `publish`: the results of a run, once;
 - `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
+- `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
 - `create_key`, `find_key`, `list_keys`, `revoke_key`, `local_key`: who may ask;
 - `catalog_id`, `cursor_secret`: which catalog this is.
 """
@@ -46,6 +47,7 @@ from hcs.catalog.results import (
     wells_of,
 )
 from hcs.catalog.runs import RunRecord, add_notes, cancel_run, get_run, run_state, set_run_state
+from hcs.catalog.screens import PlateRun, find_plates, list_screens, plate_runs
 
 __all__ = [
     "MAX_ATTEMPTS",
@@ -59,6 +61,7 @@ __all__ = [
     "PerturbationView",
     "PlateOfRun",
     "PlateProgress",
+    "PlateRun",
     "Registration",
     "RunRecord",
     "RunStatus",
@@ -79,6 +82,7 @@ __all__ = [
     "failures_of",
     "find_hits",
     "find_key",
+    "find_plates",
     "get_run",
     "hand_back",
     "hits_page",
@@ -89,6 +93,7 @@ __all__ = [
     "lease",
     "list_keys",
     "list_runs",
+    "list_screens",
     "local_key",
     "local_key_path",
     "neighbour_rows",
@@ -96,6 +101,7 @@ __all__ = [
     "open_catalog",
     "owner_of_this_process",
     "plan",
+    "plate_runs",
     "plates_of",
     "profiles_of",
     "publish",
