@@ -3,11 +3,12 @@
 `open_catalog` returns a `Catalog`; every other function takes it first:
 
 - `submit_run`, `ask_again`, `claim_run`, `keep_claim`, `release_claim`: runs that wait for a dispatcher;
-- `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`: runs and how far they are;
+- `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
 - `publish`: the results of a run, once;
 - `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
+- `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
 - `create_key`, `find_key`, `list_keys`, `revoke_key`, `local_key`: who may ask;
 - `catalog_id`, `cursor_secret`, `check_answers`: which catalog this is, and whether it answers;
 - `calls_on_plate`, `count_mechanisms`: what pages show beside results.
@@ -15,6 +16,7 @@
 
 from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
+from hcs.catalog.deletion import DeletedRun, delete_run
 from hcs.catalog.engine import Catalog, open_catalog
 from hcs.catalog.hits import HitsPage, find_hits, hits_page, known_mechanisms
 from hcs.catalog.identity import catalog_id, cursor_secret
@@ -49,6 +51,7 @@ from hcs.catalog.results import (
     wells_of,
 )
 from hcs.catalog.runs import RunRecord, add_notes, cancel_run, get_run, run_state, set_run_state
+from hcs.catalog.screens import PlateRun, find_plates, list_screens, plate_runs
 from hcs.catalog.submissions import Once, Submission, SubmissionRecord, ask_again, submission_of, submit_run
 
 __all__ = [
@@ -56,6 +59,7 @@ __all__ = [
     "Adoptable",
     "Catalog",
     "Claim",
+    "DeletedRun",
     "HeldLease",
     "HitsPage",
     "KeyRecord",
@@ -64,6 +68,7 @@ __all__ = [
     "PerturbationView",
     "PlateOfRun",
     "PlateProgress",
+    "PlateRun",
     "Registration",
     "RunRecord",
     "RunStatus",
@@ -86,11 +91,13 @@ __all__ = [
     "count_units",
     "create_key",
     "cursor_secret",
+    "delete_run",
     "fail",
     "fail_claimed",
     "failures_of",
     "find_hits",
     "find_key",
+    "find_plates",
     "get_run",
     "hand_back",
     "hits_page",
@@ -103,6 +110,7 @@ __all__ = [
     "lease",
     "list_keys",
     "list_runs",
+    "list_screens",
     "local_key",
     "local_key_path",
     "neighbour_rows",
@@ -110,6 +118,7 @@ __all__ = [
     "open_catalog",
     "owner_of_this_process",
     "plan",
+    "plate_runs",
     "plates_of",
     "profiles_of",
     "publish",

@@ -9,7 +9,7 @@ import secrets
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -20,6 +20,7 @@ from hcs.catalog.engine import Catalog
 from hcs.catalog.models import ApiKey
 from hcs.catalog.names import check_name
 from hcs.catalog.patience import patient
+from hcs.catalog.runs import time_of
 from hcs.errors import NotFoundError, StorageError, UsageError
 from schemas.keys import INCLUDED_SCOPES, KeyState, Scope
 
@@ -188,7 +189,7 @@ def _record(row: Any) -> KeyRecord:
         name=row.name,
         scopes=frozenset(scope for word in row.scopes.split() for scope in INCLUDED_SCOPES[Scope(word)]),
         state=KeyState(row.state),
-        created_at=datetime.fromtimestamp(row.created_at, UTC),
+        created_at=time_of(row.created_at),
         expires_at=_time(row.expires_at),
         last_used_at=_time(row.last_used_at),
         revoked_at=_time(row.revoked_at),
@@ -196,7 +197,7 @@ def _record(row: Any) -> KeyRecord:
 
 
 def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return None if seconds is None else time_of(seconds)
 
 
 def _sha256(secret: str) -> str:
