@@ -28,6 +28,6 @@ def test_it_holds_what_a_list_would_hold(steps):
 
         assert kept.size_bytes == sum(item[2] for item in expected) <= ROOM
 
-    assert {key: kept.find(key) for key in range(10)} == {key: None for key in range(10)} | {
+    assert {key: kept.find(key) for key in range(10)} == dict.fromkeys(range(10)) | {
         key: value for key, value, _ in expected
     }
