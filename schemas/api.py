@@ -74,21 +74,20 @@ class Health(Body):
 class Screen(Body):
     """One project."""
 
-    name: str
+    screen: str
     plates: int = Field(ge=0)
     runs: int = Field(ge=0)
-    latest_finished_run: str | None = Field(description="The one that published its results last, such as run-12.")
+    newest_run: str | None = Field(description="In any state, such as run-12.")
+    created_at: datetime
 
 
 class ScreenPage(Page[Screen]):
-    """Screens by name."""
+    """Screens by name; never more than one page."""
 
 
-class PlateSummary(Body):
-    """One plate of a run: what it was made with, where it lies, and what the check said."""
+class PlateDescription(Body):
+    """What a plate was made with, as far as its SCREEN.yaml says."""
 
-    barcode: str
-    run: str
     batch: str | None
     source: str | None
     cell_line: str | None
@@ -96,13 +95,44 @@ class PlateSummary(Body):
     stain_lot: str | None
     instrument: str | None
     compound_lot: str | None
-    uri: str = Field(description="Where the run has read it.")
-    layout: str
-    verdict: Verdict
+
+
+class PlateSummary(PlateDescription):
+    """One physical plate, as it was last described."""
+
+    screen: str
+    barcode: str
+    runs: int = Field(ge=0)
+    newest_run: str | None
 
 
 class PlatePage(Page[PlateSummary]):
-    """Plates of a run by barcode."""
+    """Plates by screen and barcode."""
+
+
+class RunPlate(PlateDescription):
+    """One plate as it took part in a run: where it lay then, and what the check said."""
+
+    barcode: str
+    run: str
+    uri: str = Field(description="Where the run has read it.")
+    layout: str
+    manifest_sha256: str
+    verdict: Verdict
+
+
+class RunPlatePage(Page[RunPlate]):
+    """Plates of a run by barcode; never more than one page."""
+
+    run: str
+
+
+class PlateRun(Body):
+    """One run that a plate took part in."""
+
+    run: str
+    state: RunState
+    verdict: Verdict
 
 
 class PlateQuality(Body):
@@ -115,10 +145,11 @@ class PlateQuality(Body):
     median_negcon_cells: float | None = Field(description="Cells a site of the negative controls.")
 
 
-class Plate(PlateSummary):
-    """One plate of a run with its acceptance report."""
+class Plate(RunPlate):
+    """One plate of a run with its acceptance report, and the other runs that it took part in."""
 
-    manifest_sha256: str
+    screen: str
+    runs: tuple[PlateRun, ...] = Field(description="Newest first.")
     report: AcceptanceReport
     quality: PlateQuality
     links: dict[str, str]

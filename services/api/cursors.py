@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hcs.errors import NotFoundError
@@ -17,13 +16,8 @@ _MAC_BYTES = 16
 LONGEST_CURSOR = 500
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where a page begins: behind so many rows of a run's results; `run_id` is 0 where a list is of no run."""
-
-    run_id: int
-    results: str | None
-    offset: int
+Position = tuple[Any, ...]
+"""Behind what a page begins: the key of a row, or which results and how many of their rows."""
 
 
 class Cursors:
@@ -34,14 +28,13 @@ class Cursors:
         self._secret = secret
 
     def issue(self, position: Position, *, query: Mapping[str, Any]) -> str:
-        """Return the cursor of a position in the answer to a query.
+        """Return the cursor of a position in the answer to a query, another one for every query.
 
         Args:
             position: Where the next page begins.
             query: What was asked, without limit and cursor.
         """
-        content = [position.run_id, position.results, position.offset, _digest(query)]
-        payload = json.dumps(content, separators=(",", ":")).encode()
+        payload = json.dumps([_digest(query), *position], separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(self._mac(payload) + payload).decode().rstrip("=")
 
     def read(self, cursor: str, *, query: Mapping[str, Any]) -> Position:
@@ -57,10 +50,10 @@ class Cursors:
         mac, payload = content[:_MAC_BYTES], content[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(payload)):
             raise _unknown()
-        run_id, results, offset, digest = json.loads(payload)
+        digest, *position = json.loads(payload)
         if digest != _digest(query):
             raise _unknown()
-        return Position(run_id, results, offset)
+        return tuple(position)
 
     def _mac(self, payload: bytes) -> bytes:
         return hmac.digest(self._secret, payload, hashlib.sha256)[:_MAC_BYTES]

@@ -6,6 +6,8 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
+ROWS_OF_A_PAGE = 100
+
 
 def link_to_next(request: Request, cursor: str) -> str:
     """Return the value of `Link` that leads to the next page of the same query."""

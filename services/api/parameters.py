@@ -42,6 +42,10 @@ PlatePath = Annotated[str, Path(max_length=NAME_LIMIT, description="Barcode of a
 RunQuery = Annotated[
     str, Query(max_length=40, description="A run, such as `run-12`; `latest` is the one that finished last.")
 ]
+RunOfPlate = Annotated[
+    str | None,
+    Query(max_length=40, description="A run, such as `run-12`; by default the newest of the plate that finished."),
+]
 ProfileQuery = Annotated[
     str,
     Query(max_length=NAME_LIMIT, description="Profile that the calls were made on: `combined`, or an encoder's name."),

@@ -14,14 +14,13 @@ from hcs.catalog.names import NAME_LIMIT
 from hcs.io.tables import table_bytes
 from schemas.api import Hit, HitPage
 from services.api.context import Asked, Context
-from services.api.cursors import Position, gone
+from services.api.cursors import gone
 from services.api.negotiation import prefers
-from services.api.paging import link_to_next
+from services.api.paging import ROWS_OF_A_PAGE, link_to_next
 from services.api.parameters import Cursor, Flag, Limit, Number, ProfileQuery, RunQuery, Whole
 from services.api.rows import rows_of
 
 CSV = "text/csv"
-ROWS_OF_A_PAGE = 100
 MOST_BATCHES = 100_000
 
 router = APIRouter(tags=["hits"])
@@ -73,22 +72,18 @@ def hits(
         "control_types": ("treatment", "poscon") if control_type is None else (control_type,),
     }
     asked = {**query, "run": run}
-    begin = None if cursor is None else context.cursors.read(cursor, query=asked)
-    if prefers(request, CSV) and limit is None and begin is None:
+    if prefers(request, CSV) and limit is None and cursor is None:
         return _table(_all_hits(context, run, query), {})
-    page = hits_page(
-        context.catalog,
-        run=run if begin is None else begin.run_id,  # a cursor stays with its run where `latest` is another by now
-        **query,
-        limit=limit or ROWS_OF_A_PAGE,
-        offset=0 if begin is None else begin.offset,
+    run_id, results, offset = (run, None, 0) if cursor is None else context.cursors.read(cursor, query=asked)
+    page = hits_page(  # a cursor stays with its run where `latest` is another by now
+        context.catalog, run=run_id, **query, limit=limit or ROWS_OF_A_PAGE, offset=offset
     )
-    if begin is not None and page.results_sha256 != begin.results:
+    if cursor is not None and page.results_sha256 != results:
         raise gone()
     following = None
     if page.has_more:
-        end = (0 if begin is None else begin.offset) + page.hits.height
-        following = context.cursors.issue(Position(page.run_id, page.results_sha256, end), query=asked)
+        end = (page.run_id, page.results_sha256, offset + page.hits.height)
+        following = context.cursors.issue(end, query=asked)
         response.headers["Link"] = link_to_next(request, following)
     if prefers(request, CSV):
         return _table(page.hits, dict(response.headers))

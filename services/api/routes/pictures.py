@@ -10,15 +10,16 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hcs.catalog import get_run
+from hcs.catalog import RunRecord, get_run
 from hcs.errors import HcsError
 from hcs.imaging.composite import Colour
 from hcs.imaging.scaling import HIGH_PERCENTILE, LOW_PERCENTILE
 from hcs.pipeline.pictures import View
 from services.api.context import Asked, Context
-from services.api.parameters import Flag, Number, PlatePath, RunQuery, Whole
+from services.api.parameters import Flag, Number, PlatePath, RunOfPlate, Whole
 from services.api.pictures import Made, Wanted
 from services.api.problems import explained
+from services.api.routes.plates import reference_of
 
 WEBP = "image/webp"
 KEPT_BY_CLIENTS = "private, max-age=3600"
@@ -105,7 +106,7 @@ async def sheet(
     context: Asked,
     barcode: PlatePath,
     view: Asking,
-    run: RunQuery = "latest",
+    run: RunOfPlate = None,
     site: SiteQuery = None,
 ) -> Response:
     """One site of every well, where the well lies. A place with a cross is a site that is missing or cannot be read."""
@@ -121,7 +122,7 @@ async def well_image(
     barcode: PlatePath,
     well: WellPath,
     view: Asking,
-    run: RunQuery = "latest",
+    run: RunOfPlate = None,
 ) -> Response:
     """All sites of a well side by side, in the order of their numbers."""
     view = _sized(view, SIDE_IN_A_WELL)
@@ -137,7 +138,7 @@ async def site_image(
     well: WellPath,
     site: SitePath,
     view: Asking,
-    run: RunQuery = "latest",
+    run: RunOfPlate = None,
 ) -> Response:
     """One site, as large as it is unless `size` says otherwise."""
     return await _answer(request, context, run, Wanted("site", barcode, view, well=well, site=site))
@@ -147,17 +148,21 @@ def _sized(view: View, side: int) -> View:
     return replace(view, longest_side=view.longest_side or side)
 
 
-async def _answer(request: Request, context: Context, reference: str, wanted: Wanted) -> Response:
-    run = await to_thread.run_sync(get_run, context.catalog, reference)
+async def _answer(request: Request, context: Context, reference: str | None, wanted: Wanted) -> Response:
+    run = await to_thread.run_sync(_run_of, context, wanted.plate, reference)
     try:
         made = await context.pictures.show(run, wanted)
     except HcsError as error:
         raise explained(error, reads=True) from error
-    stays = made.is_whole and run.is_finished and reference != "latest"
+    stays = made.is_whole and run.is_finished and reference in {run.name, str(run.id)}
     headers = {"ETag": made.etag, "Cache-Control": KEPT_BY_CLIENTS if stays else ASKED_EVERY_TIME}
     if _is_known(request, made):
         return Response(status_code=304, headers=headers)
     return Response(made.content, media_type=WEBP, headers=headers)
+
+
+def _run_of(context: Context, plate: str, reference: str | None) -> RunRecord:
+    return get_run(context.catalog, reference_of(context, plate, reference))
 
 
 def _is_known(request: Request, made: Made) -> bool:

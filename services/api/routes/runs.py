@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import polars as pl
+import structlog
 from fastapi import APIRouter, Depends, Header, Query
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,17 +14,20 @@ from hcs import __version__
 from hcs.catalog import (
     Once,
     RunRecord,
+    acceptance_reports,
     ask_again,
     cancel_run,
     failures_of,
     get_run,
     list_runs,
+    plates_of,
     profiles_of,
     run_status,
     submit_run,
 )
 from hcs.catalog.runs import NEXT_STATES
 from hcs.errors import CatalogError, ConflictError
+from hcs.pipeline.deleting import delete_run_and_files
 from schemas.api import (
     Failure,
     PlateProgress,
@@ -32,6 +36,8 @@ from schemas.api import (
     Progress,
     Run,
     RunPage,
+    RunPlate,
+    RunPlatePage,
     RunSummary,
 )
 from schemas.keys import Scope
@@ -40,20 +46,20 @@ from schemas.work import RunState
 from services.api.access import needs
 from services.api.bodies import json_object
 from services.api.context import Asked, AskedBy, Context
-from services.api.cursors import Position
-from services.api.paging import link_to_next
+from services.api.paging import ROWS_OF_A_PAGE, link_to_next
 from services.api.parameters import Cursor, Flag, Limit, RunPath
 from services.api.rows import path_of, rows_of
 from services.api.submission import read_screen, request_digest
 
-ROWS_OF_A_PAGE = 100
 MOST_FAILURES = 100
 SECONDS_BETWEEN_LOOKS = 5
 """How soon it is worth asking again how far a run is."""
 
 NEWEST_FIRST = {"path": "runs"}
 
+log = structlog.get_logger(__name__)
 router = APIRouter(tags=["runs"])
+administering = [Depends(needs(Scope.ADMIN))]
 submitting = [Depends(needs(Scope.SUBMIT))]
 
 IdempotencyKey = Annotated[
@@ -97,12 +103,12 @@ def runs(request: Request, response: Response, context: Asked, limit: Limit = No
     """Runs in any state, newest first."""
     frame = list_runs(context.catalog).reverse()
     if cursor is not None:
-        after = context.cursors.read(cursor, query=NEWEST_FIRST).run_id
+        (after,) = context.cursors.read(cursor, query=NEWEST_FIRST)
         frame = frame.filter(pl.col("run").str.strip_prefix("run-").cast(pl.Int64) < after)
     page, following = frame.head(limit or ROWS_OF_A_PAGE), None
     if page.height < frame.height:
         last = int(page["run"][-1].removeprefix("run-"))
-        following = context.cursors.issue(Position(last, None, 0), query=NEWEST_FIRST)
+        following = context.cursors.issue((last,), query=NEWEST_FIRST)
         response.headers["Link"] = link_to_next(request, following)
     items = tuple(RunSummary(id=row["run"], **row) for row in rows_of(page))
     return RunPage(items=items, next_cursor=following)
@@ -121,6 +127,22 @@ def one_run(response: Response, context: Asked, run: RunPath) -> Run:
 def screen(context: Asked, run: RunPath) -> ScreenConfig:
     """The configuration as it was submitted, its places resolved and its defaults filled in."""
     return get_run(context.catalog, run, finished=False).config
+
+
+@router.get("/runs/{run}/plates", summary="Plates of a run")
+def run_plates(context: Asked, run: RunPath) -> RunPlatePage:
+    """Every plate of a run by barcode: what it was made with, where it lay, and what the check said."""
+    record = get_run(context.catalog, run, finished=False)
+    reports = acceptance_reports(context.catalog, record.id)
+    rows = rows_of(plates_of(context.catalog, record.id))
+    items = (
+        RunPlate(
+            barcode=row["plate"], run=record.name, uri=row["root_uri"], verdict=reports[row["plate"]].verdict, **row
+        )
+        for row in rows
+        if row["plate"] in reports
+    )
+    return RunPlatePage(items=tuple(items), next_cursor=None, run=record.name)
 
 
 @router.get("/runs/{run}/profiles", summary="Profiles that a run published")
@@ -167,6 +189,14 @@ def retry(
     return _answer(context, get_run(context.catalog, record.id), response)
 
 
+@router.delete("/runs/{run}", summary="Delete a run", status_code=204, dependencies=administering)
+def delete(context: Asked, run: RunPath) -> None:
+    """All that the catalog holds of a run, and its files. One that goes on is refused: cancel it first."""
+    removal = delete_run_and_files(context.catalog, get_run(context.catalog, run, finished=False).id)
+    for path, reason in removal.failures.items():
+        log.warning("a file of a deleted run is still there", path=path, reason=reason)
+
+
 def _answer(context: Context, record: RunRecord, response: Response, *, is_located: bool = True) -> Run:
     if is_located:
         response.headers["Location"] = path_of("runs", record.name)
@@ -178,7 +208,7 @@ def _answer(context: Context, record: RunRecord, response: Response, *, is_locat
 def _view(context: Context, record: RunRecord) -> Run:
     failures = failures_of(context.catalog, record.id)
     here = path_of("runs", record.name)
-    links = {"self": here, "screen": f"{here}/screen", "plates": f"/v1/plates?run={record.name}"}
+    links = {"self": here, "screen": f"{here}/screen", "plates": f"{here}/plates"}
     if record.is_finished:
         links |= {name: f"/v1/{name}?run={record.name}" for name in ("hits", "mechanisms")}
         links["profiles"] = f"{here}/profiles"

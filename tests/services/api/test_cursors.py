@@ -9,16 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcs.errors import NotFoundError
-from services.api.cursors import Cursors, Position
+from services.api.cursors import Cursors
 
 SECRET = bytes(range(32))
 QUERY = {"mechanism": "kinase", "q_max": 0.05}
-positions = st.builds(
-    Position,
-    run_id=st.integers(0, 2**31),
-    results=st.none() | st.text("0123456789abcdef", min_size=64, max_size=64),
-    offset=st.integers(0, 2**31),
-)
+positions = st.lists(st.none() | st.integers(0, 2**31) | st.text(max_size=80), max_size=3).map(tuple)
 queries = st.dictionaries(
     st.text(max_size=10), st.none() | st.text(max_size=20) | st.floats(allow_nan=False) | st.booleans()
 )
@@ -48,7 +43,7 @@ def test_no_text_is_a_cursor(text):
 
 
 def test_a_cursor_is_of_one_query_and_of_one_catalog():
-    position = Position(1, "a" * 64, 100)
+    position = (1, "a" * 64, 100)
     cursor = Cursors(SECRET).issue(position, query=QUERY)
 
     with pytest.raises(NotFoundError):
