@@ -55,6 +55,7 @@ SHORT_EXCLUSION = {
     "propertyNames": {"pattern": "^.+:[A-Za-z]{1,2}[0-9]{2}$"},
     "additionalProperties": {"type": "string", "minLength": 1},
 }
+PLACE = r"^(/|file:///|s3://[a-z0-9])[ -~]*$"
 EXAMPLE = {
     "screen": "kinase-pilot",
     "plates": [{"barcode": "BR00117035", "uri": "/data/BR00117035__2021-05-02", "batch": "2021_05_02"}],
@@ -144,9 +145,22 @@ def _submitted() -> dict[str, Any]:
         text = text.replace(f'"{REFERENCE.format(model=name)}"', f'"{REFERENCE.format(model=SUBMITTED + name)}"')
     schemas = {SUBMITTED + name: schema for name, schema in json.loads(text).items()}
     fields = schemas[f"{SUBMITTED}ScreenConfig"]["properties"]
+    _say_what_places_are(schemas)
     for name, short in (("encoders", {"type": "string", "minLength": 1}), ("exclude_wells", SHORT_EXCLUSION)):
         fields[name]["items"] = {"anyOf": [fields[name]["items"], short]}
     return schemas
+
+
+def _say_what_places_are(schemas: dict[str, Any]) -> None:
+    """Add to every field that is read as a place how places are spelled."""
+    screen = schemas[f"{SUBMITTED}ScreenConfig"]["properties"]
+    plate = schemas[f"{SUBMITTED}PlateEntry"]["properties"]
+    encoder = schemas[f"{SUBMITTED}EncoderChoice"]["properties"]
+    for field in (screen["platemaps"], screen["annotations"], plate["uri"], encoder["weights"]):
+        for choice in field.get("anyOf", [field]):
+            for inner in (choice, choice.get("items", {}), choice.get("additionalProperties", {})):
+                if isinstance(inner, dict) and inner.get("type") == "string":
+                    inner["pattern"] = PLACE
 
 
 def _problem(kind: Kind) -> dict[str, Any]:
@@ -163,6 +177,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     is_open = path in OPEN_PATHS
     scope = ADMINISTER if (path, method) in ADMINISTERING else SUBMIT if (path, method) in SUBMITTING else READ
     operation["security"] = [] if is_open else [{KEY: [scope]}]
+    for parameter in operation.get("parameters", ()):
+        _leave_out_null(parameter["schema"])
     responses = operation["responses"]
     responses.pop("422", None)
     usual = (500,) if path == "/healthz" else WITHOUT_KEY if is_open else EVERY_PATH
@@ -180,6 +196,14 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if path.endswith(".webp"):
         responses["304"] = {"description": "The picture with this tag is still the same", "headers": _of("ETag")}
         operation["parameters"].append(IF_NONE_MATCH)
+
+
+def _leave_out_null(schema: dict[str, Any]) -> None:
+    """Say what a parameter is when it is given: to leave it out is another thing than to send null."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del schema["anyOf"]
+        schema |= choices[0]
 
 
 def _complete_submission(operation: dict[str, Any]) -> None:
@@ -216,18 +240,12 @@ def _add_links(path: str, method: str, answer: dict[str, Any]) -> None:
             name: {"operationId": operation, "parameters": {"run": "$response.body#/id"}}
             for name, operation in (("look", "one_run"), ("cancel", "cancel"), ("retry", "retry"), ("delete", "delete"))
         }
-    elif path == "/v1/hits":
-        following = {"query.cursor": "$response.body#/next_cursor"}
-        answer["links"] = {
-            "next": {"operationId": "hits", "parameters": following},
-            "perturbation": {
-                "operationId": "perturbation",
-                "parameters": {"path.perturbation": "$response.body#/items/0/perturbation"},
-            },
-        }
-    elif path == "/v1/plates":
-        first = {"path.barcode": "$response.body#/items/0/barcode"}
-        answer["links"] = {name: {"operationId": name, "parameters": first} for name in ("plate", "wells", "sheet")}
+    elif path == "/v1/plates/{barcode}":
+        itself = {"path.barcode": "$response.body#/barcode"}
+        answer["links"] = {name: {"operationId": name, "parameters": itself} for name in ("wells", "sheet")}
+    elif path == "/v1/perturbations/{perturbation}":
+        itself = {"path.perturbation": "$response.body#/perturbation"}
+        answer["links"] = {"neighbours": {"operationId": "neighbours", "parameters": itself}}
 
 
 def _of(*names: str) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 
 from hcs.catalog.names import NAME_LIMIT
@@ -22,20 +21,20 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
-def _exactly(pattern: re.Pattern[str], what: str) -> Callable[[Any], Any]:
-    """Return a check for what a query spells: pydantic alone takes ` 1_0 ` for a number."""
+def _exactly(pattern: re.Pattern[str], what: str) -> BeforeValidator:
+    """Return a check of how a query spells a value: pydantic alone takes ` 1_0 ` for a number."""
 
     def check(value: Any) -> Any:
         if isinstance(value, str) and not pattern.fullmatch(value):
             raise ValueError(f"{what} is expected")
         return value
 
-    return check
+    return BeforeValidator(check)
 
 
-Whole = Annotated[int, BeforeValidator(_exactly(_WHOLE, "a whole number"))]
-Number = Annotated[float, BeforeValidator(_exactly(_NUMBER, "a number"))]
-Flag = Annotated[bool, BeforeValidator(_exactly(re.compile("true|false"), "true or false"))]
+WHOLE = _exactly(_WHOLE, "a whole number")
+NUMBER = _exactly(_NUMBER, "a number")
+Flag = Annotated[bool, _exactly(re.compile("true|false"), "true or false")]
 
 RunPath = Annotated[str, Path(max_length=40, description="A run, such as `run-12`, or `latest`.", examples=["run-1"])]
 PlatePath = Annotated[str, Path(max_length=NAME_LIMIT, description="Barcode of a plate.", examples=["P1"])]
@@ -50,7 +49,9 @@ ProfileQuery = Annotated[
     str,
     Query(max_length=NAME_LIMIT, description="Profile that the calls were made on: `combined`, or an encoder's name."),
 ]
-Limit = Annotated[Whole | None, Query(ge=1, le=LARGEST_PAGE, description="Rows of a page, at most.")]
+Limit = Annotated[
+    Annotated[int, Field(ge=1, le=LARGEST_PAGE), WHOLE] | None, Query(description="Rows of a page, at most.")
+]
 Cursor = Annotated[
     str | None, Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before, with the same query.")
 ]

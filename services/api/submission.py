@@ -73,10 +73,8 @@ def _allowed(place: Path, uri: str, body: dict[str, Any], roots: Roots) -> str:
 def _refuse_unfilled(value: Any, place: Path = ()) -> None:
     """Refuse what `hcs init` left to a person: a stain of that name would be taken for one."""
     if value == FILL_IN:
-        pointer = "#" + "".join(f"/{part}" for part in place)
-        raise RequestError(
-            INVALID, f"{pointer}: {FILL_IN} still stands there", [FieldError(pointer=pointer, detail="")]
-        )
+        pointer, detail = mistakes.pointer(place), f"{FILL_IN} still stands there; fill it in, or leave the field out"
+        raise RequestError(INVALID, f"{pointer}: {detail}", [FieldError(pointer=pointer, detail=detail)])
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in inner:
         _refuse_unfilled(item, (*place, key))

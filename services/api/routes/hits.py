@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import polars as pl
 from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,7 +18,7 @@ from services.api.context import Asked, Context
 from services.api.cursors import gone
 from services.api.negotiation import prefers
 from services.api.paging import ROWS_OF_A_PAGE, link_to_next
-from services.api.parameters import Cursor, Flag, Limit, Number, ProfileQuery, RunQuery, Whole
+from services.api.parameters import NUMBER, WHOLE, Cursor, Flag, Limit, ProfileQuery, RunQuery
 from services.api.rows import rows_of
 
 CSV = "text/csv"
@@ -46,10 +47,13 @@ def hits(
             examples=["tubulin inhibitor"],
         ),
     ] = None,
-    q_max: Annotated[Number, Query(gt=0, le=1, description="Largest q value; 1 keeps rows without one too.")] = 0.05,
+    q_max: Annotated[
+        float, Field(gt=0, le=1), NUMBER, Query(description="Largest q value; 1 keeps rows without one too.")
+    ] = 0.05,
     not_toxic: Annotated[Flag, Query(description="Only where `cell_count_ratio` is at least 0.5.")] = False,
     min_batches: Annotated[
-        Whole | None, Query(ge=1, le=MOST_BATCHES, description="Seen in at least so many batches.")
+        Annotated[int, Field(ge=1, le=MOST_BATCHES), WHOLE] | None,
+        Query(description="Seen in at least so many batches."),
     ] = None,
     profile: ProfileQuery = "combined",
     control_type: Annotated[

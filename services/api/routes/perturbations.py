@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
+from pydantic import Field
 
 from hcs.catalog import count_mechanisms, get_run, neighbours_of, show_perturbation
 from hcs.catalog.names import NAME_LIMIT
@@ -19,7 +20,7 @@ from schemas.api import (
     PerturbationWell,
 )
 from services.api.context import Asked
-from services.api.parameters import ProfileQuery, RunQuery, Whole
+from services.api.parameters import WHOLE, ProfileQuery, RunQuery
 from services.api.rows import path_of, rows_of, well_image_path
 
 MOST_WELLS = 500
@@ -29,7 +30,7 @@ router = APIRouter(tags=["perturbations"])
 
 PerturbationPath = Annotated[
     str,
-    Path(max_length=NAME_LIMIT, description="As the platemap calls it, or its name, in any case.", examples=["CPD1"]),
+    Path(max_length=NAME_LIMIT, description="As the platemap calls it, or its name, in any case.", examples=["DMSO"]),
 ]
 
 
@@ -39,7 +40,9 @@ def neighbours(
     perturbation: PerturbationPath,
     run: RunQuery = "latest",
     profile: ProfileQuery = "combined",
-    top: Annotated[Whole, Query(ge=1, le=MOST_NEIGHBOURS, description="Neighbours of each dose, at most.")] = 10,
+    top: Annotated[
+        int, Field(ge=1, le=MOST_NEIGHBOURS), WHOLE, Query(description="Neighbours of each dose, at most.")
+    ] = 10,
 ) -> NeighbourPage:
     """The most similar treatments of each dose, nearest first, with what is known of them."""
     record = get_run(context.catalog, run)

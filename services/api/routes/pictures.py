@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,7 +17,7 @@ from hcs.imaging.composite import Colour
 from hcs.imaging.scaling import HIGH_PERCENTILE, LOW_PERCENTILE
 from hcs.pipeline.pictures import View
 from services.api.context import Asked, Context
-from services.api.parameters import Flag, Number, PlatePath, RunOfPlate, Whole
+from services.api.parameters import NUMBER, WHOLE, Flag, PlatePath, RunOfPlate
 from services.api.pictures import Made, Wanted
 from services.api.problems import explained
 from services.api.routes.plates import reference_of
@@ -35,13 +36,14 @@ CHANNEL = r"[^,:\x00-\x1f]{1,100}(?::[0-9a-fA-F]{6})?"
 router = APIRouter(tags=["pictures"])
 
 WellPath = Annotated[str, Path(max_length=20, description="A well in any spelling.", examples=["A01"])]
-SitePath = Annotated[Whole, Path(ge=1, le=1_000_000, description="Number of the site.", examples=[1])]
+SiteNumber = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
+SitePath = Annotated[SiteNumber, Path(description="Number of the site.", examples=[1])]
 SiteQuery = Annotated[
-    Whole | None,
-    Query(ge=1, le=1_000_000, description="Only this site; by default all of a well, or the first of each."),
+    SiteNumber | None, Query(description="Only this site; by default all of a well, or the first of each.")
 ]
 Size = Annotated[
-    Whole | None, Query(ge=8, le=LARGEST_SIDE, description="Pixels of a site's longer side, at most.", examples=[512])
+    Annotated[int, Field(ge=8, le=LARGEST_SIDE), WHOLE] | None,
+    Query(description="Pixels of a site's longer side, at most.", examples=[512]),
 ]
 
 
@@ -56,16 +58,15 @@ def _view(
         ),
     ] = None,
     low: Annotated[
-        Number | None,
+        Annotated[float, Field(ge=0, lt=MIDDLE), NUMBER] | None,
         Query(
-            ge=0,
-            lt=MIDDLE,
             description="Percentile of the pixels shown that is black; by default (and where `high` "
             "is not given either) the range that the run found on the plate, the same for all wells.",
         ),
     ] = None,
     high: Annotated[
-        Number | None, Query(gt=MIDDLE, le=100, description="Percentile of the pixels shown that is full colour.")
+        Annotated[float, Field(gt=MIDDLE, le=100), NUMBER] | None,
+        Query(description="Percentile of the pixels shown that is full colour."),
     ] = None,
     raw: Annotated[
         Flag, Query(description="Whether pixels are shown as delivered, the illumination uncorrected.")
