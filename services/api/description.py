@@ -82,7 +82,7 @@ IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
     "description": "`ETag` of the picture that is held already.",
-    "schema": {"type": "string", "maxLength": 1000},
+    "schema": {"type": "string"},
 }
 
 
@@ -185,6 +185,9 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     gone = (410,) if path.endswith(".webp") else ()
     for status in sorted({*usual, *gone, *FURTHER.get((path, method), ())}):
         responses[str(status)] = {"$ref": f"#/components/responses/{BY_STATUS[status].word}"}
+    if path.endswith(".webp"):
+        responses["304"] = {"description": "The picture with this tag is still the same", "headers": _of("ETag")}
+        operation["parameters"].append(IF_NONE_MATCH)
     responses["default"] = {"$ref": "#/components/responses/bad-request"}
     operation["responses"] = dict(sorted(responses.items()))
     if (path, method) == ("/v1/runs", "post"):
@@ -193,9 +196,6 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         if status in responses:
             _add_headers(path, method, responses[status])
             _add_links(path, method, responses[status])
-    if path.endswith(".webp"):
-        responses["304"] = {"description": "The picture with this tag is still the same", "headers": _of("ETag")}
-        operation["parameters"].append(IF_NONE_MATCH)
 
 
 def _leave_out_null(schema: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Hits: the main question, answered page by page or as a table."""
+"""Hits: the main question, answered page by page or as a table, and the mechanisms to ask by."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hcs.catalog import find_hits, hits_page
+from hcs.catalog import count_mechanisms, find_hits, get_run, hits_page
 from hcs.catalog.names import NAME_LIMIT
 from hcs.io.tables import table_bytes
-from schemas.api import Hit, HitPage
+from schemas.api import Hit, HitPage, Mechanism, MechanismPage
 from services.api.context import Asked, Context
 from services.api.cursors import gone
 from services.api.negotiation import prefers
@@ -103,3 +103,11 @@ def _all_hits(context: Context, run: str, query: dict[str, Any]) -> pl.DataFrame
 
 def _table(frame: pl.DataFrame, headers: dict[str, str]) -> Response:
     return Response(table_bytes(frame, ending="csv"), media_type=CSV, headers=headers)
+
+
+@router.get("/mechanisms", summary="Mechanisms that were found")
+def mechanisms(context: Asked, run: RunQuery = "latest", profile: ProfileQuery = "combined") -> MechanismPage:
+    """Every label that `mechanism` of the hits can ask for, with how many treatments have it and how many are hits."""
+    record = get_run(context.catalog, run)
+    items = tuple(Mechanism(**row) for row in rows_of(count_mechanisms(context.catalog, record.id, profile=profile)))
+    return MechanismPage(items=items, next_cursor=None, run=record.name, profile=profile)

@@ -7,13 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from hcs.catalog import count_mechanisms, get_run, neighbours_of, show_perturbation
+from hcs.catalog import get_run, neighbours_of, show_perturbation
 from hcs.catalog.names import NAME_LIMIT
 from hcs.pipeline.wells import summarize_sites
 from schemas.api import (
     Hit,
-    Mechanism,
-    MechanismPage,
     Neighbour,
     NeighbourPage,
     Perturbation,
@@ -80,11 +78,3 @@ def perturbation(context: Asked, perturbation: PerturbationPath, run: RunQuery =
 def _well(row: dict[str, Any], run: str) -> PerturbationWell:
     counts = {"sites": row["sites"] or 0, "sites_failed": row["sites_failed"] or 0}
     return PerturbationWell(**{**row, **counts, "image": well_image_path(row["plate"], row["well"], run)})
-
-
-@router.get("/mechanisms", summary="Mechanisms that were found", tags=["hits"])
-def mechanisms(context: Asked, run: RunQuery = "latest", profile: ProfileQuery = "combined") -> MechanismPage:
-    """Every label that `mechanism` of the hits can ask for, with how many treatments have it and how many are hits."""
-    record = get_run(context.catalog, run)
-    items = tuple(Mechanism(**row) for row in rows_of(count_mechanisms(context.catalog, record.id, profile=profile)))
-    return MechanismPage(items=items, next_cursor=None, run=record.name, profile=profile)
