@@ -17,13 +17,14 @@ LARGEST_PORT = 65_535
 def main() -> int:
     """Serve until a signal comes; return the exit code."""
     try:
-        return serve(_read_options(sys.argv[1:]))
+        return serve(read_options(sys.argv[1:]))
     except HcsError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
 
 
-def _read_options(arguments: list[str]) -> Serving:
+def read_options(arguments: list[str]) -> Serving:
+    """Return what is to be served, from options and from the environment where they say nothing."""
     parser = argparse.ArgumentParser(prog="hcs serve", description="Serve the API.")
     parser.add_argument("--host", default=LOCAL)
     parser.add_argument("--port", type=int, default=PORT)

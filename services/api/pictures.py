@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import polars as pl
 from anyio import CapacityLimiter, to_thread
 
 from hcs.catalog import Catalog, RunRecord, get_run
-from hcs.errors import StorageError
+from hcs.errors import NotFoundError, StorageError
 from hcs.io.pictures import picture_bytes
 from hcs.io.storage import sha256_of_bytes
-from hcs.pipeline.images import PlateImages, known_channels, plate_images
+from hcs.pipeline.images import PlateImages, known_channels, known_well, plate_images
 from hcs.pipeline.pictures import Composition, View, picture_plate, picture_well
 from services.api.kept import Kept
 
@@ -107,9 +108,27 @@ def _compose(images: PlateImages, wanted: Wanted) -> Composition:
     if wanted.kind == "plate":
         view = fitting(wanted.view, n_sites=images.sites["well"].n_unique(), n_channels=n_channels)
         return picture_plate(images, site=wanted.site, view=view, threads=READERS)
+    _refuse_unread(images, wanted)
     n_sites = len(images.site_numbers) if wanted.site is None else 1
     view = fitting(wanted.view, n_sites=n_sites, n_channels=n_channels)
     return picture_well(images, wanted.well, site=wanted.site, view=view, threads=READERS)
+
+
+def _refuse_unread(images: PlateImages, wanted: Wanted) -> None:
+    """Refuse a well or site of which the run itself could use nothing: there never was a picture of it.
+
+    Raises:
+        NotFoundError: With the reason that the run has noted.
+    """
+    name = known_well(images, wanted.well)
+    asked = images.sites.filter(pl.col("well") == name)
+    if wanted.site is not None:
+        asked = asked.filter(pl.col("site") == wanted.site)
+    if asked.height and (asked["status"] == "failed").all():
+        raise NotFoundError(
+            f"{images.run.name} could use no site of well {name} on plate {images.plate} that was asked for, so that "
+            f"there is no picture: {asked['reason'][0]}"
+        )
 
 
 def fitting(view: View, *, n_sites: int, n_channels: int) -> View:

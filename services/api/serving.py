@@ -22,7 +22,7 @@ from services.api.context import Context
 from services.api.cursors import Cursors
 from services.api.pictures import PictureRoom
 
-SECONDS_TO_END = 7
+SECONDS_TO_END = 5
 """How long answers that are under way have when the end is asked for."""
 
 INTERRUPTED = 130

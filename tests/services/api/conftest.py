@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,15 +115,25 @@ class Finished:
         return {"screen": screen, "plates": plates, "pattern": "{well}-{channel}.tif", **changes}
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A run that is complete with holes. Tests may submit others beside it, and leave this one as it is."""
-    folder = tmp_path_factory.mktemp("served")
+def perform_screen(folder: Path) -> Finished:
+    """Deliver the screen into a folder and run it there."""
     path = deliver_screen(folder)
     with open_catalog(str(folder / "catalog.sqlite")) as catalog:
         perform(catalog, path, LocalExecutor(threads=2))
         assert get_run(catalog).name == "run-1"
     return Finished(folder, make_keys(str(folder / "catalog.sqlite")))
+
+
+@pytest.fixture(scope="session")
+def make_finished() -> Callable[[Path], Finished]:
+    """Returns a function that makes such a run in a folder, for tests that change its images."""
+    return perform_screen
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run that is complete with holes. Tests may submit others beside it, and leave this one as it is."""
+    return perform_screen(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="session")
