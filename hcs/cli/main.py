@@ -12,7 +12,23 @@ import structlog
 import typer
 
 from hcs import __version__
-from hcs.cli import ask, check, demo, doctor, encoders, export, images, init, lab, mechanisms, run, runs, simulate
+from hcs.cli import (
+    ask,
+    check,
+    demo,
+    doctor,
+    encoders,
+    export,
+    images,
+    init,
+    lab,
+    mechanisms,
+    run,
+    runs,
+    simulate,
+    submit,
+    work,
+)
 from hcs.errors import HcsError
 
 app = typer.Typer(
@@ -23,7 +39,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, init, check, encoders, run, runs, simulate, demo, ask, mechanisms, images, export, lab):
+for group in (
+    doctor,
+    init,
+    check,
+    encoders,
+    run,
+    submit,
+    work,
+    runs,
+    simulate,
+    demo,
+    ask,
+    mechanisms,
+    images,
+    export,
+    lab,
+):
     group.register(app)
 
 
