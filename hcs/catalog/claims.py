@@ -154,5 +154,6 @@ def _fail(connection: Connection, run_id: int, reason: str) -> bool:
 def _given_up(attempts: int) -> str:
     return (
         f"given up: {attempts} dispatchers that took it up one after another ended without a word and without "
-        "progress, as those do that run out of memory. Look at the memory of their machines, and ask for it again"
+        "progress, as those do that run out of memory. Look at the memory and the logs of their machines, and ask for "
+        "it again"
     )

@@ -182,6 +182,8 @@ def _begun(connection: Connection, run_id: int, digest: str, *, pin: RunPin) -> 
             f"{run.name}: expected the images, platemaps and encoders that it was begun with, but they are others now; "
             "put them back, or submit it again with --new"
         )
+    if run.state is RunState.SUBMITTED:  # a driver registered it and went no further
+        move(connection, run_id, RunState.RUNNING)
     return run_id
 
 

@@ -28,6 +28,8 @@ from hcs.cli import (
     runs,
     serve,
     simulate,
+    submit,
+    work,
 )
 from hcs.errors import HcsError
 
@@ -45,6 +47,8 @@ for group in (
     check,
     encoders,
     run,
+    submit,
+    work,
     runs,
     simulate,
     demo,

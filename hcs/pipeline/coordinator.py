@@ -111,7 +111,7 @@ class Coordinator:
             while self._plan_embeddings(self.prepared.plates):  # another driver surveyed a plate, and ended before this
                 self._work()
             self._stop_if_cancelled()
-        except (KeyboardInterrupt, HcsError):
+        except BaseException:  # this process may live on, and nobody would break its leases
             self._hand_back()
             raise
 
