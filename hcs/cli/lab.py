@@ -18,7 +18,7 @@ from hcs.cli.options import (
     open_existing,
     threads_of,
 )
-from hcs.cli.output import Format, counted, print_object, print_table, put, say
+from hcs.cli.output import Format, SaidByTenths, counted, print_object, print_table, put, say
 from hcs.embedding.names import NAMED
 from hcs.errors import StorageError, UsageError
 from hcs.settings import read_settings
@@ -80,7 +80,13 @@ def pretrain(
     say(
         f"{counted(recipe.n_steps, 'step')} on {counted(recipe.n_screens, 'simulated plate')}; interrupt it at any time"
     )
-    trained = train(recipe, out, threads=threads_of(threads, read_settings()), rendered=_Rendered(), watch=_Watch())
+    trained = train(
+        recipe,
+        out,
+        threads=threads_of(threads, read_settings()),
+        rendered=SaidByTenths("rendered", "plate"),
+        watch=_Watch(),
+    )
     put(f"weights: {trained.weights}")
     put(f"of the phenotype, explained on held-out plates: {trained.explained:.3f} (1 is all)")
     put(f"{trained.seconds:.0f} s, of which {100 * trained.waiting:.1f} % waiting for crops; curve: {out / 'loss.svg'}")
@@ -107,18 +113,6 @@ def _recipe(architecture: str, task: str, minutes: float, seed: int, **changes: 
         raise UsageError(
             f"a recipe was expected, but {'.'.join(map(str, problem['loc']))} is {problem['input']!r}: {problem['msg']}"
         ) from error
-
-
-class _Rendered:
-    """Says how many training plates are rendered, at every tenth of them."""
-
-    def __init__(self) -> None:
-        self._tenths = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        if 10 * done // total > self._tenths:
-            self._tenths = 10 * done // total
-            say(f"rendered {done} of {total} plates")
 
 
 class _Watch:

@@ -97,3 +97,19 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     return str(value)
+
+
+class SaidByTenths:
+    """Says how many of many things are done, as in `rendered 96 of 960 sites`, at every tenth of them."""
+
+    def __init__(self, verb: str, noun: str) -> None:
+        """Start at nothing said."""
+        self._verb, self._noun = verb, noun
+        self._tenths = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say a line when another tenth is done."""
+        tenths = 10 * done // max(total, 1)
+        if tenths > self._tenths:
+            self._tenths = tenths
+            say(f"{self._verb} {done} of {counted(total, self._noun)}")
