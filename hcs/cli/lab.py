@@ -24,8 +24,8 @@ from hcs.errors import StorageError, UsageError
 from hcs.settings import read_settings
 
 if TYPE_CHECKING:
-    from hcs.lab.pretrain import Progress
     from hcs.lab.recipe import Recipe
+    from hcs.lab.training import Progress
     from schemas.encoders import EncoderInfo
     from schemas.screen import EncoderChoice
 

@@ -18,8 +18,8 @@ from hcs.lab.crops import deal_crops
 from hcs.lab.export import WEIGHTS_FILE, export_weights, grey_of
 from hcs.lab.fields import Fields
 from hcs.lab.learner import Learner
-from hcs.lab.pretrain import Training
 from hcs.lab.recipe import Recipe, Stage
+from hcs.lab.training import Training
 from hcs.settings import Settings
 from schemas.screen import EncoderChoice
 

@@ -20,8 +20,9 @@ from hcs.lab.checkpoint import CHECKPOINT_FILE, RECIPE_FILE, keep_checkpoint, re
 from hcs.lab.export import WEIGHTS_FILE
 from hcs.lab.fields import Fields
 from hcs.lab.learner import judge_of
-from hcs.lab.pretrain import Progress, Trained, Training, learning_rate, pretrain
+from hcs.lab.pretrain import Trained, pretrain
 from hcs.lab.recipe import Recipe, Stage
+from hcs.lab.training import Progress, Training, learning_rate
 
 MakeRecipe = Callable[..., Recipe]
 
