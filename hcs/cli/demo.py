@@ -17,7 +17,16 @@ from hcs.cli.demo_report import (
     score_table,
     seed_table,
 )
-from hcs.cli.options import Device, DeviceOption, ExecutorName, ExecutorOption, Performers, ThreadsOption, threads_of
+from hcs.cli.options import (
+    Device,
+    DeviceOption,
+    ExecutorName,
+    ExecutorOption,
+    Performers,
+    ThreadsOption,
+    local_place,
+    threads_of,
+)
 from hcs.cli.output import Format, SaidByTenths, print_object, print_table, put, say
 from hcs.cli.run import interruptible, perform
 from hcs.settings import Settings, read_settings
@@ -56,6 +65,7 @@ def demo(
 
     settings = read_settings()
     performers = Performers(executor, threads_of(threads, settings), device)
+    out = local_place(out, what="a demo")
     catalog = str(out / "catalog.sqlite")
     screens = [
         read_screen(out, catalog, seed=number, design=demo_design(), performers=performers, settings=settings)

@@ -28,6 +28,8 @@ class Checkpoint:
     recipe: Recipe
     step: int
     points: Sequence[tuple[int, float, float | None]]
+    losses: Sequence[float]
+    """Of the steps since the last point."""
     tensors: dict[str, torch.Tensor]
 
 
@@ -63,7 +65,7 @@ def _holds_something(folder: Path) -> bool:
 def keep_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint in place of the one before."""
     tensors = {name: value.detach().contiguous() for name, value in checkpoint.tensors.items()}
-    story = json.dumps({"step": checkpoint.step, "points": list(checkpoint.points)})
+    story = json.dumps({"step": checkpoint.step, "points": list(checkpoint.points), "losses": list(checkpoint.losses)})
     metadata = {"training": story, "sha256": digest_of(story, tensors)}
     write_atomically(str(folder / CHECKPOINT_FILE), save(tensors, metadata=metadata))
 
@@ -92,8 +94,9 @@ def read_checkpoint(folder: Path, recipe: Recipe) -> Checkpoint:
             raise ValueError("its numbers are not those that were written")
         story = json.loads(metadata["training"])
         step, points = int(story["step"]), [(int(step), float(loss), score) for step, loss, score in story["points"]]
+        losses = [float(loss) for loss in story["losses"]]
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise WeightsError(
             f"a checkpoint of a training was expected in {path}, but it is damaged ({error}); remove it to start again"
         ) from error
-    return Checkpoint(recipe=recipe, step=step, points=points, tensors=tensors)
+    return Checkpoint(recipe=recipe, step=step, points=points, losses=losses, tensors=tensors)

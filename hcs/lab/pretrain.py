@@ -30,7 +30,7 @@ class Trained:
     weights: Path
     points: tuple[Point, ...]
     explained: float
-    seconds: float
+    seconds_learning: float
     waiting: float
     """Share of the time in which the loop waited for crops."""
 
@@ -78,8 +78,8 @@ def pretrain(
     return Trained(
         weights=weights,
         points=tuple(training.points),
-        explained=training.points[-1].explained or 0.0,
-        seconds=clock.seconds,
+        explained=training.points[-1].explained or 0.0,  # the last point has one
+        seconds_learning=clock.seconds if clock.images else 0.0,
         waiting=clock.waited / clock.seconds if clock.images else 0.0,
     )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -62,6 +65,21 @@ class Clock:
         return time.monotonic() - self.started
 
 
+@contextmanager
+def asked_to_end() -> Iterator[threading.Event]:
+    """Yield what is set when this process is asked to end, by Ctrl-C or SIGTERM: a step is then done before it does."""
+    end = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals are handled in the main thread alone
+        yield end
+        return
+    before = {number: signal.signal(number, lambda *_: end.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield end
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Training:
     """A learner with its optimizer, its averaged weights and its loss curve."""
 
@@ -91,20 +109,30 @@ class Training:
         """Perform the steps that are left, and keep checkpoints of them in the folder."""
         clock, kept = Clock(), time.monotonic()
         dealt = batches(fields, self.recipe, first_step=self.step)
-        while not self.is_over:
-            asked = time.monotonic()
-            batch = self._next(dealt)
-            clock.waited += time.monotonic() - asked
-            self._learn(batch)
-            clock.images += len(batch.planes)
-            if self._is_at_a_point():
-                self._add_point(judge)
-                if time.monotonic() - kept >= checkpoint_seconds or self.step == self.recipe.n_steps:
+        with asked_to_end() as end:
+            while not self.is_over:
+                clock.waited += self._do_step(dealt)
+                clock.images += self.recipe.stage_at(self.step - 1).batch
+                is_at_a_point = self._is_at_a_point()
+                if is_at_a_point:
+                    self._add_point(judge)
+                is_due = is_at_a_point and time.monotonic() - kept >= checkpoint_seconds
+                if is_due or self.is_over or end.is_set():
                     keep_checkpoint(folder, self.checkpoint())
                     kept = time.monotonic()
-                if watch is not None:
+                if is_at_a_point and watch is not None:
                     watch(self._progress(clock))
+                if end.is_set() and not self.is_over:
+                    raise KeyboardInterrupt
         return clock
+
+    def _do_step(self, dealt: Iterator[Batch]) -> float:
+        """Return how long the step waited for its crops."""
+        asked = time.monotonic()
+        batch = self._next(dealt)
+        waited = time.monotonic() - asked
+        self._learn(batch)
+        return waited
 
     def _next(self, dealt: Iterator[Batch]) -> Batch:
         try:
@@ -127,11 +155,7 @@ class Training:
             )
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise TrainingError(
-                    f"a finite loss was expected, but that of step {self.step + 1} of {self.recipe.n_steps} is {value} "
-                    f"at a learning rate of {learning_rate(self.recipe, self.step):.2g}; start again in another folder "
-                    "with a smaller --learning-rate, or with --precision fp32"
-                )
+                raise self._diverged(value)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             torch.nn.utils.clip_grad_norm_(self.learner.parameters(), LARGEST_GRADIENT)
@@ -141,6 +165,14 @@ class Training:
         self._losses.append(value)
         self.step += 1
         self._average()
+
+    def _diverged(self, loss: float) -> TrainingError:
+        or_exactly = "" if self.recipe.precision == "fp32" else ", or with --precision fp32"
+        return TrainingError(
+            f"a finite loss was expected, but that of step {self.step + 1} of {self.recipe.n_steps} is {loss} "
+            f"at a learning rate of {learning_rate(self.recipe, self.step):.2g}; start again in another folder "
+            f"with a smaller --learning-rate{or_exactly}"
+        )
 
     def _noise(self) -> torch.Generator | None:
         """Return where the noise of this step comes from: it follows from the recipe's seed and the step alone."""
@@ -196,7 +228,9 @@ class Training:
         for name, parameter in self.learner.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{key}.{name}"] = value
-        return Checkpoint(recipe=self.recipe, step=self.step, points=list(self.points), tensors=tensors)
+        return Checkpoint(
+            recipe=self.recipe, step=self.step, points=list(self.points), losses=list(self._losses), tensors=tensors
+        )
 
     def _take_up(self, checkpoint: Checkpoint) -> None:
         tensors = checkpoint.tensors
@@ -204,6 +238,7 @@ class Training:
         self.average = _under("average.", tensors)
         self.step = self._first_step = checkpoint.step
         self.points = [Point(*point) for point in checkpoint.points]
+        self._losses = list(checkpoint.losses)
         for name, parameter in self.learner.named_parameters():
             state = {key: tensors[f"optimizer.{key}.{name}"] for key in _ADAMW if f"optimizer.{key}.{name}" in tensors}
             if state:
@@ -220,8 +255,12 @@ def _under(prefix: str, tensors: State) -> State:
 
 def _work(recipe: Recipe, first: int, last: int) -> float:
     """Return how much there is to compute between two steps, in pixels."""
-    stages = (recipe.stage_at(step) for step in range(first, last))
-    return sum(stage.batch * stage.size**2 for stage in stages)
+    work, begin = 0, 0
+    for stage in recipe.stages:
+        steps = min(last, begin + stage.steps) - max(first, begin)
+        work += max(0, steps) * stage.batch * stage.size**2
+        begin += stage.steps
+    return float(work)
 
 
 def _groups(learner: Learner, recipe: Recipe) -> list[dict[str, Any]]:

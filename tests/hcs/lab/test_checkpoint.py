@@ -33,7 +33,7 @@ def checkpoint(make_recipe: MakeRecipe) -> Checkpoint:
         "optimizer.step.weight": torch.tensor(25.0),
     }
     points = [(25, 1.0625, None), (50, 0.1 + 0.2, 0.25)]
-    return Checkpoint(recipe=make_recipe(), step=50, points=points, tensors=tensors)
+    return Checkpoint(recipe=make_recipe(), step=53, points=points, losses=[0.3, 0.1, 0.2], tensors=tensors)
 
 
 def test_a_new_folder_gets_the_recipe_and_has_no_checkpoint(make_recipe: MakeRecipe, tmp_path: Path) -> None:

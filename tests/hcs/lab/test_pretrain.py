@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -87,6 +88,7 @@ def test_interrupted_again_and_again_it_ends_in_the_same_bytes(
 
 CHILD = """
 import sys
+import threading
 from pathlib import Path
 import torch
 from hcs.lab.pretrain import pretrain
@@ -113,6 +115,30 @@ def test_killed_in_the_middle_it_ends_in_the_same_bytes(
     trained = pretrain(make_recipe(), tmp_path)
 
     assert trained.weights.read_bytes() == uninterrupted[0].weights.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end_it_keeps_the_step_that_it_is_at(
+    make_recipe: MakeRecipe, tmp_path: Path, uninterrupted: tuple[Trained, list[Progress]], number: signal.Signals
+) -> None:
+    asked = []
+
+    def ask(progress: Progress) -> None:
+        if progress.step == 25:
+            threading.Timer(0.01, os.kill, [os.getpid(), number]).start()
+            asked.append(progress.step)
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(make_recipe(), tmp_path, watch=ask, checkpoint_seconds=1e9)
+    kept = read_checkpoint(tmp_path, make_recipe())
+    assert asked == [25]
+    assert 25 < kept.step < 75
+    assert len(kept.losses) == kept.step % 25
+
+    trained = pretrain(make_recipe(), tmp_path)
+
+    assert trained.weights.read_bytes() == uninterrupted[0].weights.read_bytes()
+    assert trained.points == uninterrupted[0].points
 
 
 def test_a_finished_training_does_nothing_when_it_is_called_again(
