@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import polars as pl
 import typer
 
 from hcs.cli.options import (
@@ -192,7 +193,7 @@ def compare(
         return
     print_table(summarize(scores), form=form, output=output, title="over the screens")
     if form is Format.TABLE and output is None:
-        print_table(paired_differences(scores), form=form, title="NSCB, differences over the same screens")
+        print_table(_once(paired_differences(scores)), form=form, title="NSCB, differences over the same screens")
 
 
 def _described(names: list[str]) -> list[EncoderInfo]:
@@ -245,7 +246,12 @@ def separate(
         return
     print_table(single, form=form, output=output, title=f"{record.name}, d' of positive from negative controls")
     if form is Format.TABLE and output is None:
-        print_table(pairs, form=form, title="differences, on the same resampled wells")
+        print_table(_once(pairs), form=form, title="differences, on the same resampled wells")
+
+
+def _once(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return differences between profiles without those that are another one with the opposite sign."""
+    return pairs.filter(pl.col("profile") < pl.col("minus"))
 
 
 @lab.command(name="map")

@@ -110,6 +110,6 @@ def _refuse_non_finite(expected: State, state: State, *, source: str) -> None:
     bad = sorted(name for name in held if not bool(torch.isfinite(state[name].to(expected[name].dtype)).all()))
     if bad:
         raise WeightsError(
-            f"{source} holds NaN, infinity or numbers too large for single precision in {len(bad)} of {len(expected)} "
-            f"tensors ({', '.join(bad[:N_EXAMPLES])}): its training or conversion failed; take another file"
+            f"{source} holds NaN or infinity in {len(bad)} of {len(expected)} tensors ({', '.join(bad[:N_EXAMPLES])}), "
+            "in single precision at least: its training or conversion failed; take another file"
         )

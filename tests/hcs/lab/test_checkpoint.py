@@ -51,7 +51,7 @@ def test_a_checkpoint_comes_back_bit_by_bit(checkpoint: Checkpoint, tmp_path: Pa
     found = open_folder(tmp_path, checkpoint.recipe)
 
     assert found is not None
-    assert (found.step, found.points) == (50, checkpoint.points)
+    assert (found.step, found.points, found.losses) == (53, checkpoint.points, checkpoint.losses)
     assert sorted(found.tensors) == sorted(checkpoint.tensors)
     for name, value in checkpoint.tensors.items():
         assert found.tensors[name].dtype == value.dtype, name
@@ -60,7 +60,9 @@ def test_a_checkpoint_comes_back_bit_by_bit(checkpoint: Checkpoint, tmp_path: Pa
 
 def test_a_later_checkpoint_takes_the_place_of_the_one_before(checkpoint: Checkpoint, tmp_path: Path) -> None:
     keep_checkpoint(tmp_path, checkpoint)
-    keep_checkpoint(tmp_path, Checkpoint(recipe=checkpoint.recipe, step=75, points=[], tensors={"a": torch.ones(1)}))
+    keep_checkpoint(
+        tmp_path, Checkpoint(recipe=checkpoint.recipe, step=75, points=[], losses=[], tensors={"a": torch.ones(1)})
+    )
 
     found = read_checkpoint(tmp_path, checkpoint.recipe)
 

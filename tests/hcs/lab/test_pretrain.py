@@ -198,7 +198,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_what_to_do(make_recipe
 
 
 def test_a_batch_far_beyond_memory_is_refused_with_what_to_do(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    huge = (Stage(size=64, batch=10**15, steps=1),)
+    huge = (Stage.model_construct(size=64, batch=10**15, steps=1),)
 
     with pytest.raises(TrainingError, match=r"step of 1000000000000000 crops of 64 x 64.*smaller --batch"):
         pretrain(make_recipe(stages=huge), tmp_path)
