@@ -190,10 +190,15 @@ def run_record(connection: Connection, run_id: int) -> RunRecord:
         pin=RunPin.model_validate_json(row.pin),
         encoders=ENCODERS.validate_json(row.encoders),
         notes=_NOTES.validate_json(row.notes),
-        created_at=datetime.fromtimestamp(row.created_at, UTC),
-        started_at=None if row.started_at is None else datetime.fromtimestamp(row.started_at, UTC),
-        finished_at=None if row.finished_at is None else datetime.fromtimestamp(row.finished_at, UTC),
+        created_at=time_of(row.created_at),
+        started_at=None if row.started_at is None else time_of(row.started_at),
+        finished_at=None if row.finished_at is None else time_of(row.finished_at),
     )
+
+
+def time_of(seconds: float) -> datetime:
+    """Return a time that a table holds, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _row(connection: Connection, run_id: int, *, lock: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""`hcs runs`, `hcs status`, `hcs cancel`: what the catalog knows of runs, from any terminal."""
+"""`hcs runs`, `hcs runs delete`, `hcs status`, `hcs cancel`: what the catalog knows of runs, from any terminal."""
 
 from __future__ import annotations
 
@@ -35,12 +35,16 @@ COLUMNS = ("plate", "units", "units_done", "units_failed", "sites", "sites_done"
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(runs)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(runs)
+    group.command()(delete)
+    app.add_typer(group, name="runs")
     app.command()(status)
     app.command()(cancel)
 
 
 def runs(
+    context: typer.Context,
     catalog: CatalogOption = None,
     parts: PartsOption = None,
     form: FormatOption = Format.TABLE,
@@ -52,8 +56,40 @@ def runs(
     """
     from hcs.catalog import list_runs
 
+    if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
+        return
     with open_existing(catalog, parts) as store:
         print_table(list_runs(store), form=form, output=output)
+
+
+def delete(
+    run: Annotated[str, typer.Argument(help="A run's name, such as run-3.")],
+    catalog: CatalogOption = None,
+    parts: PartsOption = None,
+) -> None:
+    """Delete a run, and the files that no other run took over from it. It cannot be undone, and nothing is asked.
+
+    A run that somebody works on is refused: cancel it before. Screens and plates stay.
+
+    Example: hcs runs delete run-3
+    """
+    from hcs.catalog import get_run
+    from hcs.pipeline.deleting import delete_run_and_files
+
+    if run.strip() == "latest":
+        raise UsageError("what is deleted is called by its name, but latest came; `hcs runs` lists the names.")
+    with open_existing(catalog, parts) as store:
+        gone = delete_run_and_files(store, get_run(store, run).id)
+        place = store.parts_uri
+    put(f"{gone.run.name} is deleted: {counted(gone.run.n_units, 'unit')}, {counted(gone.run.n_calls, 'call')}")
+    put(f"{counted(gone.n_removed_files, 'file')} removed from {place}")
+    if gone.run.n_shared_paths:
+        put(f"{counted(gone.run.n_shared_paths, 'file')} kept, as other runs took over the units that wrote them")
+    if gone.failures:
+        say(f"{counted(len(gone.failures), 'file')} could not be removed, and no run refers to them any more:")
+    for reason in gone.failures.values():
+        say(f"  {reason}")
 
 
 def status(
@@ -120,6 +156,15 @@ def cancel(
         held = counted(told.units[UnitState.LEASED], "unit")
         put(f"{held} in work: what still comes back is kept, and no more is handed out")
     put("the `hcs run` that started it takes it up again")
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Refuse options of the list that would go unheard."""
+    if any(value not in (None, Format.TABLE) for value in context.params.values()):
+        raise UsageError(
+            f"options of a command stand behind it, but some came before {context.invoked_subcommand}; write "
+            f"`hcs runs {context.invoked_subcommand} ... --catalog URL`."
+        )
 
 
 @dataclass

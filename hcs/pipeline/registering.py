@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hcs import __version__
 from hcs.catalog import Catalog, PlateOfRun, Registration, configuration_sha256, register_run
+from hcs.pipeline.ownership import claim_parts
 from hcs.pipeline.submission import PreparedRun
 
 
@@ -19,7 +20,12 @@ def configuration_of(prepared: PreparedRun) -> str:
 
 
 def register(catalog: Catalog, prepared: PreparedRun, *, new: bool = False) -> Registration:
-    """Return the run of this screen in the catalog: the one that is there for the same configuration, or a new one."""
+    """Return the run of this screen in the catalog: the one that is there for the same configuration, or a new one.
+
+    Raises:
+        ConflictError: If the catalog's folder of parts belongs to another catalog; nothing is registered.
+    """
+    claim_parts(catalog)
     return register_run(
         catalog,
         prepared.config,
