@@ -97,7 +97,7 @@ class CatalogError(HcsError):
 
 
 class LeaseLostError(CatalogError):
-    """A write with a fence that is no longer the unit's: another owner has it."""
+    """A write with a fence that is no longer the unit's, or work on a run that is claimed no longer: another has it."""
 
 
 class CancelledError(HcsError):

@@ -2,6 +2,7 @@
 
 `open_catalog` returns a `Catalog`; every other function takes it first:
 
+- `submit_run`, `ask_again`, `claim_run`, `keep_claim`, `release_claim`: runs that wait for a dispatcher;
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
@@ -12,6 +13,7 @@
 - `catalog_id`, `cursor_secret`: which catalog this is.
 """
 
+from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.deletion import DeletedRun, delete_run
 from hcs.catalog.engine import Catalog, open_catalog
@@ -48,16 +50,19 @@ from hcs.catalog.results import (
 )
 from hcs.catalog.runs import RunRecord, add_notes, cancel_run, get_run, run_state, set_run_state
 from hcs.catalog.screens import PlateRun, find_plates, list_screens, plate_runs
+from hcs.catalog.submissions import Once, Submission, SubmissionRecord, ask_again, submission_of, submit_run
 
 __all__ = [
     "MAX_ATTEMPTS",
     "Adoptable",
     "Catalog",
+    "Claim",
     "DeletedRun",
     "HeldLease",
     "HitsPage",
     "KeyRecord",
     "LeasedUnit",
+    "Once",
     "PerturbationView",
     "PlateOfRun",
     "PlateProgress",
@@ -65,13 +70,17 @@ __all__ = [
     "Registration",
     "RunRecord",
     "RunStatus",
+    "Submission",
+    "SubmissionRecord",
     "acceptance_reports",
     "add_notes",
     "adopt_finished",
     "adoptable",
+    "ask_again",
     "cancel_run",
     "catalog_id",
     "channel_rows",
+    "claim_run",
     "complete",
     "configuration_sha256",
     "count_units",
@@ -79,6 +88,7 @@ __all__ = [
     "cursor_secret",
     "delete_run",
     "fail",
+    "fail_claimed",
     "failures_of",
     "find_hits",
     "find_key",
@@ -88,6 +98,8 @@ __all__ = [
     "hits_page",
     "is_alive_here",
     "is_dead_here",
+    "is_run_waiting",
+    "keep_claim",
     "keep_leases",
     "known_mechanisms",
     "lease",
@@ -106,6 +118,7 @@ __all__ = [
     "profiles_of",
     "publish",
     "register_run",
+    "release_claim",
     "release_dead_owners",
     "retry",
     "revoke_key",
@@ -114,6 +127,8 @@ __all__ = [
     "set_run_state",
     "show_perturbation",
     "site_rows",
+    "submission_of",
+    "submit_run",
     "units_of",
     "visible_parts",
     "wells_of",

@@ -12,7 +12,24 @@ import structlog
 import typer
 
 from hcs import __version__
-from hcs.cli import ask, check, demo, doctor, encoders, export, images, init, keys, lab, mechanisms, run, runs, simulate
+from hcs.cli import (
+    ask,
+    check,
+    demo,
+    doctor,
+    encoders,
+    export,
+    images,
+    init,
+    keys,
+    lab,
+    mechanisms,
+    run,
+    runs,
+    simulate,
+    submit,
+    work,
+)
 from hcs.cli.output import hush_stdout, printable
 from hcs.errors import HcsError
 
@@ -24,7 +41,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, init, check, encoders, run, runs, simulate, demo, ask, mechanisms, images, export, keys, lab):
+for group in (
+    doctor,
+    init,
+    check,
+    encoders,
+    run,
+    submit,
+    work,
+    runs,
+    simulate,
+    demo,
+    ask,
+    mechanisms,
+    images,
+    export,
+    keys,
+    lab,
+):
     group.register(app)
 
 

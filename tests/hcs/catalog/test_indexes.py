@@ -28,6 +28,7 @@ from hcs.catalog.models import (
     Screen,
     Site,
     SiteChannel,
+    Submission,
     Unit,
 )
 from hcs.errors import CatalogError, ConflictError, NotFoundError
@@ -38,7 +39,9 @@ N_NEIGHBOURS = 5
 N_SCREENS, N_MORE_PLATES = 200, 4_000
 OWNER = "else/1/2/abcd"
 OF_RUNS = (RunPlate, RunWell, Unit, Part, Site, SiteChannel, Call, CallMechanism, Neighbour, Profile)
-BIG = {model.__tablename__ for model in OF_RUNS} - {"run_plates", "profiles"}
+BIG = {model.__tablename__ for model in OF_RUNS} - {"run_plates", "profiles"} | {"runs", "submissions"}
+N_SUBMITTED = 3_000
+"""Runs without plates that were submitted before the last of the others: all have ended but two."""
 
 
 def rows_of_a_run(make, run_id):
@@ -155,6 +158,18 @@ def add_plates(catalog, make):
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
 
 
+def submitted_rows(make, first):
+    """Rows of runs and of their submissions; one waits for a dispatcher, and one is claimed."""
+    states = {first + 1_000: RunState.SUBMITTED, first + 1_001: RunState.RUNNING}
+    for run_id in range(first, first + N_SUBMITTED):
+        digest = make.sha(f"submission {run_id}")
+        run = {"id": run_id, "screen_id": 1, "config_sha256": digest, "repetition": 0, "code_version": "0.1.0"}
+        content = {"config": make.screen().model_dump_json(), "pin": "null", "encoders": "[]", "notes": "[]"}
+        state = {"state": states.get(run_id, RunState.FAILED), "created_at": run_id, "finished_at": run_id}
+        claimed = {"owner": OWNER, "lease_until": 4e9} if run_id == first + 1_001 else {"owner": None}
+        yield run | content | state, {"run_id": run_id, "submission_sha256": digest, "attempts": 0} | claimed
+
+
 def fill(catalog, make):
     """Put runs into a catalog: all finished but the last, in which some units are in every other state."""
     barcodes = [f"P{number}" for number in range(N_PLATES)]
@@ -172,6 +187,9 @@ def fill(catalog, make):
                 connection.execute(insert(table).from_select(["run_id", *names], own))
         runs = Run.__table__.update()
         connection.execute(runs.where(Run.id < N_RUNS).values(state=RunState.COMPLETE, finished_at=Run.id))
+        for run, submission in submitted_rows(make, 1_000):
+            connection.execute(insert(Run).values(**run))
+            connection.execute(insert(Submission).values(**submission))
         others = Unit.__table__.update().where(Unit.run_id == N_RUNS)
         connection.execute(others.where(Unit.ordinal < 300).values(state=UnitState.READY))
         leased = {"state": UnitState.LEASED, "owner": OWNER, "lease_until": 4e9}
@@ -271,6 +289,15 @@ def refuse_to_delete(catalog, make):
         questions.delete_run(catalog, N_RUNS)
 
 
+def claim_and_release(catalog, make):
+    claim = questions.claim_run(catalog, OWNER, seconds=60)
+    assert claim.run.id == 2_000
+    assert questions.keep_claim(catalog, claim.run.id, OWNER, seconds=60)
+    assert not questions.is_run_waiting(catalog)
+    assert questions.release_claim(catalog, claim.run.id, OWNER)
+    assert questions.is_run_waiting(catalog)
+
+
 QUESTIONS = {
     "hits": lambda c, make: questions.find_hits(c, profile="profile-0"),
     "hits of a mechanism": lambda c, make: questions.find_hits(c, profile="profile-0", mechanism="Label 7", q_max=1),
@@ -314,6 +341,12 @@ QUESTIONS = {
         questions.find_plates(c, "pilot"),
         questions.plate_runs(c, "P2"),
     ),
+    "claiming": claim_and_release,
+    "submitting again": lambda c, make: (
+        make.submit(c, make.screen("another"), new=True) and make.submit(c, make.screen("another"))
+    ),
+    "a submission": lambda c, make: questions.submission_of(c, 2_500),
+    "asking again": lambda c, make: questions.ask_again(c, 2_500) or questions.cancel_run(c, 2_500),
     "registering": lambda c, make: make.run(c, barcodes=["P0"], new=False, running=False),
 }
 
