@@ -115,4 +115,6 @@ class ModelOutputError(HcsError, ArithmeticError):
 
 
 class TrainingError(HcsError, ArithmeticError):
-    """A training cannot go on: its loss is not finite, or memory does not suffice."""
+    """A training cannot go on as it was asked for: its loss is not finite, or memory does not suffice."""
+
+    exit_code = 2

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hcs.cli.options import CatalogOption, PartsOption, RunOption, cores, open_existing
-from hcs.cli.output import counted, put, say
+from hcs.cli.output import SaidByTenths, counted, put, say
 from hcs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def images(
     plate: Annotated[str, typer.Argument(help="A plate's barcode.")],
     well: Annotated[str | None, typer.Argument(help="A well, as B03; without it a sheet of the whole plate.")] = None,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture's file: .png (exact) or .webp (small).")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The picture's file: .png (exact) or .webp (small).")],
     site: Annotated[
         int | None, typer.Option(min=1, help="Only this site [default: all of a well, the first of each on a sheet].")
     ] = None,
@@ -66,15 +65,15 @@ def images(
     from hcs.pipeline.images import plate_images
     from hcs.pipeline.pictures import picture_plate, picture_well
 
-    picture_format(str(output))
+    picture_format(output)
     view = _view(channels, contrast, raw, size or (SIDE_ON_A_SHEET if well is None else None))
     with open_existing(catalog, parts) as store:
         found = plate_images(store, get_run(store, run), plate)
     if well is None:
-        shown = picture_plate(found, site=site, view=view, threads=cores(), progress=SitesRead())
+        shown = picture_plate(found, site=site, view=view, threads=cores(), progress=SaidByTenths("read", "site"))
     else:
         shown = picture_well(found, well, site=site, view=view, threads=cores())
-    write_picture(shown.picture, str(output))
+    write_picture(shown.picture, output)
     _report(shown, plate, output)
     raise typer.Exit(WITH_HOLES if shown.holes else 0)
 
@@ -87,24 +86,14 @@ def _view(channels: list[str] | None, contrast: tuple[float, float] | None, raw:
             f"--contrast expects two percentiles with 0 <= LOW < HIGH <= 100, got {contrast[0]:g} and {contrast[1]:g}"
         )
     names = tuple(name.strip() for item in channels or () for name in item.split(",") if name.strip())
+    if channels and not names:
+        raise UsageError(
+            "--channels expects names of channels, as DNA or DNA,ER, but it names none; leave it out for all"
+        )
     return View(channels=names or None, contrast=contrast, raw=raw, longest_side=size)
 
 
-class SitesRead:
-    """Says how many sites are read, at every quarter of them."""
-
-    def __init__(self) -> None:
-        """Start at nothing said."""
-        self._quarters = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        """Say a line when another quarter is done."""
-        if 4 * done // total > self._quarters:
-            self._quarters = 4 * done // total
-            say(f"read {done} of {total} sites")
-
-
-def _report(shown: Composition, plate: str, output: Path) -> None:
+def _report(shown: Composition, plate: str, output: str) -> None:
     from hcs.io.wells import row_and_column, row_letters
 
     places = [place for row in shown.grid for place in row if place is not None]

@@ -336,11 +336,7 @@ QUESTIONS = {
     "retrying": lambda c, make: questions.retry(c, N_RUNS, only="nothing like it"),
     "deleting": delete_and_think_again,
     "deleting what is in work": refuse_to_delete,
-    "screens and plates": lambda c, make: (
-        questions.list_screens(c),
-        questions.find_plates(c, "pilot"),
-        questions.plate_runs(c, "P2"),
-    ),
+    "a screen's plates": lambda c, make: (questions.find_plates(c, "pilot"), questions.plate_runs(c, "P2")),
     "claiming": claim_and_release,
     "submitting again": lambda c, make: (
         make.submit(c, make.screen("another"), new=True) and make.submit(c, make.screen("another"))
@@ -367,6 +363,7 @@ PLATE_QUESTIONS = {
     "the runs of a plate": lambda c: questions.plate_runs(c, "BR77"),
     "the runs of a plate of a screen": lambda c: questions.plate_runs(c, "BR77", screen="screen 79"),
     "the plates of a screen": lambda c: questions.find_plates(c, "screen 12"),
+    "the screens": questions.list_screens,
 }
 
 
