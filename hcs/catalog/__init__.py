@@ -13,6 +13,7 @@
 from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.engine import Catalog, open_catalog
+from hcs.catalog.finishing import interrupt
 from hcs.catalog.ledger import (
     MAX_ATTEMPTS,
     HeldLease,
@@ -20,6 +21,7 @@ from hcs.catalog.ledger import (
     count_units,
     fail,
     hand_back,
+    hand_back_all,
     keep_leases,
     lease,
     plan,
@@ -78,6 +80,8 @@ __all__ = [
     "find_hits",
     "get_run",
     "hand_back",
+    "hand_back_all",
+    "interrupt",
     "is_alive_here",
     "is_dead_here",
     "is_run_waiting",
