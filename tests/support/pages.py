@@ -1,6 +1,6 @@
 """Pages of the documentation, typed: what they tell people to type is run, and what they show is what comes out.
 
-Run are the blocks `console` (lines that begin with `$ `) and `python`; a block `text` right behind `python` is what that
+Run are the blocks `console` (lines that begin with `$ `) and `python`; a block `text` right behind `python` is what it
 printed. `...` stands for what a page leaves out. Blanks and the frames of tables do not count. `hcs serve` and a
 `hcs work` that does not end stay in the background, and are ended with the page.
 """
@@ -24,10 +24,12 @@ from typing import Any
 
 from wheels import REPOSITORY
 
+from hcs.client import Client
+
 DOCS = REPOSITORY / "docs"
 HOST = "127.0.0.1"
 SHOWN_PORT = 8000
-SECONDS = 240
+SECONDS = 120
 
 _BLOCK = re.compile(r"^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```$(?P<behind>\n*(?=```))?", re.MULTILINE | re.DOTALL)
 _STAYS = re.compile(r"hcs (?:serve|work(?!.*--once))")
@@ -101,7 +103,7 @@ class Reader:
         tools.mkdir()
         (tools / "hcs").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m hcs.cli "$@"\n')
         (tools / "hcs").chmod(0o755)
-        (tools / ".curlrc").write_text("silent\nshow-error\nfail-with-body\n")
+        (tools / ".curlrc").write_text("silent\nfail-with-body\n")
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HCS_")},
             "PATH": f"{tools}:{os.environ['PATH']}",
@@ -122,7 +124,10 @@ class Reader:
         return len(steps)
 
     def end(self) -> None:
-        """End what stays in the background, each as Ctrl-C does."""
+        """End what stays in the background, each as Ctrl-C does, and the connections of clients."""
+        for made in self._namespace.values():
+            if isinstance(made, Client):
+                made.close()
         for process, _ in reversed(self._background):
             process.send_signal(signal.SIGINT)
         for process, _ in reversed(self._background):
