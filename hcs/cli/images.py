@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,7 +27,7 @@ def images(
     plate: Annotated[str, typer.Argument(help="A plate's barcode.")],
     well: Annotated[str | None, typer.Argument(help="A well, as B03; without it a sheet of the whole plate.")] = None,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture's file: .png (exact) or .webp (small).")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The picture's file: .png (exact) or .webp (small).")],
     site: Annotated[
         int | None, typer.Option(min=1, help="Only this site [default: all of a well, the first of each on a sheet].")
     ] = None,
@@ -66,7 +65,7 @@ def images(
     from hcs.pipeline.images import plate_images
     from hcs.pipeline.pictures import picture_plate, picture_well
 
-    picture_format(str(output))
+    picture_format(output)
     view = _view(channels, contrast, raw, size or (SIDE_ON_A_SHEET if well is None else None))
     with open_existing(catalog, parts) as store:
         found = plate_images(store, get_run(store, run), plate)
@@ -74,7 +73,7 @@ def images(
         shown = picture_plate(found, site=site, view=view, threads=cores(), progress=SitesRead())
     else:
         shown = picture_well(found, well, site=site, view=view, threads=cores())
-    write_picture(shown.picture, str(output))
+    write_picture(shown.picture, output)
     _report(shown, plate, output)
     raise typer.Exit(WITH_HOLES if shown.holes else 0)
 
@@ -104,7 +103,7 @@ class SitesRead:
             say(f"read {done} of {total} sites")
 
 
-def _report(shown: Composition, plate: str, output: Path) -> None:
+def _report(shown: Composition, plate: str, output: str) -> None:
     from hcs.io.wells import row_and_column, row_letters
 
     places = [place for row in shown.grid for place in row if place is not None]

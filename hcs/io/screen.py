@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from hcs.errors import ScreenFileError, StorageError
-from hcs.io.storage import is_remote, read_bytes
+from hcs.errors import ScreenFileError, StorageError, StoreUnavailableError
+from hcs.io.storage import beside, is_remote, read_bytes
 from schemas.screen import EncoderChoice, PlateEntry, Record, ScreenConfig
 
 MAX_SCREEN_BYTES = 10 << 20
@@ -63,7 +63,7 @@ def load_screen(path: str) -> ScreenConfig:
         config = ScreenConfig.model_validate(content)
     except ValidationError as error:
         raise ScreenFileError(f"{path}: {'; '.join(_explanations(error))}") from error
-    return _with_absolute_paths(config, base=os.path.dirname(path) if is_remote(path) else _folder_of(path))
+    return _with_absolute_paths(config, path)
 
 
 def screen_yaml(config: ScreenConfig) -> str:
@@ -73,13 +73,11 @@ def screen_yaml(config: ScreenConfig) -> str:
     return text
 
 
-def _folder_of(path: str) -> str:
-    return str(Path(path).absolute().parent)
-
-
 def _read_mapping(path: str) -> dict[Any, Any]:
     try:
         data = read_bytes(path)
+    except StoreUnavailableError:
+        raise
     except StorageError as error:
         raise ScreenFileError(f"expected a SCREEN.yaml; {error}") from error
     if len(data) > MAX_SCREEN_BYTES:
@@ -170,11 +168,13 @@ def _records(model: type[Record]) -> Iterator[type[Record]]:
         yield from (item for item in candidates if isinstance(item, type) and issubclass(item, Record))
 
 
-def _with_absolute_paths(config: ScreenConfig, *, base: str) -> ScreenConfig:
+def _with_absolute_paths(config: ScreenConfig, file: str) -> ScreenConfig:
     def absolute(path: str) -> str:
         if is_remote(path) or path.startswith("file://") or os.path.isabs(path):
             return path
-        return f"{base}/{path}" if is_remote(base) else os.path.abspath(os.path.join(base, path))
+        if is_remote(file):
+            return beside(file, path)
+        return os.path.abspath(os.path.join(Path(file).absolute().parent, path))
 
     def entry(plate: PlateEntry) -> PlateEntry:
         return plate.model_copy(update={"uri": absolute(plate.uri)})

@@ -6,6 +6,7 @@ from hcs.io.draft.plates import find_plates
 from hcs.io.draft.tables import find_tables
 from hcs.io.draft.text import Draft, draft_text
 from hcs.io.layouts.folder import list_delivery
+from hcs.io.storage import reading_once
 
 __all__ = ["draft_screen"]
 
@@ -24,10 +25,11 @@ def draft_screen(uri: str, *, layout: str = "auto") -> str:
         DeliveryError: If there is no such folder, or no images are in it.
         UnknownLayoutError: If nobody registered the layout.
     """
-    folder = list_delivery(uri.rstrip("/"))
-    plates = find_plates(folder, layout=layout)
-    wells = {plate.barcode: plate.wells for plate in plates}
-    tables = find_tables(folder, wells=wells, uris=[plate.uri for plate in plates])
+    with reading_once():
+        folder = list_delivery(uri.rstrip("/"))
+        plates = find_plates(folder, layout=layout)
+        wells = {plate.barcode: plate.wells for plate in plates}
+        tables = find_tables(folder, wells=wells, uris=[plate.uri for plate in plates])
     return draft_text(Draft(screen=_screen_name(folder.uri), uri=folder.uri, plates=plates, tables=tables))
 
 
