@@ -115,7 +115,7 @@ def fetch_file(root: str, plane: PlaneRef) -> Fetched:
         InputChangedError: If the file is another one than was listed.
     """
     try:
-        return read_bytes(join(root, plane.relative_path), witness=plane.witness)
+        return read_bytes(join(root, without_channel(plane.relative_path)), witness=plane.witness)
     except StoreUnavailableError:
         raise
     except StorageError as error:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import structlog
 
+from hcs.errors import MissingFileError
 from hcs.io.stores import store_of
 from hcs.io.stores.base import StoredFile, UnreadableFolder, explained
 from hcs.io.uris import CHANNEL_MARK, beside, channel_key, is_remote, join, local_path, shown, without_channel
@@ -56,7 +57,7 @@ def reading_once() -> Iterator[None]:
     """Read every remote file and list every remote folder once while the context lasts, however often it is asked for.
 
     It is for the small tables around a delivery, which several who look for something ask for, and holds for the
-    thread that enters it alone. Errors are not remembered.
+    thread that enters it alone. That something is not there is remembered, other errors are not.
     """
     if _known.get() is not None:
         yield
@@ -73,8 +74,14 @@ def _once(what: str, uri: str, ask: Callable[[], T]) -> T:
     if known is None or not is_remote(uri):
         return ask()
     if (what, uri) not in known:
-        known[what, uri] = ask()
-    return cast("T", known[what, uri])
+        try:
+            known[what, uri] = ask()
+        except MissingFileError as error:
+            known[what, uri] = error
+    found = known[what, uri]
+    if isinstance(found, MissingFileError):
+        raise found
+    return cast("T", found)
 
 
 def reads_at_once(uri: str) -> int:
@@ -131,8 +138,12 @@ def exists(uri: str) -> bool:
         StorageError: If the store cannot be asked.
     """
     uri = without_channel(uri)
-    with explained(uri, "look for"):
-        return store_of(uri).exists(uri)
+
+    def ask() -> bool:
+        with explained(uri, "look for"):
+            return store_of(uri).exists(uri)
+
+    return _once("exists", uri, ask)
 
 
 def sha256_of(uri: str) -> str:

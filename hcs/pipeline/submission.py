@@ -11,8 +11,6 @@ import polars as pl
 import structlog
 
 from hcs.embedding.engine import pin_for
-from hcs.embedding.loading import load_encoder
-from hcs.embedding.registry import describe_encoder
 from hcs.errors import ChannelMismatchError, DeliveryError, InputRejectedError, UsageError
 from hcs.imaging.tiles import tile_origins
 from hcs.io.acceptance import examine
@@ -20,9 +18,10 @@ from hcs.io.layouts import Delivery, read_delivery
 from hcs.io.platemaps import read_plate_wells
 from hcs.io.storage import reading_once
 from hcs.pipeline.plan import PlannedPlate, is_brightfield, missing_channels, planes_of, survey_order
+from hcs.pipeline.weights import describe_encoders
 from hcs.settings import Settings
 from schemas.acceptance import AcceptanceReport, Verdict
-from schemas.encoders import EncoderInfo, WeightsOrigin
+from schemas.encoders import EncoderInfo
 from schemas.screen import PlateEntry, ScreenConfig
 from schemas.work import RunPin
 
@@ -159,7 +158,7 @@ def prepare_run(config: ScreenConfig, *, settings: Settings, pin: Callable[[int]
         UnknownEncoderError: If an encoder is not known.
         WeightsError: If an encoder's weights are missing or do not fit.
     """
-    encoders = tuple(describe_encoder(choice, settings=settings) for choice in config.encoders)
+    encoders = describe_encoders(config.encoders, settings=settings, is_tried=True)
     examined, wells = examine_screen(config)
     accepted = [plate for plate in examined if plate.is_accepted]
     if not accepted:
@@ -170,7 +169,6 @@ def prepare_run(config: ScreenConfig, *, settings: Settings, pin: Callable[[int]
     plates = tuple(_planned(config, plate, channels) for plate in examined if plate.is_accepted)
     if not plates:
         raise InputRejectedError(_all_rejected(config, examined))
-    _try_weights(encoders)
     sizes = {plate.plate: plate.sizes for plate in examined}
     own_pin = pin(_planes_a_site(plates, sizes, config=config))
     own = wells.filter(pl.col("plate").is_in([plate.plate for plate in plates])).sort("plate", "well")
@@ -215,17 +213,6 @@ def _without_incomplete(config: ScreenConfig, plate: ExaminedPlate, channels: Se
         "it delivered"
     )
     return replace(plate, reason=reason)
-
-
-def _try_weights(encoders: Sequence[EncoderInfo]) -> None:
-    """Load every encoder whose weights came from outside once: better now than after an hour.
-
-    Raises:
-        WeightsError: If weights do not fit.
-    """
-    for info in encoders:
-        if info.weights_origin in {WeightsOrigin.FILE, WeightsOrigin.CACHE, WeightsOrigin.HUB}:
-            load_encoder(info)
 
 
 def _planned(config: ScreenConfig, plate: ExaminedPlate, channels: Sequence[str]) -> PlannedPlate:

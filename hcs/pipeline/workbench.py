@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 
 from hcs.embedding.engine import honour_pin
-from hcs.embedding.loading import load_encoder
 from hcs.embedding.names import NAMED
 from hcs.errors import HcsError
 from hcs.imaging.survey import PlateSurvey
@@ -29,6 +28,7 @@ from hcs.pipeline.plan import by_site
 from hcs.pipeline.sites import PreparedSite, SiteRows, embed_site, prepare_site
 from hcs.pipeline.stopwatch import Stopwatch
 from hcs.pipeline.surveys import read_survey, survey_bytes, survey_of
+from hcs.pipeline.weights import load_described
 from schemas.encoders import Encoder, EncoderInfo
 from schemas.tables import ChannelQuality, EmbeddingPart, ImageWitnesses, SiteResults
 from schemas.work import PartReceipt, PlaneRef, Receipt, RunPin, UnitSpec
@@ -116,7 +116,7 @@ class Workbench:
         with self._lock:
             identity = f"{info.name}/{info.weights_sha256}/{info.mean}/{info.std}/{pin.device}"
             if identity not in self._encoders:
-                self._encoders[identity] = load_encoder(info, device=pin.device)
+                self._encoders[identity] = load_described(info, device=pin.device)
             return self._encoders[identity]
 
 
