@@ -112,7 +112,7 @@ def s3_server() -> Iterator[Store]:
         process.stdout.close()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
     """What was asked: LIST, GET, HEAD, PUT or DELETE, of which key, and of which bytes."""
 
@@ -192,6 +192,9 @@ def proxy_of(store: Store) -> Iterator[Proxy]:
             started = time.monotonic()
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             request = _request_of(self.command, self.path, self.headers.get("Range"))
+            request.started = started
+            with proxy.lock:  # before the answer, so that whoever has it can count
+                proxy.requests.append(request)
             own = proxy.chosen(request)
             if own is not None and not own.cut:
                 status, headers, content = own.status, {"Content-Type": "application/xml"}, _error(own.code)
@@ -208,15 +211,14 @@ def proxy_of(store: Store) -> Iterator[Proxy]:
                 self.wfile.write(content[: len(content) - cut])
             if cut:
                 self.close_connection = True
-            with proxy.lock:
-                proxy.requests.append(Request(request.kind, request.key, request.range, started, time.monotonic()))
+            request.ended = time.monotonic()
 
         do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _serve  # noqa: N815 - the names that the library calls
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield proxy

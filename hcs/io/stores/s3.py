@@ -11,14 +11,14 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
-from hcs.errors import InputChangedError, MissingFileError, StorageError
+from hcs.errors import HcsError, InputChangedError, MissingFileError, StorageError
 from hcs.io.stores.base import OnUnreadable, StoredFile
-from hcs.io.stores.patience import patiently
+from hcs.io.stores.patience import WAITS, patiently
 from hcs.io.stores.ranges import RangeReader
 from hcs.io.uris import shown
 
@@ -40,8 +40,13 @@ class S3Store:
 
     reads_at_once = 16
 
-    def __init__(self) -> None:
-        """Connect to nothing yet."""
+    def __init__(self, *, waits: Sequence[float] = WAITS) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            waits: Seconds before each further attempt of a request that may be answered later.
+        """
+        self._waits = waits
         self._lock = Lock()
         self._clients: dict[int, tuple[BaseClient, bool]] = {}
         self._free = BoundedSemaphore(AT_ONCE)
@@ -160,7 +165,7 @@ class S3Store:
 
             from hcs.io.stores.s3_answers import is_passing  # noqa: PLC0415 - as below
 
-            return patiently(once, is_passing=is_passing)
+            return patiently(once, is_passing=is_passing, waits=self._waits)
 
     def _client(self) -> tuple[BaseClient, bool]:
         """Return this process' client, and whether it asks without a key."""
@@ -198,6 +203,8 @@ def _explained(uri: str, verb: str) -> Iterator[dict[str, Any]]:
     told: dict[str, Any] = {"endpoint": "s3://", "is_anonymous": False}
     try:
         yield told
+    except HcsError:
+        raise
     except (BotoCoreError, ClientError) as error:
         raise explain(error, uri=uri, verb=verb, **told) from error
     except ValueError as error:  # an address that is none
@@ -229,7 +236,7 @@ def _folder(key: str) -> str:
 
 
 def _body(answer: dict[str, Any]) -> bytes:
-    with answer["Body"] as body:
+    with closing(answer["Body"]) as body:  # its own context hands out the stream below, which checks no length
         return cast("bytes", body.read())
 
 

@@ -64,7 +64,12 @@ def is_passing(error: Exception) -> bool:
     """Return whether the same question may be answered a little later: the store is busy, or an answer got lost."""
     if isinstance(error, exceptions.SSLError):
         return False
-    return isinstance(error, (*_LOST, *_TORN)) or code_of(error) in _BUSY or status_of(error) >= 500
+    return (
+        isinstance(error, (*_LOST, *_TORN))
+        or code_of(error) in _BUSY
+        or status_of(error) in _BUSY_STATUS
+        or status_of(error) == 500
+    )
 
 
 def explain(error: Exception, *, uri: str, verb: str, endpoint: str, is_anonymous: bool) -> HcsError:
