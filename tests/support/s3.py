@@ -51,6 +51,7 @@ class Store:
     def client(self) -> Any:
         """Return a client of boto3, which is not what the project reads through."""
         import boto3
+        from botocore.config import Config
 
         return boto3.client(
             "s3",
@@ -58,6 +59,7 @@ class Store:
             aws_access_key_id=KEY,
             aws_secret_access_key=SECRET,
             region_name="us-east-1",
+            config=Config(max_pool_connections=32),
         )
 
     def make_bucket(self, name: str) -> str:

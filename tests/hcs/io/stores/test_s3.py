@@ -228,7 +228,7 @@ def test_a_key_that_is_refused_is_said_at_once_and_never_shown(bucket: str, prox
         started = time.monotonic()
         with pytest.raises(StoreUnavailableError, match=code) as caught:
             ask()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5  # being patient takes more than ten
         assert SECRET not in str(caught.value)
     assert proxy.kinds() == {"GET": 1, "LIST": 1}
 
@@ -334,6 +334,12 @@ def test_without_the_extra_it_is_said_how_to_get_it() -> None:
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert "pip install 'hcs[s3]'" in told
+
+
+def test_the_extra_is_not_imported_before_it_is_needed() -> None:
+    code = "import sys, hcs.io.storage, hcs.pipeline.fetching; print('botocore' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_joining_and_reading_agree_on_odd_names(bucket: str) -> None:
