@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,7 +47,7 @@ PartsOption = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
 OutputOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--output", help="Write the table to this file; the ending decides: csv, csv.gz, parquet, json."),
 ]
 RunOption = Annotated[str, typer.Option("--run", help="A run's name, or latest.")]

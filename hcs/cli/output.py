@@ -7,7 +7,6 @@ import math
 import sys
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -24,12 +23,12 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-def print_table(frame: pl.DataFrame, *, form: Format, output: Path | None = None, title: str | None = None) -> None:
+def print_table(frame: pl.DataFrame, *, form: Format, output: str | None = None, title: str | None = None) -> None:
     """Print a table on stdout, or write it to a file whose ending decides: csv, csv.gz, parquet or json."""
     if output is not None:
         from hcs.io.tables import write_table
 
-        write_table(frame, str(output))
+        write_table(frame, output)
         say(f"{counted(frame.height, 'row')} written to {output}")
         return
     if form is Format.JSON:
