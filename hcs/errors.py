@@ -105,7 +105,7 @@ class CatalogError(HcsError):
 
 
 class LeaseLostError(CatalogError):
-    """A write with a fence that is no longer the unit's: another owner has it."""
+    """A write with a fence that is no longer the unit's, or work on a run that is claimed no longer: another has it."""
 
 
 class CancelledError(HcsError):
@@ -123,4 +123,6 @@ class ModelOutputError(HcsError, ArithmeticError):
 
 
 class TrainingError(HcsError, ArithmeticError):
-    """A training cannot go on: its loss is not finite, or memory does not suffice."""
+    """A training cannot go on as it was asked for: its loss is not finite, or memory does not suffice."""
+
+    exit_code = 2

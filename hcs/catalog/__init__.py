@@ -2,15 +2,25 @@
 
 `open_catalog` returns a `Catalog`; every other function takes it first:
 
-- `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`: runs and how far they are;
+- `submit_run`, `ask_again`, `claim_run`, `keep_claim`, `release_claim`: runs that wait for a dispatcher;
+- `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
 - `publish`: the results of a run, once;
-- `find_hits`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask.
+- `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
+- `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
+- `create_key`, `find_key`, `list_keys`, `revoke_key`, `local_key`: who may ask;
+- `catalog_id`, `cursor_secret`: which catalog this is.
 """
 
+from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
+from hcs.catalog.deletion import DeletedRun, delete_run
 from hcs.catalog.engine import Catalog, open_catalog
+from hcs.catalog.hits import HitsPage, find_hits, hits_page, known_mechanisms
+from hcs.catalog.identity import catalog_id, cursor_secret
+from hcs.catalog.keys import KeyRecord, create_key, find_key, list_keys, revoke_key
+from hcs.catalog.laptop import local_key, local_key_path
 from hcs.catalog.ledger import (
     MAX_ATTEMPTS,
     HeldLease,
@@ -32,8 +42,6 @@ from hcs.catalog.publishing import publish
 from hcs.catalog.registration import PlateOfRun, Registration, configuration_sha256, register_run
 from hcs.catalog.results import (
     PerturbationView,
-    find_hits,
-    known_mechanisms,
     neighbour_rows,
     neighbours_of,
     profiles_of,
@@ -41,55 +49,86 @@ from hcs.catalog.results import (
     wells_of,
 )
 from hcs.catalog.runs import RunRecord, add_notes, cancel_run, get_run, run_state, set_run_state
+from hcs.catalog.screens import PlateRun, find_plates, list_screens, plate_runs
+from hcs.catalog.submissions import Once, Submission, SubmissionRecord, ask_again, submission_of, submit_run
 
 __all__ = [
     "MAX_ATTEMPTS",
     "Adoptable",
     "Catalog",
+    "Claim",
+    "DeletedRun",
     "HeldLease",
+    "HitsPage",
+    "KeyRecord",
     "LeasedUnit",
+    "Once",
     "PerturbationView",
     "PlateOfRun",
     "PlateProgress",
+    "PlateRun",
     "Registration",
     "RunRecord",
     "RunStatus",
+    "Submission",
+    "SubmissionRecord",
     "acceptance_reports",
     "add_notes",
     "adopt_finished",
     "adoptable",
+    "ask_again",
     "cancel_run",
+    "catalog_id",
     "channel_rows",
+    "claim_run",
     "complete",
     "configuration_sha256",
     "count_units",
+    "create_key",
+    "cursor_secret",
+    "delete_run",
     "fail",
+    "fail_claimed",
     "failures_of",
     "find_hits",
+    "find_key",
+    "find_plates",
     "get_run",
     "hand_back",
+    "hits_page",
     "is_alive_here",
     "is_dead_here",
+    "is_run_waiting",
+    "keep_claim",
     "keep_leases",
     "known_mechanisms",
     "lease",
+    "list_keys",
     "list_runs",
+    "list_screens",
+    "local_key",
+    "local_key_path",
     "neighbour_rows",
     "neighbours_of",
     "open_catalog",
     "owner_of_this_process",
     "plan",
+    "plate_runs",
     "plates_of",
     "profiles_of",
     "publish",
     "register_run",
+    "release_claim",
     "release_dead_owners",
     "retry",
+    "revoke_key",
     "run_state",
     "run_status",
     "set_run_state",
     "show_perturbation",
     "site_rows",
+    "submission_of",
+    "submit_run",
     "units_of",
     "visible_parts",
     "wells_of",

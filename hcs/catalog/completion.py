@@ -13,7 +13,7 @@ from hcs.catalog.dialects import Now
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import canonical_json, checked, insert_frame
 from hcs.catalog.ledger import change_held
-from hcs.catalog.models import Part, RunPlate, Site, SiteChannel, Unit
+from hcs.catalog.models import Part, Run, RunPlate, Site, SiteChannel, Unit
 from hcs.catalog.names import check_name, check_texts, storable_reason
 from hcs.catalog.patience import patient
 from hcs.errors import CatalogError
@@ -100,6 +100,8 @@ def adopt_finished(catalog: Catalog, run_id: int, *, keys: Collection[str] | Non
     """
     with catalog.writing() as connection:
         sources = [row for row in connection.execute(_sources(run_id)).all() if keys is None or row.key in keys]
+        held = _hold_sources(connection, {row.source for row in sources})
+        sources = [row for row in sources if row.source in held]
         adopted = [row for row in sources if _copy_unit(connection, run_id, source=row.source, key=row.key)]
         for row in adopted:
             _note_survey(connection, run_id, row.plate, _parts_of(connection, run_id, row.key))
@@ -196,6 +198,15 @@ def _sources(run_id: int) -> Select[str, str, int]:
         .group_by(mine.key, mine.plate, mine.ordinal)
         .order_by(mine.ordinal)
     )
+
+
+def _hold_sources(connection: Connection, run_ids: set[int]) -> set[int]:
+    """Return those of the runs that are still there, and will be to the end of the transaction.
+
+    Who deletes one waits until then, and sees which of its files are another run's too.
+    """
+    query = select(Run.id).where(Run.id.in_(run_ids)).order_by(Run.id).with_for_update(read=True, key_share=True)
+    return set(connection.scalars(query)) if run_ids else set()
 
 
 def _parts_of(connection: Connection, run_id: int, key: str) -> tuple[PartReceipt, ...]:

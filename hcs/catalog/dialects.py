@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Float, MetaData, create_engine, event, exc, text
+from sqlalchemy import ColumnElement, Connection, Engine, Float, MetaData, collate, create_engine, event, exc, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.compiler import compiles
@@ -78,6 +78,11 @@ def upsert(connection: Connection, model: type[Any], rows: Sequence[Mapping[str,
     insert = _insert(connection, model)
     changed = {name: insert.excluded[name] for name in rows[0] if name not in key}
     connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changed), list(rows))
+
+
+def by_code_point(connection: Connection, column: Any) -> ColumnElement[Any]:
+    """Return a text column to order by as Python does; a database's own order depends on its locale."""
+    return collate(column, "C" if connection.dialect.name == "postgresql" else "BINARY")
 
 
 def _insert(connection: Connection, model: type[Any]) -> sqlite.Insert | postgresql.Insert:

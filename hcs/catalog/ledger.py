@@ -187,22 +187,26 @@ def retry(catalog: Catalog, run_id: int, *, only: str | None = None) -> int:
         run_id: The run.
         only: Part of the reason, in any case: the units that failed for another reason stay failed.
     """
-    ended = (UnitState.FAILED, UnitState.QUARANTINED)
     with catalog.writing() as connection:
         hold_run(connection, run_id)  # it must not be published meanwhile
-        rows = connection.execute(
-            select(Unit.key, Unit.reason)
-            .where(Unit.run_id == run_id, Unit.state.in_(ended))
-            .order_by(Unit.key)
-            .with_for_update(key_share=True)
-        ).all()
-        part = (only or "").casefold()
-        keys = sorted(row.key for row in rows if part in (row.reason or "").casefold())
-        for key in keys:
-            values = {"state": UnitState.READY, "attempt": 0, "reason": None, "finished_at": None}
-            connection.execute(update(Unit).where(_is(run_id, key)).values(**values))
-        if keys:
-            move(connection, run_id, RunState.RUNNING)
+        return ready_again(connection, run_id, only=only or "")
+
+
+def ready_again(connection: Connection, run_id: int, *, only: str) -> int:
+    """Return how many failed units of a run that this transaction holds are ready again; as `retry`."""
+    ended = (UnitState.FAILED, UnitState.QUARANTINED)
+    rows = connection.execute(
+        select(Unit.key, Unit.reason)
+        .where(Unit.run_id == run_id, Unit.state.in_(ended))
+        .order_by(Unit.key)
+        .with_for_update(key_share=True)
+    ).all()
+    keys = sorted(row.key for row in rows if only.casefold() in (row.reason or "").casefold())
+    for key in keys:
+        values = {"state": UnitState.READY, "attempt": 0, "reason": None, "finished_at": None}
+        connection.execute(update(Unit).where(_is(run_id, key)).values(**values))
+    if keys:
+        move(connection, run_id, RunState.RUNNING)
     return len(keys)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from hcs.catalog.dialects import Now, insert_missing, upsert
 from hcs.catalog.engine import Catalog
@@ -15,8 +15,8 @@ from hcs.catalog.frames import canonical_json, checked, insert_frame, sha256_of_
 from hcs.catalog.models import Plate, PlateDescription, Run, RunPlate, RunWell, Screen
 from hcs.catalog.names import TEXT_LIMIT, check_name, check_texts
 from hcs.catalog.patience import patient
-from hcs.catalog.runs import ENCODERS, RunRecord, run_record
-from hcs.errors import CatalogError, UsageError
+from hcs.catalog.runs import ENCODERS, FINISHED, RunRecord, hold_run, move, run_record
+from hcs.errors import CancelledError, CatalogError, EngineError, InputChangedError, UsageError
 from schemas.acceptance import AcceptanceReport
 from schemas.encoders import EncoderInfo
 from schemas.screen import PlateEntry, ScreenConfig
@@ -94,6 +94,7 @@ def register_run(
     pin: RunPin,
     code_version: str,
     new: bool = False,
+    submitted: int | None = None,
 ) -> Registration:
     """Return the run of this configuration: the newest that exists, with the plates' present URIs, or a new one.
 
@@ -106,35 +107,88 @@ def register_run(
         pin: What the run's workers must honour.
         code_version: Recorded beside the run; no part of the configuration.
         new: Whether a new run is made even if one exists.
+        submitted: A submitted run that a dispatcher has claimed: it is this one, running from now on, and no other.
 
     Raises:
         UsageError: If two plates share a barcode, or a name cannot be stored.
         CatalogError: If the wells break their contract or lie on other plates.
+        CancelledError: If the submitted run was cancelled meanwhile, or ended otherwise.
+        InputChangedError: If what was delivered is not what the submitted run has begun with.
+        EngineError: If the submitted run has begun with another pin.
     """
     wells = _checked_wells(wells, plates=plates)
     _check_names(config, plates)
     digest = configuration_sha256(config, plates=plates, wells=wells, encoders=encoders, pin=pin)
     with catalog.writing() as connection:
-        screen_id = _hold_screen(connection, config.screen)
-        newest = connection.execute(
-            select(Run.id, Run.repetition).where(Run.config_sha256 == digest).order_by(Run.repetition.desc()).limit(1)
-        ).first()
-        if newest is not None and not new:
-            _refresh_roots(connection, newest.id, plates)
-            return Registration(run_record(connection, newest.id), is_new=False)
+        screen_id = hold_screen(connection, config.screen)
+        known = _begun(connection, submitted, digest, pin=pin) if submitted else _newest(connection, digest, new=new)
+        if known is not None:
+            _refresh_roots(connection, known, plates)
+            return Registration(run_record(connection, known), is_new=False)
         values = {
-            "screen_id": screen_id,
             "config_sha256": digest,
-            "repetition": newest.repetition + 1 if newest else 0,
-            "config": canonical_json(config.model_dump(mode="json")),
+            "repetition": next_repetition(connection, digest),
             "code_version": code_version,
             "pin": pin.model_dump_json(),
             "encoders": ENCODERS.dump_json(tuple(encoders)).decode(),
         }
-        run_id = _insert_run(connection, values)
+        if submitted is None:
+            content = canonical_json(config.model_dump(mode="json"))
+            run_id = insert_run(connection, {**values, "screen_id": screen_id, "config": content})
+        else:
+            run_id = submitted
+            connection.execute(update(Run).where(Run.id == run_id).values(**values))
+            move(connection, run_id, RunState.RUNNING)
         _insert_plates(connection, run_id, screen_id, plates)
         insert_frame(connection, RunWell, _with_exclusions(with_treatment_keys(wells), config), run_id=run_id)
         return Registration(run_record(connection, run_id), is_new=True)
+
+
+def next_repetition(connection: Connection, digest: str) -> int:
+    """Return the number of the next run of a configuration whose screen is held."""
+    last = connection.scalar(select(func.max(Run.repetition)).where(Run.config_sha256 == digest))
+    return 0 if last is None else last + 1
+
+
+def _newest(connection: Connection, digest: str, *, new: bool) -> int | None:
+    """Return the newest run of a configuration, unless a new one is wanted."""
+    query = select(Run.id).where(Run.config_sha256 == digest).order_by(Run.repetition.desc()).limit(1)
+    return None if new else connection.scalar(query)
+
+
+def _begun(connection: Connection, run_id: int, digest: str, *, pin: RunPin) -> int | None:
+    """Return a submitted run that was begun before with the same configuration, None if nobody has looked at it yet.
+
+    Raises:
+        CancelledError: If it was cancelled meanwhile, or ended otherwise.
+        EngineError: If it was begun with another pin.
+        InputChangedError: If what was delivered has changed since.
+    """
+    hold_run(connection, run_id)
+    run = run_record(connection, run_id)
+    if run.state not in (RunState.SUBMITTED, RunState.RUNNING, *FINISHED):
+        raise CancelledError(
+            f"{run.name} is {run.state.value}: it was to be performed, but somebody ended it meanwhile"
+        )
+    if run.pin is None:
+        return None
+    if run.pin != pin:
+        raise EngineError(
+            f"{run.name} was begun with {_said(run.pin)}, but here is {_said(pin)}: its results would be mixed. It is "
+            "left to a dispatcher like the one that began it; submit it again with --new to have it computed here"
+        )
+    if run.config_sha256 != digest:
+        raise InputChangedError(
+            f"{run.name}: expected the images, platemaps and encoders that it was begun with, but they are others now; "
+            "put them back, or submit it again with --new"
+        )
+    if run.state is RunState.SUBMITTED:  # a driver registered it and went no further
+        move(connection, run_id, RunState.RUNNING)
+    return run_id
+
+
+def _said(pin: RunPin) -> str:
+    return " ".join(f"{name} {value}" for name, value in pin.model_dump(exclude_none=True).items())
 
 
 def _check_names(config: ScreenConfig, plates: Sequence[PlateOfRun]) -> None:
@@ -168,14 +222,15 @@ def _with_exclusions(wells: pl.DataFrame, config: ScreenConfig) -> pl.DataFrame:
     return wells.with_columns(excluded)
 
 
-def _hold_screen(connection: Connection, name: str) -> int:
+def hold_screen(connection: Connection, name: str) -> int:
     """Return the number of a screen, held to the end of the transaction: registrations of a screen wait in line."""
     now = connection.scalar(select(Now()))
     insert_missing(connection, Screen, [{"name": name, "created_at": now}], key=["name"])
     return connection.execute(select(Screen.id).where(Screen.name == name).with_for_update(key_share=True)).scalar_one()
 
 
-def _insert_run(connection: Connection, values: dict[str, Any]) -> int:
+def insert_run(connection: Connection, values: dict[str, Any]) -> int:
+    """Return the number of a new run with these values, submitted."""
     query = insert(Run).values(state=RunState.SUBMITTED, notes="[]", created_at=Now(), **values)
     return connection.execute(query.returning(Run.id)).scalar_one()
 

@@ -17,7 +17,7 @@ from hcs.catalog.frames import canonical_json
 from hcs.catalog.models import Run, Screen
 from hcs.catalog.names import storable_reason
 from hcs.catalog.patience import patient
-from hcs.errors import CatalogError, NotFoundError
+from hcs.errors import CatalogError, ConflictError, NotFoundError
 from schemas.encoders import EncoderInfo
 from schemas.screen import ScreenConfig
 from schemas.work import RunPin, RunState
@@ -29,18 +29,19 @@ NEXT_STATES: dict[RunState, tuple[RunState, ...]] = {
     RunState.RUNNING: (*FINISHED, RunState.FAILED, RunState.CANCELLED),
     RunState.COMPLETE: (),
     RunState.COMPLETE_WITH_HOLES: (RunState.RUNNING,),
-    RunState.FAILED: (RunState.RUNNING, RunState.CANCELLED),
-    RunState.CANCELLED: (RunState.RUNNING,),
+    RunState.FAILED: (RunState.RUNNING, RunState.SUBMITTED, RunState.CANCELLED),
+    RunState.CANCELLED: (RunState.RUNNING, RunState.SUBMITTED),
 }
-"""A run that is complete stays as it is; every other can be taken up again."""
+"""A run that is complete stays as it is; every other can be taken up again, or waits again if none looked at it."""
 
 ENCODERS = TypeAdapter(tuple[EncoderInfo, ...])
 _NOTES = TypeAdapter(tuple[str, ...])
+_PIN = TypeAdapter(RunPin | None)
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as the catalog holds it."""
+    """One run as the catalog holds it: without pin and encoders until somebody has looked at what was delivered."""
 
     id: int
     screen: str
@@ -48,7 +49,7 @@ class RunRecord:
     config: ScreenConfig
     config_sha256: str
     code_version: str
-    pin: RunPin
+    pin: RunPin | None
     encoders: tuple[EncoderInfo, ...]
     notes: tuple[str, ...]
     created_at: datetime
@@ -64,6 +65,25 @@ class RunRecord:
     def is_finished(self) -> bool:
         """Whether it published its results, with or without holes."""
         return self.state in FINISHED
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether somebody has looked at what was delivered, so that it is known what the run will be."""
+        return self.pin is not None
+
+    def known_pin(self) -> RunPin:
+        """Return the pin.
+
+        Raises:
+            ConflictError: If nobody has looked at what was delivered.
+        """
+        if self.pin is None:
+            raise ConflictError(
+                f"{self.name} of screen {self.screen} was submitted, and nobody has looked at its plates so far (it is "
+                f"{self.state.value}): there is nothing of it to see or to repeat. `hcs work` performs what is "
+                "submitted."
+            )
+        return self.pin
 
 
 @patient
@@ -154,7 +174,7 @@ def move(connection: Connection, run_id: int, state: RunState) -> None:
         return
     if state not in NEXT_STATES[present]:
         raise CatalogError(f"run-{run_id} is {present.value} and cannot become {state.value}.")
-    times: dict[str, Any] = {"finished_at": None if state is RunState.RUNNING else Now()}
+    times: dict[str, Any] = {"finished_at": None if state in (RunState.SUBMITTED, RunState.RUNNING) else Now()}
     if state is RunState.RUNNING:
         times["started_at"] = func.coalesce(Run.started_at, Now())
     connection.execute(update(Run).where(Run.id == run_id).values(state=state, **times))
@@ -187,13 +207,18 @@ def run_record(connection: Connection, run_id: int) -> RunRecord:
         config=ScreenConfig.model_validate_json(row.config),
         config_sha256=row.config_sha256,
         code_version=row.code_version,
-        pin=RunPin.model_validate_json(row.pin),
+        pin=_PIN.validate_json(row.pin),
         encoders=ENCODERS.validate_json(row.encoders),
         notes=_NOTES.validate_json(row.notes),
-        created_at=datetime.fromtimestamp(row.created_at, UTC),
-        started_at=None if row.started_at is None else datetime.fromtimestamp(row.started_at, UTC),
-        finished_at=None if row.finished_at is None else datetime.fromtimestamp(row.finished_at, UTC),
+        created_at=time_of(row.created_at),
+        started_at=None if row.started_at is None else time_of(row.started_at),
+        finished_at=None if row.finished_at is None else time_of(row.finished_at),
     )
+
+
+def time_of(seconds: float) -> datetime:
+    """Return a time that a table holds, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _row(connection: Connection, run_id: int, *, lock: bool = False) -> Any:

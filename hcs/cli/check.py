@@ -105,12 +105,12 @@ def _reports(examined: tuple[ExaminedPlate, ...]) -> list[dict[str, object]] | d
     return reports[0] if len(reports) == 1 else reports
 
 
-def _write_json(uri: str, examined: tuple[ExaminedPlate, ...]) -> None:
+def _write_json(path: str, examined: tuple[ExaminedPlate, ...]) -> None:
     import json
 
     from hcs.io.storage import write_atomically
 
-    write_atomically(uri, (json.dumps(_reports(examined), indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomically(path, (json.dumps(_reports(examined), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _findings(examined: tuple[ExaminedPlate, ...]) -> pl.DataFrame:

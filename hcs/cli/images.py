@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hcs.cli.options import CatalogOption, PartsOption, RunOption, cores, open_existing
-from hcs.cli.output import counted, put, say
+from hcs.cli.output import SaidByTenths, counted, put, say
 from hcs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def images(
     with open_existing(catalog, parts) as store:
         found = plate_images(store, get_run(store, run), plate)
     if well is None:
-        shown = picture_plate(found, site=site, view=view, threads=cores(), progress=SitesRead())
+        shown = picture_plate(found, site=site, view=view, threads=cores(), progress=SaidByTenths("read", "site"))
     else:
         shown = picture_well(found, well, site=site, view=view, threads=cores())
     write_picture(shown.picture, output)
@@ -86,21 +86,11 @@ def _view(channels: list[str] | None, contrast: tuple[float, float] | None, raw:
             f"--contrast expects two percentiles with 0 <= LOW < HIGH <= 100, got {contrast[0]:g} and {contrast[1]:g}"
         )
     names = tuple(name.strip() for item in channels or () for name in item.split(",") if name.strip())
+    if channels and not names:
+        raise UsageError(
+            "--channels expects names of channels, as DNA or DNA,ER, but it names none; leave it out for all"
+        )
     return View(channels=names or None, contrast=contrast, raw=raw, longest_side=size)
-
-
-class SitesRead:
-    """Says how many sites are read, at every quarter of them."""
-
-    def __init__(self) -> None:
-        """Start at nothing said."""
-        self._quarters = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        """Say a line when another quarter is done."""
-        if 4 * done // total > self._quarters:
-            self._quarters = 4 * done // total
-            say(f"read {done} of {total} sites")
 
 
 def _report(shown: Composition, plate: str, output: str) -> None:

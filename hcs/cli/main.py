@@ -12,7 +12,25 @@ import structlog
 import typer
 
 from hcs import __version__
-from hcs.cli import ask, check, demo, doctor, encoders, export, images, init, lab, mechanisms, run, runs, simulate
+from hcs.cli import (
+    ask,
+    check,
+    demo,
+    doctor,
+    encoders,
+    export,
+    images,
+    init,
+    keys,
+    lab,
+    mechanisms,
+    run,
+    runs,
+    simulate,
+    submit,
+    work,
+)
+from hcs.cli.output import hush_stdout, printable
 from hcs.errors import HcsError
 
 app = typer.Typer(
@@ -23,7 +41,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, init, check, encoders, run, runs, simulate, demo, ask, mechanisms, images, export, lab):
+for group in (
+    doctor,
+    init,
+    check,
+    encoders,
+    run,
+    submit,
+    work,
+    runs,
+    simulate,
+    demo,
+    ask,
+    mechanisms,
+    images,
+    export,
+    keys,
+    lab,
+):
     group.register(app)
 
 
@@ -56,7 +91,17 @@ def _open_closed_streams() -> None:
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
+
+
+def _run_app() -> None:
+    try:
+        app()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            hush_stdout()
 
 
 def main() -> None:
@@ -64,18 +109,12 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     _open_closed_streams()
     try:
-        app()
+        _run_app()
     except HcsError as error:
         if debug:
             raise
-        sys.stderr.write(f"error: {error}\n")
+        _complain(f"error: {error}")
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what is finished is kept, and the same command goes on from there\n")
-        sys.exit(130)
     except OSError as error:
         if debug:
             raise
@@ -86,8 +125,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        sys.stderr.write(
+        _complain(
             f"error: something went wrong that this version does not explain ({type(error).__name__}: {error}); "
-            "run the command again with --debug before its name for a traceback\n"
+            "run the command again with --debug before its name for a traceback"
         )
         sys.exit(1)

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from enum import StrEnum
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hcs.cli.output import Format
+from hcs.distributed.performers import Device, ExecutorName, Performers, cores, threads_of
 from hcs.errors import UsageError
-from hcs.settings import Settings, read_settings
+from hcs.settings import read_settings
 
 if TYPE_CHECKING:
     from hcs.catalog import Catalog
-    from schemas.work import Executor
 
 
-class ExecutorName(StrEnum):
-    """Who performs units."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-class Device(StrEnum):
-    """What computes forwards."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
+__all__ = ["Device", "ExecutorName", "Performers", "cores", "threads_of"]
 
 CatalogOption = Annotated[
     str | None,
@@ -51,9 +37,16 @@ OutputOption = Annotated[
     typer.Option("--output", help="Write the table to this file; the ending decides: csv, csv.gz, parquet, json."),
 ]
 RunOption = Annotated[str, typer.Option("--run", help="A run's name, or latest.")]
+MOST_THREADS = 1024
+
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Units at once, or workers, here [default: the cores]. Changes no result."),
+    typer.Option(
+        "--threads",
+        min=1,
+        max=MOST_THREADS,
+        help="Units at once, or workers, here [default: the cores]. Changes no result.",
+    ),
 ]
 
 ExecutorOption = Annotated[
@@ -78,62 +71,6 @@ WorkerGpusOption = Annotated[
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto: cuda where there is a GPU. It is part of a run.")]
 
 
-@dataclass(frozen=True)
-class Performers:
-    """What the options say of who performs units."""
-
-    executor: ExecutorName
-    threads: int | None = None
-    device: Device = Device.AUTO
-    address: str | None = None
-    workers: int | None = None
-    worker_cpus: float | None = None
-    worker_gpus: float | None = None
-
-    def make(self, settings: Settings, *, on_one_machine: bool = False) -> Executor:
-        """Return the executor that was asked for; nothing is started yet.
-
-        Args:
-            settings: What the environment says.
-            on_one_machine: Whether the catalog is a file, so that a cluster of several machines is refused.
-
-        Raises:
-            UsageError: If options of one executor are given to the other.
-        """
-        threads = threads_of(self.threads, settings)
-        if self.executor is ExecutorName.LOCAL:
-            self._refuse(
-                {"--address", "--workers", "--worker-cpus", "--worker-gpus"},
-                "for a pool of workers: add --executor ray, or leave it out",
-            )
-            from hcs.pipeline.local import LocalExecutor
-
-            return LocalExecutor(threads=threads, device=self.device)
-        if self.address is not None:
-            self._refuse({"--threads"}, "for this machine alone: with --address, --workers says how many there are")
-        return self._pool(threads, on_one_machine=on_one_machine)
-
-    def _pool(self, threads: int, *, on_one_machine: bool) -> Executor:
-        from hcs.distributed.pool import RayExecutor
-
-        return RayExecutor(
-            address=self.address,
-            device=self.device,
-            workers=self.workers,
-            cpus=self.worker_cpus,
-            gpus=self.worker_gpus,
-            own_cpus=threads,
-            on_one_machine=on_one_machine,
-        )
-
-    def _refuse(self, options: set[str], meaning: str) -> None:
-        given = sorted(
-            option for option in options if getattr(self, option.removeprefix("--").replace("-", "_")) is not None
-        )
-        if given:
-            raise UsageError(f"{', '.join(given)} {'are' if len(given) > 1 else 'is'} {meaning}")
-
-
 def open_existing(url: str | None, parts: str | None) -> Catalog:
     """Return the catalog that is asked for, which must exist."""
     return _open(url, parts, create=False)
@@ -151,11 +88,12 @@ def _open(url: str | None, parts: str | None, *, create: bool) -> Catalog:
     return open_catalog(url or settings.catalog, parts_uri=parts or settings.parts, create=create)
 
 
-def threads_of(asked: int | None, settings: Settings) -> int:
-    """Return how many units are performed at once."""
-    return asked or settings.threads or cores()
+def local_place(place: Path, *, what: str) -> Path:
+    """Return a place on this machine; of an s3:// URL a path would make a folder called `s3:`.
 
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0))
+    Raises:
+        UsageError: If a URL was given.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(place)):
+        raise UsageError(f"{what} can be written on this machine alone, but a URL came: {place}; name a path")
+    return place

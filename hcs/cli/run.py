@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
@@ -29,6 +27,7 @@ from hcs.cli.options import (
 )
 from hcs.cli.output import counted, put, say
 from hcs.cli.progress import RunProgress
+from hcs.pipeline.interrupts import interrupts
 from hcs.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def retry(
     settings = read_settings()
     with open_existing(catalog, parts) as store, interruptible():
         record = get_run(store, name, finished=False)
-        own = Device(record.pin.device) if device is Device.AUTO else device
+        own = Device(record.known_pin().device) if device is Device.AUTO else device
         performers = Performers(executor, threads, own, address, workers, worker_cpus, worker_gpus)
         performed = perform(
             store, record.config, performers=performers, settings=settings, resume=record.name, retry_only=only
@@ -125,25 +124,13 @@ def retry(
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let a request to end (SIGTERM) do what Ctrl-C does, and end with its exit code: nothing is left behind.
-
-    A second request while things are being put away does not stop that.
-    """
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    """End with the exit code of Ctrl-C where it or a request to end came: nothing is left behind."""
     try:
-        yield
+        with interrupts():
+            yield
     except KeyboardInterrupt:
         say("interrupted: what is finished is kept, and the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def perform(

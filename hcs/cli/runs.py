@@ -1,10 +1,10 @@
-"""`hcs runs`, `hcs status`, `hcs cancel`: what the catalog knows of runs, from any terminal."""
+"""`hcs runs`, `hcs runs delete`, `hcs status`, `hcs cancel`: what the catalog knows of runs, from any terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
@@ -13,6 +13,7 @@ import typer
 from hcs.cli.options import CatalogOption, FormatOption, OutputOption, PartsOption, open_existing
 from hcs.cli.output import Format, counted, print_object, print_table, put, say
 from hcs.cli.progress import RunProgress, is_settled, lasting, one_line, pace
+from hcs.cli.waiting import dispatch_line, taken_up_by
 from hcs.errors import UsageError
 from schemas.work import RunState, UnitState
 
@@ -35,12 +36,16 @@ COLUMNS = ("plate", "units", "units_done", "units_failed", "sites", "sites_done"
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(runs)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(runs)
+    group.command()(delete)
+    app.add_typer(group, name="runs")
     app.command()(status)
     app.command()(cancel)
 
 
 def runs(
+    context: typer.Context,
     catalog: CatalogOption = None,
     parts: PartsOption = None,
     form: FormatOption = Format.TABLE,
@@ -52,8 +57,40 @@ def runs(
     """
     from hcs.catalog import list_runs
 
+    if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
+        return
     with open_existing(catalog, parts) as store:
         print_table(list_runs(store), form=form, output=output)
+
+
+def delete(
+    run: Annotated[str, typer.Argument(help="A run's name, such as run-3.")],
+    catalog: CatalogOption = None,
+    parts: PartsOption = None,
+) -> None:
+    """Delete a run, and the files that no other run took over from it. It cannot be undone, and nothing is asked.
+
+    A run that somebody works on is refused: cancel it before. Screens and plates stay.
+
+    Example: hcs runs delete run-3
+    """
+    from hcs.catalog import get_run
+    from hcs.pipeline.deleting import delete_run_and_files
+
+    if run.strip() == "latest":
+        raise UsageError("what is deleted is called by its name, but latest came; `hcs runs` lists the names.")
+    with open_existing(catalog, parts) as store:
+        gone = delete_run_and_files(store, get_run(store, run).id)
+        place = store.parts_uri
+    put(f"{gone.run.name} is deleted: {counted(gone.run.n_units, 'unit')}, {counted(gone.run.n_calls, 'call')}")
+    put(f"{counted(gone.n_removed_files, 'file')} removed from {place}")
+    if gone.run.n_shared_paths:
+        put(f"{counted(gone.run.n_shared_paths, 'file')} kept, as other runs took over the units that wrote them")
+    if gone.failures:
+        say(f"{counted(len(gone.failures), 'file')} could not be removed, and no run refers to them any more:")
+    for reason in gone.failures.values():
+        say(f"  {reason}")
 
 
 def status(
@@ -71,7 +108,7 @@ def status(
 
     Example: hcs status run-3 --watch
     """
-    from hcs.catalog import failures_of, get_run
+    from hcs.catalog import failures_of, get_run, submission_of
 
     with open_existing(catalog, parts) as store:
         record = get_run(store, run, finished=False)
@@ -83,13 +120,16 @@ def status(
             except KeyboardInterrupt:
                 raise typer.Exit(INTERRUPTED) from None
         failures = failures_of(store, record.id)
+        dispatched = dispatch_line(told, submission_of(store, record.id))
         if form is Format.JSON:
             _print_json(told, failures)
         elif form is Format.CSV:
-            print_table(pl.DataFrame([vars(plate) for plate in told.plates]), form=form)
+            print_table(_plates(told), form=form)
         else:
             _print_status(told, failures, with_plates=not watch)
-        if _waits_for_nobody(told) or (watch and told.state in UNDER_WAY):
+        if dispatched is not None:
+            say(f"{told.name}: {dispatched}")
+        elif _waits_for_nobody(told) or (watch and told.state in UNDER_WAY):
             say(f"nobody works on {told.name} now: the `hcs run` that started it goes on where it stopped")
 
 
@@ -102,7 +142,7 @@ def cancel(
 
     Example: hcs cancel run-3
     """
-    from hcs.catalog import cancel_run, get_run, run_status
+    from hcs.catalog import cancel_run, get_run, run_status, submission_of
 
     with open_existing(catalog, parts) as store:
         record = get_run(store, run, finished=False)
@@ -114,12 +154,22 @@ def cancel(
             )
         cancel_run(store, record.id)
         told = run_status(store, record.id)
+        submission = submission_of(store, record.id)
     put(f"{told.name} {'was cancelled before' if was is RunState.CANCELLED else f'is cancelled; it was {_words(was)}'}")
     put(f"{told.units[UnitState.DONE]} of {counted(sum(told.units.values()), 'unit')} are done, and kept")
     if told.units[UnitState.LEASED]:
         held = counted(told.units[UnitState.LEASED], "unit")
         put(f"{held} in work: what still comes back is kept, and no more is handed out")
-    put("the `hcs run` that started it takes it up again")
+    put(taken_up_by(submission))
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Refuse options of the list that would go unheard."""
+    if any(value not in (None, Format.TABLE) for value in context.params.values()):
+        raise UsageError(
+            f"options of a command stand behind it, but some came before {context.invoked_subcommand}; write "
+            f"`hcs runs {context.invoked_subcommand} ... --catalog URL`."
+        )
 
 
 @dataclass
@@ -134,14 +184,16 @@ class Watcher:
 
     def read(self) -> RunStatus:
         """Return how far the run is now."""
-        from hcs.catalog import release_dead_owners, run_status
+        from hcs.catalog import release_dead_owners, run_status, submission_of
 
         now = time.monotonic()
         if now >= self._next_breaking:
             release_dead_owners(self.store, self.run_id)
             self._next_breaking = now + SECONDS_BETWEEN_BREAKING_LEASES
         told = run_status(self.store, self.run_id)
-        if self._told is None or told.drivers or told.units != self._told.units:
+        submission = submission_of(self.store, self.run_id)
+        is_at_work = told.drivers or (submission is not None and submission.is_claimed)
+        if self._told is None or is_at_work or told.units != self._told.units:
             self._moved = now
         self._told = told
         return told
@@ -169,6 +221,13 @@ def _watch(watcher: Watcher, told: RunStatus, form: Format) -> RunStatus:
 def _waits_for_nobody(told: RunStatus) -> bool:
     """Return whether units are waiting and no process that lives holds one."""
     return told.state is RunState.RUNNING and bool(told.units[UnitState.READY]) and not told.drivers
+
+
+def _plates(told: RunStatus) -> pl.DataFrame:
+    """Return one row a plate; a run at whose plates nobody has looked has none, and the columns all the same."""
+    from hcs.catalog import PlateProgress
+
+    return pl.DataFrame([vars(plate) for plate in told.plates], schema=[field.name for field in fields(PlateProgress)])
 
 
 def _words(state: RunState) -> str:
@@ -205,8 +264,10 @@ def _print_status(told: RunStatus, failures: pl.DataFrame, *, with_plates: bool)
     if again:
         first = f"attempt {again[0].attempt}, of {one_line(again[0].plate)}: {one_line(again[0].reason)}"
         put(f"{counted(len(again), 'unit')} failed once or more and will be tried again; the first, {first}")
-    if with_plates:
-        print_table(pl.DataFrame([vars(plate) for plate in told.plates]).select(COLUMNS), form=Format.TABLE)
+    for note in told.notes if told.state is RunState.FAILED else ():
+        put(f"  note: {one_line(note)}")
+    if with_plates and told.plates:
+        print_table(_plates(told).select(COLUMNS), form=Format.TABLE)
     if failures.height:
         print_table(failures.drop("unit_key"), form=Format.TABLE, title="what could not be done")
         if failures["well"].null_count():

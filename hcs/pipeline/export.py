@@ -43,7 +43,11 @@ def export_run(catalog: Catalog, run: RunRecord, folder: str, *, ending: str) ->
         run: A finished run.
         folder: A folder or URI.
         ending: `parquet`, or `csv`: then vectors become columns `feature_0000` ..., gzipped.
+
+    Raises:
+        ConflictError: If nobody has looked at its plates yet, so that there is nothing to write.
     """
+    run.known_pin()
     written = []
     for name, content in _files(catalog, run, ending):
         write_atomically(join(folder, name), content)
@@ -120,7 +124,7 @@ def _described(catalog: Catalog, run: RunRecord) -> bytes:
             for info in run.encoders
         ],
         "named_features": list(FEATURE_NAMES),
-        "pin": run.pin.model_dump(mode="json", exclude_none=True),
+        "pin": run.known_pin().model_dump(mode="json", exclude_none=True),
         "code_version": run.code_version,
         "notes": list(run.notes),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hcs import __version__
 from hcs.catalog import Catalog, PlateOfRun, Registration, configuration_sha256, register_run
+from hcs.pipeline.ownership import claim_parts
 from hcs.pipeline.submission import PreparedRun
 
 
@@ -18,8 +19,21 @@ def configuration_of(prepared: PreparedRun) -> str:
     )
 
 
-def register(catalog: Catalog, prepared: PreparedRun, *, new: bool = False) -> Registration:
-    """Return the run of this screen in the catalog: the one that is there for the same configuration, or a new one."""
+def register(
+    catalog: Catalog, prepared: PreparedRun, *, new: bool = False, submitted: int | None = None
+) -> Registration:
+    """Return the run of this screen in the catalog.
+
+    Args:
+        catalog: Where to register.
+        prepared: What the run is.
+        new: Whether a new run is made; else it is the one that is there for the same configuration, if there is one.
+        submitted: The submitted run that it is, whatever else there is.
+
+    Raises:
+        ConflictError: If the catalog's folder of parts belongs to another catalog; nothing is registered.
+    """
+    claim_parts(catalog)
     return register_run(
         catalog,
         prepared.config,
@@ -29,6 +43,7 @@ def register(catalog: Catalog, prepared: PreparedRun, *, new: bool = False) -> R
         pin=prepared.pin,
         code_version=__version__,
         new=new,
+        submitted=submitted,
     )
 
 

@@ -78,6 +78,7 @@ def perform_run(
     new: bool = False,
     resume: str | None = None,
     retry_only: str | None = None,
+    submitted: int | None = None,
     lease_seconds: float = LEASE_SECONDS,
 ) -> Performed:
     """Register, perform and finish a run, or go on with the unfinished one of the same configuration.
@@ -93,24 +94,27 @@ def perform_run(
         resume: A run's name; it must be of this configuration.
         retry_only: Part of the reason of failed units to try again, all of them if empty. None tries those of a run
             that ended.
+        submitted: The number of a submitted run that the caller has claimed: it is this one that is performed, and
+            only what is ready of it.
         lease_seconds: How long a unit may be at one step.
 
     Raises:
         UsageError: If `resume` names a run of another configuration.
         InputChangedError: If images changed under what the run has done.
+        CancelledError: If the run is cancelled, or was before the look at its plates was over.
     """
     if resume is not None:
         _check_resumed(catalog, prepared, resume, new=new)
-    registration = register(catalog, prepared, new=new)
+    registration = register(catalog, prepared, new=new, submitted=submitted)
     run = registration.run
     watcher.started(registration)
+    n_again = 0
+    if submitted is None:
+        n_again = _try_again(catalog, run, prepared, only=retry_only)
+        run = get_run(catalog, run.id, finished=False)
     if run.is_finished:
-        refuse_changed_inputs(catalog, run, prepared.plates)
-    n_again = retry(catalog, run.id, only=retry_only) if run.is_finished or retry_only is not None else 0
-    if run.is_finished and not n_again:
         return Performed(run=run, was_finished=True)
-    run = get_run(catalog, run.id, finished=False)
-    if run.state is not RunState.RUNNING:
+    if submitted is None and run.state is not RunState.RUNNING:  # a submitted one that is not was cancelled
         run = set_run_state(catalog, run.id, RunState.RUNNING)
     try:
         Coordinator(
@@ -127,6 +131,13 @@ def perform_run(
         executor.close()
     finish_run(catalog, run, holes=known_holes(prepared))
     return Performed(run=get_run(catalog, run.id), was_finished=False, n_again=n_again)
+
+
+def _try_again(catalog: Catalog, run: RunRecord, prepared: PreparedRun, *, only: str | None) -> int:
+    """Return how many failed units are ready again: of a run that ended all of them, else those that are asked for."""
+    if run.is_finished:
+        refuse_changed_inputs(catalog, run, prepared.plates)
+    return retry(catalog, run.id, only=only) if run.is_finished or only is not None else 0
 
 
 def known_holes(prepared: PreparedRun) -> list[str]:
@@ -147,10 +158,12 @@ def _check_resumed(catalog: Catalog, prepared: PreparedRun, resume: str, *, new:
 
     Raises:
         UsageError: If the run is to be new too, or is one of another configuration.
+        ConflictError: If it was submitted and nobody has looked at it.
     """
     asked = get_run(catalog, resume, finished=False)
     if new:
         raise UsageError(f"--resume {asked.name} goes on with a run and --new starts one; give one of the two")
+    asked.known_pin()
     if asked.config_sha256 != configuration_of(prepared):
         raise UsageError(
             f"expected {asked.name} to be a run of what is there now, but its configuration differs: images, platemap, "

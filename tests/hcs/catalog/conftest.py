@@ -14,7 +14,18 @@ import pytest
 from places import Place
 from postgres import Databases, databases
 
-from hcs.catalog import Catalog, LeasedUnit, PlateOfRun, RunRecord, open_catalog, register_run, set_run_state
+from hcs.catalog import (
+    Catalog,
+    LeasedUnit,
+    PlateOfRun,
+    Registration,
+    RunRecord,
+    Submission,
+    open_catalog,
+    register_run,
+    set_run_state,
+    submit_run,
+)
 from hcs.catalog.migrations import HEAD
 from schemas.acceptance import AcceptanceReport, PlaneCounts, Verdict
 from schemas.encoders import EncoderInfo, WeightsOrigin
@@ -240,6 +251,31 @@ def run(catalog: Catalog, *, barcodes: Sequence[str] = ("P1",), running: bool = 
     return set_run_state(catalog, record.id, RunState.RUNNING) if running else record
 
 
+def screen(name: str = "pilot", **settings: Any) -> ScreenConfig:
+    """A screen of one plate, as it is submitted."""
+    return ScreenConfig(screen=name, plates=[{"uri": "/delivered/P1", "barcode": "P1"}], **settings)
+
+
+def submit(catalog: Catalog, config: ScreenConfig | None = None, **options: Any) -> Submission:
+    """A submission, as `submit_run` answers it."""
+    return submit_run(catalog, config or screen(), code_version="0.1.0", **options)
+
+
+def register(catalog: Catalog, run_id: int | None, **changes: Any) -> Registration:
+    """What a dispatcher registers of a submitted run when it has looked at the plate."""
+    values = {
+        "config": screen(),
+        "plates": [plate("P1")],
+        "wells": plain_wells(["P1"]),
+        "encoders": [encoder()],
+        "pin": PIN,
+        "code_version": "0.2.0",
+        "submitted": run_id,
+        **changes,
+    }
+    return register_run(catalog, values.pop("config"), **values)
+
+
 def done(catalog: Catalog, run_id: int, leased: LeasedUnit) -> dict[str, Any]:
     """The arguments of `complete` for a leased unit."""
     return {"catalog": catalog, "run_id": run_id, "fence": leased.fence, **result(leased.spec)}
@@ -261,6 +297,9 @@ def make() -> SimpleNamespace:
         neighbours=neighbours,
         profile=profile,
         run=run,
+        screen=screen,
+        submit=submit,
+        register=register,
         done=done,
     )
 

@@ -8,13 +8,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 from sqlalchemy import func, select
+from together import at_once
 
 from hcs.catalog import (
     adopt_finished,
@@ -32,7 +31,7 @@ from hcs.catalog import (
     visible_parts,
 )
 from hcs.catalog.models import Unit
-from hcs.errors import CatalogError, HcsError
+from hcs.errors import CatalogError
 from schemas.work import RunState, UnitState
 
 BUILDERS = """
@@ -121,21 +120,6 @@ def until(is_so, *, seconds=30):
     while not is_so():
         assert time.monotonic() < give_up, "it did not come about in time"
         time.sleep(0.05)
-
-
-def at_once(*actions):
-    """What each action returned or raised; all of them begin at the same moment, each in a thread of its own."""
-    barrier = Barrier(len(actions))
-
-    def perform(action):
-        barrier.wait()
-        try:
-            return action()
-        except HcsError as error:
-            return error
-
-    with ThreadPoolExecutor(len(actions)) as pool:
-        return list(pool.map(perform, actions))
 
 
 def test_drivers_that_plan_the_same_units_at_once_plan_each_once(catalog, make):

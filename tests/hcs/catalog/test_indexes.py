@@ -14,27 +14,34 @@ from places import Place
 from sqlalchemy import event, insert, literal, select, text
 
 from hcs import catalog as questions
+from hcs.catalog.deletion import delete_in
 from hcs.catalog.models import (
     Call,
     CallMechanism,
     Neighbour,
     Part,
+    Plate,
     Profile,
     Run,
     RunPlate,
     RunWell,
+    Screen,
     Site,
     SiteChannel,
+    Submission,
     Unit,
 )
-from hcs.errors import CatalogError
+from hcs.errors import CatalogError, ConflictError, NotFoundError
 from schemas.work import RunState, UnitState
 
 N_RUNS, N_PLATES, N_UNITS, N_WELLS, N_CALLS, N_PROFILES = 10, 5, 1_000, 384, 1_000, 2
 N_NEIGHBOURS = 5
+N_SCREENS, N_MORE_PLATES = 200, 4_000
 OWNER = "else/1/2/abcd"
 OF_RUNS = (RunPlate, RunWell, Unit, Part, Site, SiteChannel, Call, CallMechanism, Neighbour, Profile)
-BIG = {model.__tablename__ for model in OF_RUNS} - {"run_plates", "profiles"}
+BIG = {model.__tablename__ for model in OF_RUNS} - {"run_plates", "profiles"} | {"runs", "submissions"}
+N_SUBMITTED = 3_000
+"""Runs without plates that were submitted before the last of the others: all have ended but two."""
 
 
 def rows_of_a_run(make, run_id):
@@ -130,6 +137,39 @@ def rows_of_a_run(make, run_id):
     }
 
 
+def add_plates(catalog, make):
+    """Put many screens with many plates of their own into a catalog, and take both kinds of rows for big."""
+    with catalog.writing() as connection:
+        runs = range(1, N_RUNS)
+        screens = [{"id": n, "name": f"screen {n}", "created_at": 1.0} for n in range(2, N_SCREENS)]
+        plates = [
+            {"id": 1_000 + n, "screen_id": 2 + n % (N_SCREENS - 2), "barcode": f"BR{n}"} for n in range(N_MORE_PLATES)
+        ]
+        of_runs = [
+            {"run_id": run_id, "plate": one["barcode"], "plate_id": one["id"], "root_uri": "/x", "layout": "files"}
+            | {"manifest_sha256": make.sha("x"), "report": make.plate().report.model_dump_json()}
+            for one in plates
+            for run_id in runs[one["id"] % 3 :: 3]
+        ]
+        connection.execute(insert(Screen), screens)
+        connection.execute(insert(Plate), plates)
+        connection.execute(insert(RunPlate), of_runs)
+    with catalog.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
+
+
+def submitted_rows(make, first):
+    """Rows of runs and of their submissions; one waits for a dispatcher, and one is claimed."""
+    states = {first + 1_000: RunState.SUBMITTED, first + 1_001: RunState.RUNNING}
+    for run_id in range(first, first + N_SUBMITTED):
+        digest = make.sha(f"submission {run_id}")
+        run = {"id": run_id, "screen_id": 1, "config_sha256": digest, "repetition": 0, "code_version": "0.1.0"}
+        content = {"config": make.screen().model_dump_json(), "pin": "null", "encoders": "[]", "notes": "[]"}
+        state = {"state": states.get(run_id, RunState.FAILED), "created_at": run_id, "finished_at": run_id}
+        claimed = {"owner": OWNER, "lease_until": 4e9} if run_id == first + 1_001 else {"owner": None}
+        yield run | content | state, {"run_id": run_id, "submission_sha256": digest, "attempts": 0} | claimed
+
+
 def fill(catalog, make):
     """Put runs into a catalog: all finished but the last, in which some units are in every other state."""
     barcodes = [f"P{number}" for number in range(N_PLATES)]
@@ -147,6 +187,9 @@ def fill(catalog, make):
                 connection.execute(insert(table).from_select(["run_id", *names], own))
         runs = Run.__table__.update()
         connection.execute(runs.where(Run.id < N_RUNS).values(state=RunState.COMPLETE, finished_at=Run.id))
+        for run, submission in submitted_rows(make, 1_000):
+            connection.execute(insert(Run).values(**run))
+            connection.execute(insert(Submission).values(**submission))
         others = Unit.__table__.update().where(Unit.run_id == N_RUNS)
         connection.execute(others.where(Unit.ordinal < 300).values(state=UnitState.READY))
         leased = {"state": UnitState.LEASED, "owner": OWNER, "lease_until": 4e9}
@@ -179,6 +222,16 @@ def filled(request) -> questions.Catalog:
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def full_of_plates(request, make) -> questions.Catalog:
+    """A catalog of two hundred screens and some thousand plates, each in three of nine runs."""
+    catalog = request.getfixturevalue(f"{request.param}_catalog")
+    for _ in range(N_RUNS):
+        make.run(catalog)
+    add_plates(catalog, make)
+    return catalog
+
+
 def asked_by(catalog, ask):
     """The statements that a question sends, with what they are sent with; single rows that come in are no question."""
     asked = []
@@ -199,16 +252,16 @@ def steps_of(plan):
         yield from steps_of(part)
 
 
-def read_throughout(catalog, query, values):
+def read_throughout(catalog, query, values, *, big=frozenset(BIG)):
     """The big tables that a statement reads from one end to the other."""
     with catalog.engine.connect() as connection:
         if catalog.is_for_one_machine:
             steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()
             scanned = [step.detail.split()[1] for step in steps if step.detail.startswith("SCAN ")]
-            return {name.removesuffix("_1").removesuffix("_2") for name in scanned} & BIG
+            return {name.removesuffix("_1").removesuffix("_2") for name in scanned} & big
         (answer,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {query}", values).one()
         plan = (json.loads(answer) if isinstance(answer, str) else answer)[0]["Plan"]
-        return {step["Relation Name"] for step in steps_of(plan) if step["Node Type"] == "Seq Scan"} & BIG
+        return {step["Relation Name"] for step in steps_of(plan) if step["Node Type"] == "Seq Scan"} & big
 
 
 def lease_and_finish(catalog, make):
@@ -219,12 +272,43 @@ def lease_and_finish(catalog, make):
         questions.complete(**make.done(catalog, N_RUNS, third))  # its rows are there: all but they was written
 
 
+def ask_for_an_unknown_profile(catalog, make):
+    with pytest.raises(NotFoundError):
+        questions.hits_page(catalog, profile="nothing")
+
+
+def delete_and_think_again(catalog, make):
+    with catalog.writing() as connection:
+        before = connection.begin_nested()
+        delete_in(connection, 3)
+        before.rollback()
+
+
+def refuse_to_delete(catalog, make):
+    with pytest.raises(ConflictError):
+        questions.delete_run(catalog, N_RUNS)
+
+
+def claim_and_release(catalog, make):
+    claim = questions.claim_run(catalog, OWNER, seconds=60)
+    assert claim.run.id == 2_000
+    assert questions.keep_claim(catalog, claim.run.id, OWNER, seconds=60)
+    assert not questions.is_run_waiting(catalog)
+    assert questions.release_claim(catalog, claim.run.id, OWNER)
+    assert questions.is_run_waiting(catalog)
+
+
 QUESTIONS = {
     "hits": lambda c, make: questions.find_hits(c, profile="profile-0"),
     "hits of a mechanism": lambda c, make: questions.find_hits(c, profile="profile-0", mechanism="Label 7", q_max=1),
     "hits of a run that are not toxic": lambda c, make: questions.find_hits(
         c, run=3, profile="profile-1", not_toxic=True, min_batches=2
     ),
+    "a page of hits": lambda c, make: questions.hits_page(c, profile="profile-0", q_max=1, limit=50, offset=100),
+    "a page of hits of a mechanism": lambda c, make: questions.hits_page(
+        c, run=3, profile="profile-0", mechanism="Label 7", q_max=1, limit=5, not_toxic=True, min_batches=2
+    ),
+    "a profile that is not there": ask_for_an_unknown_profile,
     "mechanisms": lambda c, make: questions.known_mechanisms(c, profile="profile-0"),
     "a perturbation": lambda c, make: questions.show_perturbation(c, "CPD77"),
     "a perturbation in another case": lambda c, make: questions.show_perturbation(c, "cpd77"),
@@ -250,6 +334,15 @@ QUESTIONS = {
     "taking over": lambda c, make: questions.adoptable(c, N_RUNS),
     "taking over nothing": lambda c, make: questions.adopt_finished(c, N_RUNS, keys=[]),
     "retrying": lambda c, make: questions.retry(c, N_RUNS, only="nothing like it"),
+    "deleting": delete_and_think_again,
+    "deleting what is in work": refuse_to_delete,
+    "a screen's plates": lambda c, make: (questions.find_plates(c, "pilot"), questions.plate_runs(c, "P2")),
+    "claiming": claim_and_release,
+    "submitting again": lambda c, make: (
+        make.submit(c, make.screen("another"), new=True) and make.submit(c, make.screen("another"))
+    ),
+    "a submission": lambda c, make: questions.submission_of(c, 2_500),
+    "asking again": lambda c, make: questions.ask_again(c, 2_500) or questions.cancel_run(c, 2_500),
     "registering": lambda c, make: make.run(c, barcodes=["P0"], new=False, running=False),
 }
 
@@ -260,6 +353,29 @@ def test_a_question_reads_no_big_table_throughout(filled, make, question):
 
     assert asked
     assert {query: found for query, values in asked if (found := read_throughout(filled, query, values))} == {}
+
+
+PLATE_QUESTIONS = {
+    "the runs of a plate": lambda c: questions.plate_runs(c, "BR77"),
+    "the runs of a plate of a screen": lambda c: questions.plate_runs(c, "BR77", screen="screen 79"),
+    "the plates of a screen": lambda c: questions.find_plates(c, "screen 12"),
+    "the screens": questions.list_screens,
+}
+
+
+@pytest.mark.parametrize("question", PLATE_QUESTIONS)
+def test_a_question_about_plates_reads_no_table_of_plates_throughout(full_of_plates, question):
+    asked = asked_by(full_of_plates, PLATE_QUESTIONS[question])
+
+    assert asked
+    tables = {"plates", "run_plates"}
+    assert {q: found for q, values in asked if (found := read_throughout(full_of_plates, q, values, big=tables))} == {}
+
+
+def test_plates_that_all_are_asked_for_are_read_throughout(full_of_plates):
+    asked = asked_by(full_of_plates, questions.find_plates)
+
+    assert [read_throughout(full_of_plates, *one, big={"plates"}) for one in asked] == [{"plates"}]
 
 
 def test_a_question_without_an_index_is_noticed(filled):

@@ -13,15 +13,25 @@ import sys
 import termios
 import threading
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from hcs.catalog import cancel_run, fail, publish, run_status, set_run_state, units_of
+from hcs.catalog import (
+    adopt_finished,
+    cancel_run,
+    fail,
+    publish,
+    run_status,
+    set_run_state,
+    units_of,
+    visible_parts,
+)
 from hcs.cli import runs as module
-from hcs.errors import UsageError
+from hcs.errors import ConflictError, NotFoundError, UsageError
 from schemas.work import RunState, UnitState
 
 COMMANDS = "import typer; from hcs.cli import runs; app = typer.Typer(); runs.register(app); app()"
@@ -129,6 +139,81 @@ def test_the_numbers_for_scripts_are_those_of_the_ledger(start_run, make, comman
         ("A04", 1, "the file ends early"),
     ]
     assert [one["reason"] for one in told["failed_attempts"]] == ["no such file"]
+
+
+def test_runs_are_listed_without_a_further_word(start_run, make, command):
+    start_run([make.unit(1)])
+    start_run([make.unit(2)])
+
+    assert [row["run"] for row in json.loads(command("runs", "--format", "json").stdout)] == ["run-1", "run-2"]
+    assert "run-2" in command("runs").stdout
+
+
+def test_a_run_is_deleted_with_its_files_and_what_was_taken_over_from_it_is_kept(start_run, make, command, catalog):
+    first = start_run([make.unit(1), make.unit(2)])
+    done = first.finish(limit=2)
+    finish_run(first, make)
+    second = start_run([make.unit(2)])
+    adopt_finished(catalog, second.run_id)
+    paths = [Path(catalog.parts_uri, part.relative_path) for _, outcome in done for part in outcome.receipt.parts]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("vectors")
+    kept = [Path(catalog.parts_uri, path) for path in visible_parts(catalog, second.run_id)["relative_path"]]
+
+    ended = command("runs", "delete", "run-1")
+
+    assert ended.stdout.splitlines() == [
+        "run-1 is deleted: 2 units, 0 calls",
+        f"1 file removed from {catalog.parts_uri}",
+        "1 file kept, as other runs took over the units that wrote them",
+    ]
+    assert [path for path in paths if path.exists()] == kept
+    assert [row["run"] for row in json.loads(command("runs", "--format", "json").stdout)] == ["run-2"]
+    with pytest.raises(NotFoundError):
+        command("runs", "delete", "run-1")
+
+
+def test_a_file_that_cannot_be_removed_is_told_and_the_run_is_gone_all_the_same(start_run, make, command, catalog):
+    worker = start_run([make.unit(1), make.unit(2)])
+    done = worker.finish(limit=2)
+    stuck = Path(catalog.parts_uri, done[0][1].receipt.parts[0].relative_path)
+    (stuck / "full").mkdir(parents=True)  # nobody can remove a folder as a file
+
+    ended = command("runs", "delete", "run-1")
+
+    assert ended.exit_code == 0
+    assert f"1 file removed from {catalog.parts_uri}" in ended.stdout
+    assert "1 file could not be removed" in ended.stderr
+    assert str(stuck) in ended.stderr
+    assert json.loads(command("runs", "--format", "json").stdout) == []
+
+
+def test_a_run_at_work_and_a_folder_of_another_catalog_are_left_alone(start_run, make, command, catalog):
+    worker = start_run([make.unit(1)])
+    worker.lease()
+    with pytest.raises(ConflictError, match="hcs cancel run-1"):
+        command("runs", "delete", "run-1")
+    marker = Path(catalog.parts_uri, "CATALOG")
+    marker.parent.mkdir(exist_ok=True)
+    marker.write_text("somebody else's")
+    fail(catalog, 1, make.unit(1).key, fence=1, reason="?")
+
+    with pytest.raises(ConflictError, match="another catalog"):
+        command("runs", "delete", "run-1")
+
+    assert [row["run"] for row in json.loads(command("runs", "--format", "json").stdout)] == ["run-1"]
+
+
+def test_what_is_deleted_is_called_by_its_name_and_options_stand_behind(start_run, make, catalog, command):
+    start_run([make.unit(1)])
+
+    with pytest.raises(UsageError, match="its name"):
+        command("runs", "delete", "latest")
+    with pytest.raises(UsageError, match="stand behind"):
+        command("runs", "--format", "json", "delete", "run-1")
+
+    assert run_status(catalog, 1).name == "run-1"
 
 
 def test_a_status_as_csv_is_one_table(start_run, make, command, catalog):

@@ -164,7 +164,7 @@ def test_a_part_that_was_lost_is_not_taken_over(screen: Path, tmp_path: Path) ->
     other.write_text(other.read_text() + "hits: {q_max: 0.2}\n")
     with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
         perform(catalog, screen, Hand())
-        next((tmp_path / "parts").rglob("*embedding*.parquet")).unlink()
+        next(Path(catalog.parts_uri).rglob("*embedding*.parquet")).unlink()
         second = Hand()
         perform(catalog, other, second)
 
@@ -185,7 +185,7 @@ def test_resuming_a_run_of_another_screen_is_refused(screen: Path, tmp_path: Pat
 def test_a_catalog_that_loses_its_parts_folder_says_so(screen: Path, tmp_path: Path) -> None:
     with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
         perform(catalog, screen, Hand())
-        shutil.rmtree(tmp_path / "parts")
+        shutil.rmtree(catalog.parts_uri)
 
         with pytest.raises(StorageError, match="parts"):
             export_run(catalog, get_run(catalog), str(tmp_path / "out"), ending="parquet")
@@ -286,7 +286,7 @@ def test_a_plate_without_a_platemap_is_exported_with_the_others(screen: Path, tm
 def test_a_part_that_was_changed_is_refused(screen: Path, tmp_path: Path) -> None:
     with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
         perform(catalog, screen, Hand())
-        part = next((tmp_path / "parts").rglob("*-images.parquet"))
+        part = next(Path(catalog.parts_uri).rglob("*-images.parquet"))
         content = bytearray(part.read_bytes())
         content[len(content) // 2] ^= 1
         part.write_bytes(content)

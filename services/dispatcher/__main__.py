@@ -1,0 +1,109 @@
+"""`python -m services.dispatcher`: what `hcs work` starts. The catalog is the environment's, HCS_CATALOG and HCS_PARTS.
+
+An address of a catalog may hold a password, and everybody on a machine may read what a process was started with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+
+from hcs.catalog import open_catalog
+from hcs.distributed.performers import Device, ExecutorName, Performers
+from hcs.errors import HcsError
+from hcs.pipeline.interrupts import interrupts
+from hcs.settings import read_settings
+from services.dispatcher.loop import Dispatcher
+from services.dispatcher.performing import Ended, perform_claim
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code of a dispatcher that has ended."""
+    asked = _asked(arguments)
+    _configure_logs(debug=asked.debug)
+    try:
+        return work(_performers(asked), once=asked.once)
+    except HcsError as error:
+        if asked.debug:
+            raise
+        say(f"error: {error}")
+        return error.exit_code
+
+
+def work(performers: Performers, *, once: bool) -> int:
+    """Perform what is submitted until nothing is left, or until somebody asks to end; return the exit code.
+
+    Raises:
+        HcsError: If the catalog cannot be opened, or the options contradict one another.
+    """
+    settings = read_settings()
+    performers.make(settings).close()  # options that contradict one another are refused before a run is taken up
+    with open_catalog(settings.catalog, parts_uri=settings.parts) as catalog:
+        perform = partial(perform_claim, catalog, performers=performers, settings=settings, say=say)
+        dispatcher = Dispatcher(catalog, perform, say=say, report=report)
+        try:
+            with interrupts():
+                if once:
+                    return dispatcher.work_off()
+                say(f"waiting for runs that are submitted to {catalog.location}")
+                dispatcher.work()
+        except KeyboardInterrupt:
+            say("asked to end: what is finished is kept, and another dispatcher goes on from there")
+    return INTERRUPTED if once else 0
+
+
+def say(text: str) -> None:
+    """Print a line of progress on stderr."""
+    sys.stderr.write(" ".join(text.split()) + "\n")
+    sys.stderr.flush()
+
+
+def report(ended: Ended) -> None:
+    """Print how a run ended on stdout."""
+    sys.stdout.write(" ".join(str(ended).split()) + "\n")
+    sys.stdout.flush()
+
+
+def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="services.dispatcher", description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--once", action="store_true")
+    parser.add_argument("--debug", action="store_true")
+    parser.add_argument("--executor", type=ExecutorName, default=ExecutorName.LOCAL)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--device", type=Device, default=Device.AUTO)
+    parser.add_argument("--address")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--worker-cpus", type=float)
+    parser.add_argument("--worker-gpus", type=float)
+    return parser.parse_args(arguments)
+
+
+def _performers(asked: argparse.Namespace) -> Performers:
+    return Performers(
+        executor=asked.executor,
+        threads=asked.threads,
+        device=asked.device,
+        address=asked.address,
+        workers=asked.workers,
+        worker_cpus=asked.worker_cpus,
+        worker_gpus=asked.worker_gpus,
+    )
+
+
+def _configure_logs(*, debug: bool) -> None:
+    logging.getLogger("tifffile").setLevel(logging.DEBUG if debug else logging.CRITICAL)  # our own reasons say more
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.WARNING),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

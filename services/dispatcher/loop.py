@@ -1,0 +1,105 @@
+"""Looks for submitted runs, and performs one after another."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hcs.catalog import Catalog, Claim, claim_run, is_run_waiting, owner_of_this_process
+from hcs.errors import StorageError
+from services.dispatcher.keeping import CLAIM_SECONDS
+from services.dispatcher.performing import Became, Ended, Say
+
+IDLE_SECONDS = 1.0
+SECONDS_ASIDE = 60.0
+"""How long a run that was handed back is left to other dispatchers."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 60.0
+
+EXIT_CODES = {Became.FAILED: 1, Became.HANDED_BACK: 1, Became.WITH_HOLES: 3}
+
+Perform = Callable[[Claim, str], Ended]
+
+
+@dataclass
+class Dispatcher:
+    """One process that performs submitted runs, one at a time.
+
+    Attributes:
+        catalog: Where they are submitted.
+        perform: Performs a claimed run in the name of an owner.
+        say: Told what a person may want to know.
+        report: Told how each run ended.
+        claim_seconds: For how long a run is claimed at first.
+        owner: The name that claims carry.
+    """
+
+    catalog: Catalog
+    perform: Perform
+    say: Say
+    report: Callable[[Ended], None]
+    claim_seconds: float = CLAIM_SECONDS
+    owner: str = field(default_factory=owner_of_this_process)
+    _aside: dict[int, float] = field(default_factory=dict)
+
+    def work_off(self) -> int:
+        """Perform what is submitted until nothing is left, and return the exit code.
+
+        It is 0, 3 if a run ended with holes, and 1 if one failed, or was handed back for what is no run's fault:
+        then the others are left as they are.
+
+        Raises:
+            StorageError: If the catalog cannot be read or written.
+        """
+        codes = {0}
+        while (claim := self._claim()) is not None:
+            ended = self._performed(claim)
+            codes.add(EXIT_CODES.get(ended.became, 0))
+            if ended.became is Became.HANDED_BACK:
+                break
+        return 1 if 1 in codes else max(codes)
+
+    def work(self) -> None:
+        """Perform what is submitted, and wait for more, until somebody interrupts."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                claim = self._claim()
+                ended = None if claim is None else self._performed(claim)
+            except StorageError as error:
+                self.say(f"the catalog cannot be used: {error}")
+                pause = self._wait(pause)
+                continue
+            if ended is not None and ended.became is Became.HANDED_BACK:
+                self.say(f"what stopped {ended.name} is no fault of the run: it waits, and is taken up again later")
+                pause = self._wait(pause)
+                continue
+            pause = FIRST_PAUSE_SECONDS
+            if ended is None:
+                time.sleep(IDLE_SECONDS * random.uniform(0.75, 1.25))  # noqa: S311 - keeps many from asking as one
+
+    def _claim(self) -> Claim | None:
+        """Return a run that waits. Nothing is written while there is none, and nobody has to wait for this."""
+        now = time.monotonic()
+        self._aside = {run_id: until for run_id, until in self._aside.items() if until > now}
+        if not is_run_waiting(self.catalog, besides=self._aside):
+            return None
+        return claim_run(self.catalog, self.owner, seconds=self.claim_seconds, besides=self._aside)
+
+    def _performed(self, claim: Claim) -> Ended:
+        again = f", attempt {claim.attempt}" if claim.attempt > 1 else ""
+        asked = f", to retry what failed with {claim.retry_only!r}" if claim.retry_only else ""
+        self.say(f"{claim.run.name} of screen {claim.run.screen} is taken up{again}{asked}")
+        ended = self.perform(claim, self.owner)
+        self.report(ended)
+        if ended.became is Became.HANDED_BACK:
+            self._aside[claim.run.id] = time.monotonic() + SECONDS_ASIDE
+        return ended
+
+    def _wait(self, pause: float) -> float:
+        """Wait, and return how long to wait the next time in a row."""
+        self.say(f"the next look is in {pause:.0f} s")
+        time.sleep(pause)
+        return min(2 * pause, LONGEST_PAUSE_SECONDS)
