@@ -20,6 +20,7 @@ from s3 import SECRET, Proxy, Request, Store
 
 from hcs.catalog import Catalog, get_run, open_catalog, site_rows
 from hcs.errors import InputChangedError, StoreUnavailableError
+from hcs.io.stores import S3
 from hcs.pipeline.export import export_run
 from hcs.pipeline.local import LocalExecutor
 from hcs.pipeline.run import Performed
@@ -161,8 +162,10 @@ def when_surveyed(what: Callable[[], None]) -> Callable[[UnitSpec, UnitOutcome],
 
 
 def test_an_image_that_is_gone_or_torn_or_late_is_its_sites_fault_alone(
-    proxy: Proxy, plate: str, catalog: Catalog
+    proxy: Proxy, plate: str, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(S3, "waits", (0.1, 0.1, 0.1))
+
     def disturb() -> None:
         proxy.answer("GET", "A02-DNA", status=404, code="NoSuchKey")
         proxy.answer("GET", "A03-AGP", cut=100)

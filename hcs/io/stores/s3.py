@@ -46,7 +46,7 @@ class S3Store:
         Args:
             waits: Seconds before each further attempt of a request that may be answered later.
         """
-        self._waits = waits
+        self.waits = waits
         self._lock = Lock()
         self._clients: dict[int, tuple[BaseClient, bool]] = {}
         self._free = BoundedSemaphore(AT_ONCE)
@@ -165,7 +165,7 @@ class S3Store:
 
             from hcs.io.stores.s3_answers import is_passing  # noqa: PLC0415 - as below
 
-            return patiently(once, is_passing=is_passing, waits=self._waits)
+            return patiently(once, is_passing=is_passing, waits=self.waits)
 
     def _client(self) -> tuple[BaseClient, bool]:
         """Return this process' client, and whether it asks without a key."""
