@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check wheel-test imports docs bench clean
+.PHONY: help install demo test test-slow check openapi fuzz-api wheel-test imports docs bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -35,8 +35,16 @@ check: install ## Lint, types, import contracts, changelog fragments and documen
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m services.api.description | diff - schemas/openapi.json > /dev/null || \
+		{ echo "schemas/openapi.json is not what the API says of itself: make openapi"; exit 1; }
 	$(BIN)/towncrier build --draft --version next > /dev/null
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+openapi: install ## Write schemas/openapi.json, what the API says of itself
+	$(BIN)/python -m services.api.description > schemas/openapi.json
+
+fuzz-api: install ## Hold the API against its description, with many more requests (minutes)
+	HCS_TEST_EXAMPLES=300 $(BIN)/python -m pytest -m slow tests/services/api/test_contract.py $(PYTEST_OPTIONS)
 
 wheel-test: install ## Install the wheel as users do, with the newest of all it needs, and test it there (minutes)
 	rm -rf build/wheel

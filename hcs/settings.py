@@ -25,6 +25,11 @@ class Settings(BaseSettings):
         description="Folder or URI that the files of units are kept at; by default `parts` beside `catalog.sqlite`, "
         "and `NAME-parts` beside `NAME.sqlite`; required with PostgreSQL.",
     )
+    roots: str | None = Field(
+        default=None,
+        description="Folders and s3://BUCKET/PREFIX under which the API lets deliveries lie, separated by commas; by "
+        "default the folder that it was started in.",
+    )
     weights_cache: Path = Field(
         default=Path("~/.cache/hcs/weights"), description="Folder that downloaded safetensors are kept in."
     )

@@ -216,6 +216,8 @@ VIOLATIONS = {
     "image operators outside their home": ("hcs/simulation/render.py", "import skimage", "pixels"),
     "files outside their home": ("hcs/imaging/__init__.py", "import tifffile", "files"),
     "pictures outside their home": ("hcs/imaging/composite.py", "import PIL", "files"),
+    "a web framework outside its home": ("hcs/pipeline/plan.py", "import fastapi", "web"),
+    "a server outside its home": ("services/dispatcher/__init__.py", "import uvicorn", "web"),
     "object stores outside their home": ("hcs/catalog/__init__.py", "import fsspec", "files"),
 }
 

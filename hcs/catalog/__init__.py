@@ -10,7 +10,8 @@
 - `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
 - `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
 - `create_key`, `find_key`, `list_keys`, `revoke_key`, `local_key`: who may ask;
-- `catalog_id`, `cursor_secret`: which catalog this is.
+- `catalog_id`, `cursor_secret`, `check_answers`: which catalog this is, and whether it answers;
+- `calls_on_plate`, `count_mechanisms`: what pages show beside results.
 """
 
 from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
@@ -38,6 +39,7 @@ from hcs.catalog.ledger import (
     units_of,
 )
 from hcs.catalog.measurements import channel_rows, failures_of, site_rows, visible_parts
+from hcs.catalog.overview import calls_on_plate, check_answers, count_mechanisms
 from hcs.catalog.owners import is_alive_here, is_dead_here, owner_of_this_process
 from hcs.catalog.progress import PlateProgress, RunStatus, acceptance_reports, list_runs, plates_of, run_status
 from hcs.catalog.publishing import publish
@@ -79,12 +81,15 @@ __all__ = [
     "adopt_finished",
     "adoptable",
     "ask_again",
+    "calls_on_plate",
     "cancel_run",
     "catalog_id",
     "channel_rows",
+    "check_answers",
     "claim_run",
     "complete",
     "configuration_sha256",
+    "count_mechanisms",
     "count_units",
     "create_key",
     "cursor_secret",

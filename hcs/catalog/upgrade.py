@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from threading import Lock
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 
 from hcs import __version__
 from hcs.catalog.dialects import hold_schema, transaction_options, violated_references
 from hcs.catalog.migrations import HEAD
 from hcs.errors import CatalogError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _ALEMBIC = Lock()
 """Held while alembic runs: its context is one for the whole process."""
@@ -41,6 +42,8 @@ def upgrade(engine: Engine, *, location: str) -> None:
     Raises:
         CatalogError: If the catalog was written by a newer version, or is no catalog.
     """
+    from alembic import command  # noqa: PLC0415 - a fifth of a second that a catalog at the newest schema does not take
+
     options = transaction_options(engine.dialect.name, writes=True)
     with _ALEMBIC, engine.connect().execution_options(**options) as connection, connection.begin():
         hold_schema(connection)
@@ -56,6 +59,8 @@ def upgrade(engine: Engine, *, location: str) -> None:
 
 
 def _check_is_known(revision: str | None, *, location: str) -> None:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
     if revision is not None and revision not in known:
         raise CatalogError(
@@ -65,6 +70,8 @@ def _check_is_known(revision: str | None, *, location: str) -> None:
 
 
 def _alembic() -> Config:
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", "hcs.catalog:migrations")
     return config

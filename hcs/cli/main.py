@@ -26,6 +26,7 @@ from hcs.cli import (
     mechanisms,
     run,
     runs,
+    serve,
     simulate,
     submit,
     work,
@@ -57,6 +58,7 @@ for group in (
     images,
     export,
     keys,
+    serve,
     lab,
 ):
     group.register(app)

@@ -156,9 +156,15 @@ def _has_inner(places: Iterable[tuple[int | str, ...]], outer: tuple[int | str, 
 
 
 def _nearest(name: str) -> str:
-    models: list[type[Record]] = [ScreenConfig, *_records(ScreenConfig)]
-    near = difflib.get_close_matches(name, sorted({field for model in models for field in model.model_fields}), n=2)
+    near = fields_near(name)
     return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def fields_near(name: str) -> list[str]:
+    """Return the fields of a SCREEN.yaml, at most two, that somebody who wrote another name may have meant."""
+    models: list[type[Record]] = [ScreenConfig, *_records(ScreenConfig)]
+    known = sorted({field for model in models for field in model.model_fields})
+    return difflib.get_close_matches(name[:100], known, n=2)
 
 
 def _records(model: type[Record]) -> Iterator[type[Record]]:

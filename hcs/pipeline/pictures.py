@@ -43,12 +43,14 @@ class View:
             survey found on the plate, so that its wells can be compared.
         raw: Whether to show pixels as delivered, without correcting the illumination.
         longest_side: Pixels of a site, at most; None shows it as large as it is.
+        colours: Channels (in any case) and their colours, where those of the stains are not wanted.
     """
 
     channels: tuple[str, ...] | None = None
     contrast: tuple[float, float] | None = None
     raw: bool = False
     longest_side: int | None = None
+    colours: tuple[tuple[str, Colour], ...] = ()
 
 
 WHOLE = View()
@@ -137,7 +139,7 @@ def _show(
     images: PlateImages, grid: Grid, *, view: View, threads: int, progress: Progress | None = None
 ) -> Composition:
     channels = known_channels(images, view.channels)
-    colours = default_colours(channels)
+    colours = _colours(channels, view)
     places = [place for row in grid for place in row if place is not None]
     each = partial(_each, places=places, threads=threads, progress=progress)
 
@@ -161,6 +163,13 @@ def _show(
         grid=tuple(tuple(row) for row in grid),
         holes=tuple(f"{well} site {number}: {error}" for (well, number), error in holes.items()),
     )
+
+
+def _colours(channels: Sequence[str], view: View) -> tuple[Colour, ...]:
+    """Return a colour for every channel: the one asked for, else the one it would have anyway."""
+    asked = {name.casefold(): colour for name, colour in view.colours}
+    usual = zip(channels, default_colours(channels), strict=True)
+    return tuple(asked.get(name.casefold(), colour) for name, colour in usual)
 
 
 def _each(

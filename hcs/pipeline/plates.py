@@ -8,11 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hcs.catalog import Catalog, RunRecord, channel_rows, profiles_of, site_rows, wells_of
-from hcs.errors import NotFoundError
+from hcs.catalog import Catalog, RunRecord, profiles_of
 from hcs.io.storage import join
 from hcs.io.tables import read_embedding_table
-from hcs.pipeline.flags import flag_sites
+from hcs.pipeline.wells import count_plate
 from hcs.statistics.robust import median_and_mad
 
 NEGCON, POSCON = "negcon", "poscon"
@@ -39,24 +38,17 @@ def view_plate(catalog: Catalog, run: RunRecord, plate: str, *, profile: str = "
     Raises:
         NotFoundError: If the run has no such plate.
     """
-    layout = wells_of(catalog, run=run.id, plate=plate)
-    sites = site_rows(catalog, run.id, plate=plate)
-    if layout.is_empty() and sites.is_empty():
-        raise NotFoundError(f"{run.name} has no plate {plate}; `hcs status {run.name}` lists its plates")
-    flagged = flag_sites(channel_rows(catalog, run.id, plate=plate)).filter(pl.col("flags") != "")
-    negcon = layout.filter(pl.col("control_type") == NEGCON)
-    counts = sites.join(negcon, on=["plate", "well"], how="semi")["cell_count"].drop_nulls()
+    counts = count_plate(catalog, run, plate)
     z_prime, notes = _separation(catalog, run, plate, profile)
-    kinds = layout["control_type"].cast(pl.String).value_counts().sort("control_type").rows()
     return PlateView(
         plate=plate,
-        wells=dict(kinds),
-        sites=sites.height,
-        sites_failed=sites.filter(pl.col("status") == "failed").height,
-        sites_flagged=flagged.height,
-        median_negcon_cells=None if counts.is_empty() else float(np.median(counts.to_numpy())),
+        wells=counts.wells,
+        sites=counts.sites,
+        sites_failed=counts.sites_failed,
+        sites_flagged=counts.flagged.height,
+        median_negcon_cells=counts.median_negcon_cells,
         robust_z_prime=z_prime,
-        flagged=flagged,
+        flagged=counts.flagged,
         notes=notes,
     )
 

@@ -344,6 +344,10 @@ QUESTIONS = {
     ),
     "a submission": lambda c, make: questions.submission_of(c, 2_500),
     "asking again": lambda c, make: questions.ask_again(c, 2_500) or questions.cancel_run(c, 2_500),
+    "what is shown beside results": lambda c, make: (
+        questions.calls_on_plate(c, 3, "P2"),
+        questions.count_mechanisms(c, 3),
+    ),
     "registering": lambda c, make: make.run(c, barcodes=["P0"], new=False, running=False),
 }
 

@@ -1,0 +1,113 @@
+"""Hits: the main question, answered page by page or as a table, and the mechanisms to ask by."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import polars as pl
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hcs.catalog import count_mechanisms, find_hits, get_run, hits_page
+from hcs.catalog.names import NAME_LIMIT
+from hcs.io.tables import table_bytes
+from schemas.api import Hit, HitPage, Mechanism, MechanismPage
+from services.api.context import Asked, Context
+from services.api.cursors import gone
+from services.api.negotiation import prefers
+from services.api.paging import ROWS_OF_A_PAGE, link_to_next
+from services.api.parameters import NUMBER, WHOLE, Cursor, Flag, Limit, ProfileQuery, RunQuery
+from services.api.rows import rows_of
+
+CSV = "text/csv"
+MOST_BATCHES = 100_000
+
+router = APIRouter(tags=["hits"])
+
+
+@router.get(
+    "/hits",
+    summary="Hits, by mechanism and whatever else is asked",
+    response_model=HitPage,
+    responses={200: {"content": {CSV: {"schema": {"type": "string"}}}}},
+)
+def hits(
+    *,
+    request: Request,
+    response: Response,
+    context: Asked,
+    run: RunQuery = "latest",
+    mechanism: Annotated[
+        str | None,
+        Query(
+            max_length=NAME_LIMIT,
+            description="One label in any case, annotated or predicted.",
+            examples=["tubulin inhibitor"],
+        ),
+    ] = None,
+    q_max: Annotated[
+        float, Field(gt=0, le=1), NUMBER, Query(description="Largest q value; 1 keeps rows without one too.")
+    ] = 0.05,
+    not_toxic: Annotated[Flag, Query(description="Only where `cell_count_ratio` is at least 0.5.")] = False,
+    min_batches: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_BATCHES), WHOLE] | None,
+        Query(description="Seen in at least so many batches."),
+    ] = None,
+    profile: ProfileQuery = "combined",
+    control_type: Annotated[
+        Literal["treatment", "poscon"] | None, Query(description="One family of calls; by default both.")
+    ] = None,
+    limit: Limit = None,
+    cursor: Cursor = None,
+) -> Any:
+    """The smallest q first, then the largest effect; defaults as of `hcs hits`.
+
+    With `Accept: text/csv` it is a table: of all rows, unless `limit` or `cursor` ask for a page. Cells that a
+    spreadsheet would take for a formula begin with an apostrophe there.
+    """
+    query: dict[str, Any] = {
+        "mechanism": mechanism,
+        "q_max": q_max,
+        "not_toxic": not_toxic,
+        "min_batches": min_batches,
+        "profile": profile,
+        "control_types": ("treatment", "poscon") if control_type is None else (control_type,),
+    }
+    asked = {**query, "run": run}
+    if prefers(request, CSV) and limit is None and cursor is None:
+        return _table(_all_hits(context, run, query), {})
+    run_id, results, offset = (run, None, 0) if cursor is None else context.cursors.read(cursor, query=asked)
+    page = hits_page(  # a cursor stays with its run where `latest` is another by now
+        context.catalog, run=run_id, **query, limit=limit or ROWS_OF_A_PAGE, offset=offset
+    )
+    if cursor is not None and page.results_sha256 != results:
+        raise gone()
+    following = None
+    if page.has_more:
+        end = (page.run_id, page.results_sha256, offset + page.hits.height)
+        following = context.cursors.issue(end, query=asked)
+        response.headers["Link"] = link_to_next(request, following)
+    if prefers(request, CSV):
+        return _table(page.hits, dict(response.headers))
+    items = tuple(Hit(**row) for row in rows_of(page.hits))
+    return HitPage(items=items, next_cursor=following, run=f"run-{page.run_id}", profile=profile)
+
+
+def _all_hits(context: Context, run: str, query: dict[str, Any]) -> pl.DataFrame:
+    found = find_hits(context.catalog, run=run, **query)
+    strongest_first = ["q_value", pl.col("effect").neg(), "treatment", pl.col("control_type").cast(pl.String)]
+    return found.sort(strongest_first, nulls_last=True)
+
+
+def _table(frame: pl.DataFrame, headers: dict[str, str]) -> Response:
+    return Response(table_bytes(frame, ending="csv"), media_type=CSV, headers=headers)
+
+
+@router.get("/mechanisms", summary="Mechanisms that were found")
+def mechanisms(context: Asked, run: RunQuery = "latest", profile: ProfileQuery = "combined") -> MechanismPage:
+    """Every label that `mechanism` of the hits can ask for, with how many treatments have it and how many are hits."""
+    record = get_run(context.catalog, run)
+    items = tuple(Mechanism(**row) for row in rows_of(count_mechanisms(context.catalog, record.id, profile=profile)))
+    return MechanismPage(items=items, next_cursor=None, run=record.name, profile=profile)

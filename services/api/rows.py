@@ -1,0 +1,25 @@
+"""Tables as the rows of an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+import polars.selectors as cs
+
+
+def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's rows; a number that is not finite is None, since JSON has no word for it."""
+    finite = pl.when(cs.float().is_finite()).then(cs.float())
+    return frame.with_columns(finite).to_dicts()
+
+
+def path_of(*parts: object) -> str:
+    """Return a path under /v1, each part quoted: names may hold anything."""
+    return "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
+
+
+def well_image_path(plate: str, well: str, run: str) -> str:
+    """Return the path of a well's picture in a run."""
+    return f"{path_of('plates', plate, 'wells', well)}/image.webp?run={quote(run, safe='')}"
