@@ -218,6 +218,8 @@ VIOLATIONS = {
     "pictures outside their home": ("hcs/imaging/composite.py", "import PIL", "files"),
     "a web framework outside its home": ("hcs/pipeline/plan.py", "import fastapi", "web"),
     "a server outside its home": ("services/dispatcher/__init__.py", "import uvicorn", "web"),
+    "a client that opens the catalog": ("hcs/client/access.py", "import hcs.catalog", "client"),
+    "requests outside their home": ("hcs/cli/main.py", "import httpx", "http"),
     "object stores outside their home": ("hcs/catalog/__init__.py", "import fsspec", "files"),
 }
 
