@@ -25,8 +25,8 @@ from services.api.parameters import only_known_parameters
 from services.api.problems import BAD_REQUEST, BY_STATUS, RequestError, problem_response
 from services.api.routes import health, hits, perturbations, pictures, plates, runs, screens
 
-THREADS = 12
-"""That handlers run in. A catalog has fifteen connections: these, and those who compose pictures."""
+THREADS = 11
+"""That handlers run in. A catalog has fifteen connections: for these, who compose pictures, and who looks for it."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 

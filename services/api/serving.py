@@ -121,18 +121,22 @@ def take_port(host: str, port: int) -> socket.socket:
 
 def log_as_json() -> None:
     """Write logs to stderr, one JSON object a line: nothing that a client sends can look like another line."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    as_json = structlog.processors.JSONRenderer()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*shared, as_json],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    foreign = logging.StreamHandler(sys.stderr)  # what libraries say
+    foreign.setFormatter(structlog.stdlib.ProcessorFormatter(as_json, foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[foreign], level=logging.WARNING)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # our own reasons say more
 
 
 def _announce(taken: socket.socket, host: str, catalog: Catalog, roots: Roots, where_the_key_is: str) -> None:
