@@ -1,4 +1,4 @@
-"""Tables in and out: polars frames become rows, and rows become typed frames in an order of their own."""
+"""Tables in and out: polars frames are checked, and rows become typed frames in an order of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import dataframely as dy
 import polars as pl
 import polars.selectors as cs
 from dataframely.exc import SchemaError, ValidationError
-from sqlalchemy import ColumnElement, Connection, Select, false, insert
+from sqlalchemy import ColumnElement, Connection, Select, false
 
 from hcs.catalog.names import is_text
 from hcs.errors import CatalogError
@@ -44,12 +44,6 @@ def checked(frame: pl.DataFrame, contract: type[dy.Schema], *, what: str) -> pl.
         pl.when(column == 0).then(pl.lit(0.0, dtype=column.dtype)).otherwise(column).alias(column.name)
         for column in valid.select(cs.float()).iter_columns()
     )
-
-
-def insert_frame(connection: Connection, model: type[Any], frame: pl.DataFrame, **constants: object) -> None:
-    """Insert the rows of a table in its order, each with the same further columns."""
-    if len(frame):
-        connection.execute(insert(model), [{**constants, **row} for row in frame.to_dicts()])
 
 
 def select_frame(
