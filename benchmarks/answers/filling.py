@@ -36,8 +36,8 @@ from schemas.work import PartReceipt, PlaneRef, Receipt, RunPin, RunState, UnitS
 CHANNELS = ("AGP", "DNA", "ER", "Mito", "RNA")
 PROFILES = ("combined", "one", "two")
 DOSES = (0.3, 1.0, 3.0, 10.0)
-MECHANISMS = tuple(f"{target} inhibitor" for target in "tubulin kinase proteasome HDAC HSP topoisomerase".split())
-MECHANISMS += tuple(f"target-{number} agonist" for number in range(54))
+MECHANISMS = tuple(f"{target} inhibitor" for target in ("tubulin", "kinase", "proteasome", "HDAC", "HSP90"))
+MECHANISMS += tuple(f"target-{number} agonist" for number in range(55))
 N_NEGCON, N_POSCON = 48, 16
 REPLICATES = 8
 NEIGHBOURS = 20
@@ -219,7 +219,9 @@ def result_of(spec: UnitSpec, *, seed: int, extra: tuple[PartReceipt, ...] = ())
 
 def _part(spec: UnitSpec, encoder: str, n_rows: int) -> PartReceipt:
     path = f"{spec.parts_folder}/{spec.key[:20]}-{encoder}.parquet"
-    return PartReceipt(kind="embedding", encoder=encoder, relative_path=path, sha256=sha(path), n_bytes=9, n_rows=n_rows)
+    return PartReceipt(
+        kind="embedding", encoder=encoder, relative_path=path, sha256=sha(path), n_bytes=9, n_rows=n_rows
+    )
 
 
 def _plates(size: Size, roots: dict[str, str]) -> list[PlateOfRun]:
@@ -231,10 +233,18 @@ def _plates(size: Size, roots: dict[str, str]) -> list[PlateOfRun]:
             layout="files",
             manifest_sha256=sha(barcode),
             report=AcceptanceReport(
-                plate=barcode, uri=f"/delivered/{barcode}", layout="files", verdict=Verdict.ACCEPT, channels=CHANNELS,
-                expected=counts, delivered=counts, n_negcon_wells=N_NEGCON, n_poscon_wells=N_POSCON,
-                n_treatment_wells=size.wells - N_NEGCON - N_POSCON, findings=(),
-            ),  # fmt: skip
+                plate=barcode,
+                uri=f"/delivered/{barcode}",
+                layout="files",
+                verdict=Verdict.ACCEPT,
+                channels=CHANNELS,
+                expected=counts,
+                delivered=counts,
+                n_negcon_wells=N_NEGCON,
+                n_poscon_wells=N_POSCON,
+                n_treatment_wells=size.wells - N_NEGCON - N_POSCON,
+                findings=(),
+            ),
         )
         for number, barcode in enumerate(size.barcodes)
     ]
