@@ -57,8 +57,18 @@ def select_frame(
         schema: Column -> polars dtype.
         by: The columns to sort by, nulls first.
     """
-    rows = [tuple(row) for row in connection.execute(query)]
-    return pl.DataFrame(rows, schema=dict(schema), orient="row").sort(by, maintain_order=True)
+    return pl.DataFrame(_tuples(connection, query), schema=dict(schema), orient="row").sort(by, maintain_order=True)
+
+
+def _tuples(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Any]:
+    """Return the rows of an answer: as the driver gives them, where no value has to be made into something else."""
+    result = connection.execute(query)
+    kinds = [column.type.dialect_impl(connection.dialect) for column in query.selected_columns]
+    if result.cursor is None or any(kind.result_processor(connection.dialect, None) for kind in kinds):
+        return [tuple(row) for row in result]
+    rows = result.cursor.fetchall()
+    result.close()
+    return list(rows)
 
 
 def equals(column: Any, value: str) -> ColumnElement[bool]:
