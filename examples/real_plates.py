@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from hcs.io.screen import screen_yaml
+from hcs.screenfile import screen_yaml
 from hcs.io.storage import write_atomically
 from hcs.io.tables import read_table, write_table
 from schemas.screen import ControlNames, EncoderChoice, PixelsConfig, PlateEntry, ScreenConfig
