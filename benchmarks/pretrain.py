@@ -23,8 +23,8 @@ import torch
 from hcs.lab.crops import batches
 from hcs.lab.fields import Fields, render_fields, render_screen
 from hcs.lab.learner import Judge, Learner, judge_of, loss_of
-from hcs.lab.pretrain import LARGEST_GRADIENT, Training, learning_rate
 from hcs.lab.recipe import Recipe, Stage, recipe_for
+from hcs.lab.training import LARGEST_GRADIENT, Training, learning_rate
 
 
 def short_recipe(architecture: str, steps: int) -> Recipe:

@@ -3,7 +3,8 @@
     python examples/real_plates.py DATA_DIR OUT_DIR --weights FILE
 
 `DATA_DIR` holds `sbs_foxo_plate` (a dose response of FOXO translocation, one plate) and `imagehts_sirna` (an siRNA
-screen, two replicate plates). `OUT_DIR/sbs_foxo` and `OUT_DIR/imagehts` then hold what `hcs check` and `hcs run` take.
+screen, two replicate plates). `OUT_DIR/sbs_foxo` and `OUT_DIR/imagehts` then hold what `hcs check` and `hcs run` take;
+`OUT_DIR/sbs_foxo/ENCODERS.yaml` is the same plate with the packaged encoders and their baselines.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from hcs.io.screen import screen_yaml
 from hcs.io.storage import write_atomically
 from hcs.io.tables import read_table, write_table
+from hcs.screenfile import screen_yaml
 from schemas.screen import ControlNames, EncoderChoice, PixelsConfig, PlateEntry, ScreenConfig
 
 SBS_CONTROLS = {"-1": ("negcon", "negative"), "1": ("poscon", "positive"), "0": ("treatment", "compound")}
@@ -46,7 +47,9 @@ def main() -> None:
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
     )
-    write_screen(out / "sbs_foxo", sbs_screen(data / "sbs_foxo_plate", encoder), sbs_wells(data / "sbs_foxo_plate"))
+    foxo = sbs_screen(data / "sbs_foxo_plate", encoder)
+    write_screen(out / "sbs_foxo", foxo, sbs_wells(data / "sbs_foxo_plate"))
+    write_atomically(str(out / "sbs_foxo" / "ENCODERS.yaml"), screen_yaml(with_packaged(foxo)).encode())
     sirna = data / "imagehts_sirna" / "submorph"
     write_screen(out / "imagehts", sirna_screen(sirna, encoder), sirna_wells(sirna))
 
@@ -55,6 +58,17 @@ def write_screen(folder: Path, config: ScreenConfig, wells: pl.DataFrame) -> Non
     """Write SCREEN.yaml and platemap.csv into a folder."""
     write_table(wells, str(folder / "platemap.csv"))
     write_atomically(str(folder / "SCREEN.yaml"), screen_yaml(config).encode())
+
+
+def with_packaged(config: ScreenConfig) -> ScreenConfig:
+    """Return a screen for judging encoders: the packaged ones make `combined`, all others stand beside them."""
+    combined = ("efficientvit_b0.hcs", "mobilenetv3_small_100.hcs", "named")
+    beside = ("efficientvit_b0.untrained", "mobilenetv3_small_100.untrained")
+    content = config.model_dump(exclude_none=True)
+    content["screen"] += "-encoders"
+    content["encoders"] = [*({"name": name} for name in (*combined, *beside)), *content["encoders"]]
+    content["profile"]["combine"] = combined
+    return ScreenConfig.model_validate(content)
 
 
 def sbs_screen(delivery: Path, encoder: EncoderChoice) -> ScreenConfig:

@@ -70,9 +70,12 @@ class EncoderChoice(Record):
 
     name: str = Field(min_length=1)
     weights: str | None = Field(
-        default=None, description="A safetensors file; relative paths start at the SCREEN.yaml."
+        default=None, min_length=1, description="A safetensors file; relative paths start at the SCREEN.yaml."
     )
-    mean: tuple[float, ...] | None = Field(default=None, description="Of the weights' training input, in [0, 1].")
+    mean: tuple[float, ...] | None = Field(
+        default=None,
+        description="Of the weights' training input, in [0, 1]; null takes what the file's header says, else timm's.",
+    )
     std: tuple[float, ...] | None = None
 
 

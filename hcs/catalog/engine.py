@@ -26,6 +26,7 @@ from hcs.catalog.dialects import (
     transaction_options,
     use_write_ahead_log,
 )
+from hcs.catalog.finishing import finishing
 from hcs.catalog.migrations import HEAD
 from hcs.catalog.patience import PATIENCE_SECONDS, patient, pausing
 from hcs.catalog.upgrade import revision_of, upgrade
@@ -70,7 +71,8 @@ class Catalog:
     @contextmanager
     def _transaction(self, *, writes: bool) -> Iterator[Connection]:
         options = transaction_options(self.engine.dialect.name, writes=writes)
-        with explaining(self.location), self.engine.connect().execution_options(**options) as connection:
+        connected = self.engine.connect
+        with finishing(), explaining(self.location), connected().execution_options(**options) as connection:
             mark, is_all_said = None, False
             try:
                 with connection.begin():

@@ -33,7 +33,7 @@ def check(
     channels: Annotated[list[str] | None, typer.Option(help="KEY=STAIN, as ch5=DNA; may be repeated.")] = None,
     negcon: Annotated[list[str] | None, typer.Option(help="A negative control's name [default: DMSO].")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Decode every image instead of reading headers.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the reports as JSON to this file.")] = None,
+    json_file: Annotated[str | None, typer.Option("--json", help="Write the reports as JSON to this file.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How the report is printed.")] = Format.TABLE,
 ) -> None:
     """Say what came of a delivered plate, before anything runs.
@@ -42,13 +42,12 @@ def check(
 
     Example: hcs check /data/BR00117035 --pattern "{well}_{site}_{channel}.tif" --platemap platemap.csv
     """
-    from hcs.embedding.registry import describe_encoder
     from hcs.pipeline.submission import examine_screen
+    from hcs.pipeline.weights import describe_encoders
 
     config = _config(delivery, layout, platemap or [], pattern, channels or [], negcon or [])
     if delivery.endswith(YAML):
-        for choice in config.encoders:
-            describe_encoder(choice, settings=read_settings())
+        describe_encoders(config.encoders, settings=read_settings())
     examined, _ = examine_screen(config, decode="all" if deep else "headers")
     if json_file is not None:
         _write_json(json_file, examined)
@@ -106,12 +105,12 @@ def _reports(examined: tuple[ExaminedPlate, ...]) -> list[dict[str, object]] | d
     return reports[0] if len(reports) == 1 else reports
 
 
-def _write_json(path: Path, examined: tuple[ExaminedPlate, ...]) -> None:
+def _write_json(path: str, examined: tuple[ExaminedPlate, ...]) -> None:
     import json
 
     from hcs.io.storage import write_atomically
 
-    write_atomically(str(path), (json.dumps(_reports(examined), indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomically(path, (json.dumps(_reports(examined), indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _findings(examined: tuple[ExaminedPlate, ...]) -> pl.DataFrame:

@@ -17,10 +17,18 @@ from hcs.cli.demo_report import (
     score_table,
     seed_table,
 )
-from hcs.cli.options import Device, DeviceOption, ExecutorName, ExecutorOption, Performers, ThreadsOption, threads_of
-from hcs.cli.output import Format, print_object, print_table, put, say
+from hcs.cli.options import (
+    Device,
+    DeviceOption,
+    ExecutorName,
+    ExecutorOption,
+    Performers,
+    ThreadsOption,
+    local_place,
+    threads_of,
+)
+from hcs.cli.output import Format, SaidByTenths, print_object, print_table, put, say
 from hcs.cli.run import interruptible, perform
-from hcs.cli.simulate import Shown
 from hcs.settings import Settings, read_settings
 from schemas.screen import EncoderChoice, ScreenConfig
 
@@ -57,6 +65,7 @@ def demo(
 
     settings = read_settings()
     performers = Performers(executor, threads_of(threads, settings), device)
+    out = local_place(out, what="a demo")
     catalog = str(out / "catalog.sqlite")
     screens = [
         read_screen(out, catalog, seed=number, design=demo_design(), performers=performers, settings=settings)
@@ -92,7 +101,9 @@ def read_screen(
 
     started, folder = time.monotonic(), str(out / f"screen-{seed}")
     workers = threads_of(performers.threads, settings)
-    simulated = simulate_screen(folder, design=design, seed=seed, progress=Shown(), workers=workers)
+    simulated = simulate_screen(
+        folder, design=design, seed=seed, progress=SaidByTenths("rendered", "site"), workers=workers
+    )
     with open_catalog(catalog) as store, interruptible():
         config = with_baselines(load_screen(simulated.screen_file))
         run = perform(store, config, performers=performers, settings=settings).run

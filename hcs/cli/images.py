@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hcs.cli.options import CatalogOption, PartsOption, RunOption, cores, open_existing
-from hcs.cli.output import counted, put, say
+from hcs.cli.output import SaidByTenths, counted, put, say
 from hcs.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hcs.pipeline.pictures import Composition, View
 
 WITH_HOLES = 3
@@ -28,7 +30,7 @@ def images(
     plate: Annotated[str, typer.Argument(help="A plate's barcode.")],
     well: Annotated[str | None, typer.Argument(help="A well, as B03; without it a sheet of the whole plate.")] = None,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture's file: .png (exact) or .webp (small).")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The picture's file: .png (exact) or .webp (small).")],
     site: Annotated[
         int | None, typer.Option(min=1, help="Only this site [default: all of a well, the first of each on a sheet].")
     ] = None,
@@ -66,17 +68,32 @@ def images(
     from hcs.pipeline.images import plate_images
     from hcs.pipeline.pictures import picture_plate, picture_well
 
-    picture_format(str(output))
+    picture_format(output)
     view = _view(channels, contrast, raw, size or (SIDE_ON_A_SHEET if well is None else None))
     with open_existing(catalog, parts) as store:
         found = plate_images(store, get_run(store, run), plate)
     if well is None:
-        shown = picture_plate(found, site=site, view=view, threads=cores(), progress=SitesRead())
+        shown = picture_plate(found, site=site, view=view, threads=cores(), progress=SaidByTenths("read", "site"))
     else:
         shown = picture_well(found, well, site=site, view=view, threads=cores())
-    write_picture(shown.picture, str(output))
-    _report(shown, plate, output)
+    picture = shown.picture if well is not None else _with_places(shown)
+    write_picture(picture, output)
+    _report(shown, plate, f"{picture.shape[1]} x {picture.shape[0]} pixels in {output}")
     raise typer.Exit(WITH_HOLES if shown.holes else 0)
+
+
+def _with_places(shown: Composition) -> NDArray[np.uint8]:
+    """Return the sheet of a plate with the letters of its rows and the numbers of its columns."""
+    from hcs.io.pictures import with_axes
+    from hcs.io.wells import row_and_column, row_letters
+
+    places = {
+        row_and_column(place[0]): (y, x) for y, row in enumerate(shown.grid) for x, place in enumerate(row) if place
+    }
+    (row, column), (y, x) = next(iter(places.items()))
+    rows = [row_letters(row - y + index) for index in range(len(shown.grid))]
+    columns = [str(column - x + index) for index in range(len(shown.grid[0]))]
+    return with_axes(shown.picture, rows=rows, columns=columns)
 
 
 def _view(channels: list[str] | None, contrast: tuple[float, float] | None, raw: bool, size: int | None) -> View:
@@ -87,33 +104,22 @@ def _view(channels: list[str] | None, contrast: tuple[float, float] | None, raw:
             f"--contrast expects two percentiles with 0 <= LOW < HIGH <= 100, got {contrast[0]:g} and {contrast[1]:g}"
         )
     names = tuple(name.strip() for item in channels or () for name in item.split(",") if name.strip())
+    if channels and not names:
+        raise UsageError(
+            "--channels expects names of channels, as DNA or DNA,ER, but it names none; leave it out for all"
+        )
     return View(channels=names or None, contrast=contrast, raw=raw, longest_side=size)
 
 
-class SitesRead:
-    """Says how many sites are read, at every quarter of them."""
-
-    def __init__(self) -> None:
-        """Start at nothing said."""
-        self._quarters = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        """Say a line when another quarter is done."""
-        if 4 * done // total > self._quarters:
-            self._quarters = 4 * done // total
-            say(f"read {done} of {total} sites")
-
-
-def _report(shown: Composition, plate: str, output: Path) -> None:
+def _report(shown: Composition, plate: str, written: str) -> None:
     from hcs.io.wells import row_and_column, row_letters
 
     places = [place for row in shown.grid for place in row if place is not None]
-    height, width = shown.picture.shape[:2]
     wells = sorted({well for well, _ in places})
     rows, columns = zip(*map(row_and_column, wells), strict=True)
     first, last = (f"{row_letters(end(rows))}{end(columns):02d}" for end in (min, max))
     what = f"well {wells[0]}" if len(wells) == 1 else f"{counted(len(wells), 'well')}, {first} to {last}"
-    put(f"plate {plate}, {what}: {counted(len(places), 'site')}, {width} x {height} pixels in {output}")
+    put(f"plate {plate}, {what}: {counted(len(places), 'site')}, {written}")
     for channel in shown.channels:
         colour = "#" + "".join(f"{part:02x}" for part in channel.colour)
         put(f"  {channel.channel}: {colour}, intensities {channel.low:.6g} to {channel.high:.6g}")

@@ -6,30 +6,38 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import polars as pl
 import typer
 
 from hcs.cli.options import (
+    MOST_THREADS,
     CatalogOption,
     FormatOption,
     OutputOption,
     PartsOption,
     RunOption,
     ThreadsOption,
+    local_place,
     open_existing,
     threads_of,
 )
-from hcs.cli.output import Format, counted, print_object, print_table, put, say
+from hcs.cli.output import Format, SaidByTenths, counted, print_object, print_table, put, say
+from hcs.cli.progress import lasting
+from hcs.cli.run import interruptible
 from hcs.embedding.names import NAMED
-from hcs.errors import StorageError, UsageError
+from hcs.errors import UsageError
 from hcs.settings import read_settings
 
 if TYPE_CHECKING:
-    from hcs.lab.pretrain import Progress
     from hcs.lab.recipe import Recipe
+    from hcs.lab.training import Progress
     from schemas.encoders import EncoderInfo
     from schemas.screen import EncoderChoice
 
 SECONDS_A_LINE = 10.0
+LONGEST_MINUTES = 10_080.0
+"""A week."""
+
 FIRST_UNSEEN_SEED = 900
 """Of the screens that encoders are judged on: the demo's usual seeds lie below, the training's far above."""
 
@@ -59,33 +67,51 @@ def pretrain(
     task: Annotated[
         str, typer.Option(help="latents: read the phenotype of the cells from each stain alone.")
     ] = "latents",
-    minutes: Annotated[float, typer.Option(min=0.05, help="About how long on two cores; it sets the steps.")] = 20.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.05, max=LONGEST_MINUTES, help="About how long on two cores; it sets the steps.")
+    ] = 20.0,
     seed: Annotated[int, typer.Option(min=0, max=999, help="Another seed is another training.")] = 0,
     screens: Annotated[int | None, typer.Option(min=1, help="Simulated plates of 24 wells to learn from.")] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Crops of a step, instead of the recipe's.")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=1e-9, help="Highest one, instead of the recipe's.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32 or bf16, instead of the recipe's.")] = None,
-    threads: ThreadsOption = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            min=1,
+            max=MOST_THREADS,
+            help="Of the engine, and processes that render [default: the cores]. Another number gives other weights in "
+            "their last bits; beside other work 1 is fastest.",
+        ),
+    ] = None,
 ) -> None:
     """Train an encoder on simulated screens; interrupted, the same command goes on.
 
     Example: hcs lab pretrain mobilenetv3_small_100 --minutes 20 --out trained/
     """
+    from hcs.lab.learner import check_crops
     from hcs.lab.pretrain import pretrain as train
 
     recipe = _recipe(
         architecture, task, minutes, seed, n_screens=screens, batch=batch, learning_rate=learning_rate,
         precision=precision,
     )  # fmt: skip
-    say(
-        f"{counted(recipe.n_steps, 'step')} on {counted(recipe.n_screens, 'simulated plate')}; interrupt it at any time"
-    )
-    trained = train(recipe, out, threads=threads_of(threads, read_settings()), rendered=_Rendered(), watch=_Watch())
+    out = local_place(out, what="a training")
+    check_crops(recipe)
+    steps, plates = counted(recipe.n_steps, "step"), counted(recipe.n_screens, "simulated plate")
+    say(f"{steps} on {plates}; interrupt it at any time, the same command goes on")
+    told = SaidByTenths("rendered", "plate")
+    with interruptible():
+        trained = train(recipe, out, threads=threads_of(threads, read_settings()), rendered=told, watch=_Watch())
     put(f"weights: {trained.weights}")
     put(f"of the phenotype, explained on held-out plates: {trained.explained:.3f} (1 is all)")
-    put(f"{trained.seconds:.0f} s, of which {100 * trained.waiting:.1f} % waiting for crops; curve: {out / 'loss.svg'}")
-    grey = f"mean: [{recipe.mean:g}], std: [{recipe.std:g}]"
-    put(f"next: name it in SCREEN.yaml as {{name: {architecture}, weights: {trained.weights}, {grey}}}")
+    if trained.seconds_learning:
+        waiting = f"{100 * trained.waiting:.1f} % waiting for crops"
+        put(f"{trained.seconds_learning:.0f} s, of which {waiting}; curve: {out / 'loss.svg'}")
+    else:
+        put("it was finished before; nothing was left to do")
+    put(f"next: name it in SCREEN.yaml as {{name: {architecture}, weights: {trained.weights.absolute()}}}")
 
 
 def _recipe(architecture: str, task: str, minutes: float, seed: int, **changes: Any) -> Recipe:
@@ -109,18 +135,6 @@ def _recipe(architecture: str, task: str, minutes: float, seed: int, **changes: 
         ) from error
 
 
-class _Rendered:
-    """Says how many training plates are rendered, at every tenth of them."""
-
-    def __init__(self) -> None:
-        self._tenths = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        if 10 * done // total > self._tenths:
-            self._tenths = 10 * done // total
-            say(f"rendered {done} of {total} plates")
-
-
 class _Watch:
     """Says how a training goes, every ten seconds."""
 
@@ -134,7 +148,7 @@ class _Watch:
         explained = "" if progress.explained is None else f", explained {progress.explained:.3f}"
         say(
             f"step {progress.step} of {progress.n_steps}: loss {progress.loss:.4f}{explained}, "
-            f"{progress.images_a_second:.0f} crops/s, {progress.seconds_left / 60:.0f} min left"
+            f"{progress.images_a_second:.0f} crops/s, {lasting(progress.seconds_left)} left"
         )
 
 
@@ -164,7 +178,7 @@ def compare(
         design=demo_design(),
         seeds=range(first_seed, first_seed + seeds),
         combine=combine or [info.name for info in described],
-        kept=kept,
+        kept=kept and local_place(kept, what="the cache of vectors"),
         workers=threads_of(threads, read_settings()),
         progress=_Plates(),
     )
@@ -179,7 +193,7 @@ def compare(
         return
     print_table(summarize(scores), form=form, output=output, title="over the screens")
     if form is Format.TABLE and output is None:
-        print_table(paired_differences(scores), form=form, title="NSCB, differences over the same screens")
+        print_table(_once(paired_differences(scores)), form=form, title="NSCB, differences over the same screens")
 
 
 def _described(names: list[str]) -> list[EncoderInfo]:
@@ -192,17 +206,13 @@ def _described(names: list[str]) -> list[EncoderInfo]:
 
 
 def _choice(text: str) -> EncoderChoice:
-    """Return the encoder that NAME or NAME=FILE means; a file of `hcs lab pretrain` says how it sees grey values."""
-    from hcs.embedding.weights import explicit_weights
-    from hcs.lab.export import grey_of
+    """Return the encoder that NAME or NAME=FILE means."""
     from schemas.screen import EncoderChoice
 
     name, _, file = text.partition("=")
-    if not name.strip():
+    if not name.strip() or text.endswith("="):
         raise UsageError(f"an encoder is given as NAME or NAME=FILE.safetensors, but {text!r} came")
-    if not file:
-        return EncoderChoice(name=name)
-    return EncoderChoice.model_validate({"name": name, "weights": file} | grey_of(explicit_weights(file).path))
+    return EncoderChoice(name=name, weights=file or None)
 
 
 class _Plates:
@@ -236,12 +246,17 @@ def separate(
         return
     print_table(single, form=form, output=output, title=f"{record.name}, d' of positive from negative controls")
     if form is Format.TABLE and output is None:
-        print_table(pairs, form=form, title="differences, on the same resampled wells")
+        print_table(_once(pairs), form=form, title="differences, on the same resampled wells")
+
+
+def _once(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return differences between profiles without those that are another one with the opposite sign."""
+    return pairs.filter(pl.col("profile") < pl.col("minus"))
 
 
 @lab.command(name="map")
 def map_wells(
-    out: Annotated[Path, typer.Argument(help="The picture, as SVG.")],
+    out: Annotated[str, typer.Argument(help="The picture's file: .svg.")],
     run: RunOption = "latest",
     profile: Annotated[str, typer.Option(help="The profile, or an encoder's name.")] = "combined",
     catalog: CatalogOption = None,
@@ -253,21 +268,21 @@ def map_wells(
     Example: hcs lab map wells.svg --run latest
     """
     from hcs.catalog import get_run
+    from hcs.io.storage import write_atomically
     from hcs.lab.maps import draw_wells
 
+    if not out.lower().endswith(".svg"):
+        raise UsageError(f"a map is drawn as SVG, so its file ends with .svg, but {out} came; name another")
     with open_existing(catalog, parts) as store:
         drawing = draw_wells(store, get_run(store, run), profile=profile, seed=seed)
-    try:
-        out.write_text(drawing, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"expected to write the picture to {out}, but {error}; name a place that exists") from error
+    write_atomically(out, drawing.encode())
     put(f"{out} written")
 
 
 @lab.command()
 def card(
     encoder: Annotated[str, typer.Argument(help="Name of a packaged encoder, as mobilenetv3_small_100.hcs.")],
-    out: Annotated[Path, typer.Option(help="The card, as Markdown.")],
+    out: Annotated[str, typer.Option(help="The card, as Markdown.")],
     beside: Annotated[
         list[str] | None, typer.Option("--beside", help="Another encoder, or NAME=FILE.safetensors; repeat it.")
     ] = None,
@@ -283,6 +298,7 @@ def card(
 
     Example: hcs lab card mobilenetv3_small_100.hcs --out card.md --run latest
     """
+    from hcs.io.storage import write_atomically
     from hcs.lab.card import write_card
 
     real = None
@@ -298,11 +314,11 @@ def card(
         described,
         seeds=range(first_seed, first_seed + seeds),
         real=real,
-        kept=kept,
+        kept=kept and local_place(kept, what="the cache of vectors"),
         workers=threads_of(threads, read_settings()),
         progress=_Plates(),
     )
-    out.write_text(text, encoding="utf-8")
+    write_atomically(out, text.encode())
     put(f"{out} written")
 
 

@@ -31,6 +31,7 @@ from hcs.cli import (
     submit,
     work,
 )
+from hcs.cli.output import hush_stdout, printable
 from hcs.errors import HcsError
 
 app = typer.Typer(
@@ -92,7 +93,17 @@ def _open_closed_streams() -> None:
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
+
+
+def _run_app() -> None:
+    try:
+        app()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            hush_stdout()
 
 
 def main() -> None:
@@ -100,18 +111,12 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     _open_closed_streams()
     try:
-        app()
+        _run_app()
     except HcsError as error:
         if debug:
             raise
-        sys.stderr.write(f"error: {error}\n")
+        _complain(f"error: {error}")
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what is finished is kept, and the same command goes on from there\n")
-        sys.exit(130)
     except OSError as error:
         if debug:
             raise
@@ -122,8 +127,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        sys.stderr.write(
+        _complain(
             f"error: something went wrong that this version does not explain ({type(error).__name__}: {error}); "
-            "run the command again with --debug before its name for a traceback\n"
+            "run the command again with --debug before its name for a traceback"
         )
         sys.exit(1)

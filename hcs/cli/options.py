@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from hcs.cli.output import Format
 from hcs.distributed.performers import Device, ExecutorName, Performers, cores, threads_of
+from hcs.errors import UsageError
 from hcs.settings import read_settings
 
 if TYPE_CHECKING:
@@ -31,13 +33,20 @@ PartsOption = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
 OutputOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--output", help="Write the table to this file; the ending decides: csv, csv.gz, parquet, json."),
 ]
 RunOption = Annotated[str, typer.Option("--run", help="A run's name, or latest.")]
+MOST_THREADS = 1024
+
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Units at once, or workers, here [default: the cores]. Changes no result."),
+    typer.Option(
+        "--threads",
+        min=1,
+        max=MOST_THREADS,
+        help="Units at once, or workers, here [default: the cores]. Changes no result.",
+    ),
 ]
 
 ExecutorOption = Annotated[
@@ -77,3 +86,14 @@ def _open(url: str | None, parts: str | None, *, create: bool) -> Catalog:
 
     settings = read_settings()
     return open_catalog(url or settings.catalog, parts_uri=parts or settings.parts, create=create)
+
+
+def local_place(place: Path, *, what: str) -> Path:
+    """Return a place on this machine; of an s3:// URL a path would make a folder called `s3:`.
+
+    Raises:
+        UsageError: If a URL was given.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(place)):
+        raise UsageError(f"{what} can be written on this machine alone, but a URL came: {place}; name a path")
+    return place

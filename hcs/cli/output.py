@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import sys
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import polars as pl
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 WIDTH_OF_A_FILE = 500
 """Columns of a table that no terminal shows: nothing is folded there."""
@@ -24,12 +27,12 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-def print_table(frame: pl.DataFrame, *, form: Format, output: Path | None = None, title: str | None = None) -> None:
+def print_table(frame: pl.DataFrame, *, form: Format, output: str | None = None, title: str | None = None) -> None:
     """Print a table on stdout, or write it to a file whose ending decides: csv, csv.gz, parquet or json."""
     if output is not None:
         from hcs.io.tables import write_table
 
-        write_table(frame, str(output))
+        write_table(frame, output)
         say(f"{counted(frame.height, 'row')} written to {output}")
         return
     if form is Format.JSON:
@@ -37,14 +40,14 @@ def print_table(frame: pl.DataFrame, *, form: Format, output: Path | None = None
     elif form is Format.CSV:
         from hcs.io.tables import table_bytes
 
-        sys.stdout.write(table_bytes(frame, ending="csv").decode())
+        emit(table_bytes(frame, ending="csv").decode())
     else:
         _print_rich(frame, title)
 
 
 def print_object(value: Any) -> None:
     """Print one JSON value on stdout; a number that JSON does not know becomes null."""
-    sys.stdout.write(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, default=str) + "\n")
+    emit(json.dumps(_jsonable(value), indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def counted(number: int, noun: str) -> str:
@@ -52,14 +55,32 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def printable(text: str) -> str:
+    """Return a text as a terminal may get it: what lies in files and names must not move its cursor or colour it."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def put(text: str) -> None:
     """Print a line of a result on stdout."""
-    sys.stdout.write(text + "\n")
+    emit(printable(text) + "\n")
+
+
+def emit(text: str) -> None:
+    """Write a text on stdout as it is, if anyone reads it."""
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        hush_stdout()
+
+
+def hush_stdout() -> None:
+    """Give stdout a place to write to where its reader, as `head`, has gone: the work goes on to its own end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str) -> None:
     """Print a line of progress or advice on stderr, so that stdout holds results alone."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()
 
 
@@ -96,4 +117,20 @@ def _cell(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return str(value)
+    return printable(str(value))
+
+
+class SaidByTenths:
+    """Says how many of many things are done, as in `rendered 96 of 960 sites`, at every tenth of them."""
+
+    def __init__(self, verb: str, noun: str) -> None:
+        """Start at nothing said."""
+        self._verb, self._noun = verb, noun
+        self._tenths = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say a line when another tenth is done."""
+        tenths = 10 * done // max(total, 1)
+        if tenths > self._tenths:
+            self._tenths = tenths
+            say(f"{self._verb} {done} of {counted(total, self._noun)}")

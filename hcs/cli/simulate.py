@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hcs.cli.options import ThreadsOption, threads_of
-from hcs.cli.output import counted, put, say
+from hcs.cli.output import SaidByTenths, counted, put
 from hcs.settings import read_settings
 
 
@@ -42,24 +42,9 @@ def simulate(
     from hcs.simulation.design import small_design
 
     design = small_design(batches=batches, plates=plates, wells=wells, sites=sites, doses=doses)
-    shown = Shown()
+    shown = SaidByTenths("rendered", "site")
     screen = simulate_screen(
         out, design=design, seed=seed, progress=shown, workers=threads_of(workers, read_settings())
     )
     put(f"{counted(design.n_imaged_sites, 'site')} of {counted(batches * plates, 'plate')} written to {out}")
     put(f"next: hcs check {screen.screen_file}; hcs run {screen.screen_file}")
-
-
-class Shown:
-    """Says how many sites are rendered, at every tenth of them."""
-
-    def __init__(self) -> None:
-        """Start at nothing said."""
-        self._tenths = 0
-
-    def __call__(self, done: int, total: int) -> None:
-        """Say a line when another tenth is done."""
-        tenths = 10 * done // max(total, 1)
-        if tenths > self._tenths:
-            self._tenths = tenths
-            say(f"rendered {done} of {total} sites")

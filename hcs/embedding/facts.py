@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from hcs.embedding.known import KnownEncoder
-from hcs.embedding.listing import NAMED_FAMILY, Whereabouts, is_absent
+from hcs.embedding.listing import NAMED_FAMILY, Whereabouts, elsewhere, is_absent
 from hcs.embedding.names import NAMED
 from hcs.embedding.registry import describe_encoder, describe_known, identify_encoder
 from hcs.embedding.weights import PACKAGED, kept_path, weights_metadata
@@ -82,7 +82,7 @@ def _of_absent(choice: EncoderChoice, known: KnownEncoder, *, settings: Settings
         input_size=known.input_size,
         mean=fmean(known.mean),
         std=fmean(known.std),
-        weights=Whereabouts.ABSENT,
+        weights=elsewhere(known, settings=settings),
         origin=None,
         path=None,
         may_be_put_at=str(kept_path(choice.name, settings=settings)),

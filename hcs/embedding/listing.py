@@ -97,14 +97,14 @@ def _named() -> ListedEncoder:
 def _of_timm(known: KnownEncoder, *, settings: Settings, hub_cache: Path | None) -> ListedEncoder:
     try:
         found = find_timm_weights(known.architecture, known.hub, settings=settings, hub_cache=hub_cache)
-        weights = Whereabouts.HERE if found else _elsewhere(known, settings=settings)
+        weights = Whereabouts.HERE if found else elsewhere(known, settings=settings)
     except WeightsError:
         found, weights = None, Whereabouts.REFUSED
     sha256 = found.sha256 if found else None
     return _of_backbone(known.architecture, known, licence=known.licence, weights=weights, sha256=sha256)
 
 
-def _elsewhere(known: KnownEncoder, *, settings: Settings) -> Whereabouts:
+def elsewhere(known: KnownEncoder, *, settings: Settings) -> Whereabouts:
     """Return whether a run may fetch the weights of a backbone that are not on this machine."""
     return Whereabouts.ABSENT if settings.offline or known.hub is None else Whereabouts.TO_BE_FETCHED
 

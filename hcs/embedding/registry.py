@@ -35,6 +35,8 @@ LICENCE = "BSD-3-Clause"
 """Of the packaged weights and of the named features: that of the project."""
 
 N_NEAREST = 5
+LEAST_STD = 1e-4
+"""Of a training's input, on the scale of 0 to 1: images of 16 bits do not vary less, and dividing by less overflows."""
 
 
 def describe_encoder(choice: EncoderChoice, *, settings: Settings, folder: Path = PACKAGED) -> EncoderInfo:
@@ -126,12 +128,9 @@ def _weights(choice: EncoderChoice, known: KnownEncoder, *, settings: Settings, 
     if training is Training.UNTRAINED:
         return _Weights(known.untrained_sha256, WeightsOrigin.UNTRAINED, None, "none: random weights")
     if choice.weights is not None:
-        return _of_file(explicit_weights(choice.weights), licence=UNKNOWN)
+        return _with_grey(_of_file(explicit_weights(choice.weights), licence=UNKNOWN))
     if training is Training.PACKAGED:
-        found = packaged_weights(known.architecture, folder=folder)
-        said = weights_metadata(found.path)
-        mean, std = (_said(said.get(field), field=field, path=found.path) for field in ("mean", "std"))
-        return _of_file(found, licence=LICENCE)._replace(mean=mean, std=std)
+        return _with_grey(_of_file(packaged_weights(known.architecture, folder=folder), licence=LICENCE))
     return _of_file(timm_weights(choice.name, known.hub, settings=settings), licence=known.licence)
 
 
@@ -139,8 +138,16 @@ def _of_file(found: FoundWeights, *, licence: str) -> _Weights:
     return _Weights(found.sha256, found.origin, str(found.path), licence)
 
 
+def _with_grey(weights: _Weights) -> _Weights:
+    """Return weights with the mean and standard deviation of their training, where the file's header says them."""
+    path = Path(weights.uri or "")
+    said = weights_metadata(path)
+    mean, std = (_said(said.get(field), field=field, path=path) for field in ("mean", "std"))
+    return weights._replace(mean=mean, std=std)
+
+
 def _said(text: str | None, *, field: str, path: Path) -> tuple[float, ...] | None:
-    """Return the mean or standard deviation that the header of packaged weights says: one number, or a list of them."""
+    """Return the mean or standard deviation that the header of weights says: one number, or a list of them."""
     if text is None:
         return None
     try:
@@ -150,8 +157,8 @@ def _said(text: str | None, *, field: str, path: Path) -> tuple[float, ...] | No
         values = ()
     if not _may_be(values, field=field):
         raise WeightsError(
-            f"the header of the packaged weights {path} was expected to say the {field} as one number or three, but it "
-            f"says {text[:80]!r}; install hcs again"
+            f"the header of the weights {path} was expected to say the {field} as one number or three on the scale of "
+            f"0 to 1, but it says {text[:80]!r}; write it anew, or install hcs again if it came with it"
         )
     return values
 
@@ -196,11 +203,11 @@ def _grey(given: tuple[float, ...] | None, own: tuple[float, ...], *, field: str
     if not _may_be(values, field=field):
         raise UsageError(
             f"the {field} of the encoder {encoder} is one number or three, on the scale of 0 to 1"
-            f"{' and above 0' if field == 'std' else ''}, but {list(values)} was given"
+            f"{f', at least {LEAST_STD:g}' if field == 'std' else ''}, but {list(values)} was given"
         )
     return fmean(values)
 
 
 def _may_be(values: tuple[float, ...], *, field: str) -> bool:
     """Return whether numbers can be the mean, or the standard deviation, of a training's input."""
-    return len(values) in {1, 3} and all(map(math.isfinite, values)) and (field == "mean" or min(values) > 0)
+    return len(values) in {1, 3} and all(map(math.isfinite, values)) and (field == "mean" or min(values) >= LEAST_STD)

@@ -12,6 +12,10 @@ from safetensors.torch import load
 
 from hcs.errors import WeightsError
 
+REAL = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+"""Precisions that weights may have; they are computed with in single precision."""
+
+LONGEST_NAME = 120
 N_EXAMPLES = 3
 """Tensors that a message names of each kind."""
 
@@ -91,20 +95,21 @@ def _shapes_that_differ(expected: State, state: State) -> list[str]:
 def _kind(tensor: torch.Tensor) -> str:
     """Return shape, and what kind of number where it is not a real one; precision does not matter."""
     shape = "x".join(map(str, tensor.shape)) or "a number"
-    return shape if tensor.is_floating_point() else f"{shape} of {tensor.dtype}"
+    return shape if tensor.dtype in REAL else f"{shape} of {tensor.dtype}"
 
 
 def _examples(what: str, names: list[str]) -> list[str]:
     if not names:
         return []
-    shown = ", ".join(names[:N_EXAMPLES]) + (", ..." if len(names) > N_EXAMPLES else "")
+    shown = ", ".join(name[:LONGEST_NAME] for name in names[:N_EXAMPLES]) + (", ..." if len(names) > N_EXAMPLES else "")
     return [f"{len(names)} {what} ({shown})"]
 
 
 def _refuse_non_finite(expected: State, state: State, *, source: str) -> None:
-    bad = sorted(name for name in expected if name in state and not bool(torch.isfinite(state[name]).all()))
+    held = [name for name in expected if name in state]
+    bad = sorted(name for name in held if not bool(torch.isfinite(state[name].to(expected[name].dtype)).all()))
     if bad:
         raise WeightsError(
-            f"{source} holds NaN or infinity in {len(bad)} of {len(expected)} tensors ({', '.join(bad[:N_EXAMPLES])}): "
-            "its training or conversion failed; take another file"
+            f"{source} holds NaN or infinity in {len(bad)} of {len(expected)} tensors ({', '.join(bad[:N_EXAMPLES])}), "
+            "in single precision at least: its training or conversion failed; take another file"
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def explicit_weights(file: str) -> FoundWeights:
     Raises:
         WeightsError: If there is no such file on this machine, or it is not a complete safetensors file.
     """
+    if not file.strip():
+        raise WeightsError("weights are read from a safetensors file, but its name is empty; name one, or leave it out")
     if "://" in file:
         raise WeightsError(f"weights are read from a file on this machine, but {file} was given; download it first")
     return _found(Path(file).expanduser().absolute(), WeightsOrigin.FILE)
@@ -181,6 +184,8 @@ def check_safetensors(path: Path) -> None:
     if path.suffix != ENDING:
         raise WeightsError(f"weights are read from {ENDING} files only, but {path} was given; {_CONVERT}")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise WeightsError(f"weights were expected in {path}, but it is no ordinary file; name one")
         with path.open("rb") as file:
             start = file.read(9)
     except OSError as error:

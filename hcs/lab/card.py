@@ -13,6 +13,7 @@ from hcs.embedding.known import known_encoders
 from hcs.embedding.weights import PACKAGED, weights_metadata
 from hcs.errors import UsageError
 from hcs.lab.compare import compare_encoders, paired_differences, summarize
+from hcs.profiling.profiles import COMBINED
 from hcs.simulation.design import ScreenDesign, demo_design
 from schemas.encoders import EncoderInfo, WeightsOrigin
 
@@ -132,10 +133,11 @@ def _screens(scores: pl.DataFrame) -> str:
 
 def _on_real_plates(real: Real) -> str:
     screen, single, pairs = real
-    rows = [[row["profile"], _interval(row, "d_prime")] for row in single.iter_rows(named=True)]
+    own = pl.col("profile") != COMBINED  # it depends on what the run combines
+    rows = [[row["profile"], _interval(row, "d_prime")] for row in single.filter(own).iter_rows(named=True)]
+    against = pairs.filter(own, pl.col("minus").str.ends_with(".untrained"))
     differences = [
-        [f"{row['profile']} - {row['minus']}", _interval(row, "difference")]
-        for row in pairs.filter(pl.col("minus").str.ends_with(".untrained")).iter_rows(named=True)
+        [f"{row['profile']} - {row['minus']}", _interval(row, "difference")] for row in against.iter_rows(named=True)
     ]
     wells = f"{single['n_positive'][0]} positive and {single['n_negative'][0]} negative control wells"
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ class Checkpoint:
     recipe: Recipe
     step: int
     points: Sequence[tuple[int, float, float | None]]
+    losses: Sequence[float]
+    """Of the steps since the last point."""
     tensors: dict[str, torch.Tensor]
 
 
@@ -62,8 +65,18 @@ def _holds_something(folder: Path) -> bool:
 def keep_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint in place of the one before."""
     tensors = {name: value.detach().contiguous() for name, value in checkpoint.tensors.items()}
-    story = json.dumps({"step": checkpoint.step, "points": list(checkpoint.points)})
-    write_atomically(str(folder / CHECKPOINT_FILE), save(tensors, metadata={"training": story}))
+    story = json.dumps({"step": checkpoint.step, "points": list(checkpoint.points), "losses": list(checkpoint.losses)})
+    metadata = {"training": story, "sha256": digest_of(story, tensors)}
+    write_atomically(str(folder / CHECKPOINT_FILE), save(tensors, metadata=metadata))
+
+
+def digest_of(story: str, tensors: dict[str, torch.Tensor]) -> str:
+    """Return the SHA-256 of what a checkpoint holds: a disk that lost a bit must not change the weights unnoticed."""
+    digest = hashlib.sha256(story.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_checkpoint(folder: Path, recipe: Recipe) -> Checkpoint:
@@ -75,11 +88,15 @@ def read_checkpoint(folder: Path, recipe: Recipe) -> Checkpoint:
     path = folder / CHECKPOINT_FILE
     try:
         with safe_open(path, framework="pt") as file:
-            story = json.loads((file.metadata() or {})["training"])
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        if metadata["sha256"] != digest_of(metadata["training"], tensors):
+            raise ValueError("its numbers are not those that were written")
+        story = json.loads(metadata["training"])
         step, points = int(story["step"]), [(int(step), float(loss), score) for step, loss, score in story["points"]]
+        losses = [float(loss) for loss in story["losses"]]
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise WeightsError(
             f"a checkpoint of a training was expected in {path}, but it is damaged ({error}); remove it to start again"
         ) from error
-    return Checkpoint(recipe=recipe, step=step, points=points, tensors=tensors)
+    return Checkpoint(recipe=recipe, step=step, points=points, losses=losses, tensors=tensors)

@@ -79,13 +79,19 @@ def score_screen(
 
 
 def summarize(scores: pl.DataFrame) -> pl.DataFrame:
-    """Return a row a profile and figure: mean over the screens, its 95 % interval, and how many screens have it."""
+    """Return a row a profile and figure: mean over the screens, its 95 % interval, and how many screens have it.
+
+    The interval is Student's, cut at 0 and 1, which no figure leaves.
+    """
     rows = []
     for (profile,), group in scores.group_by("profile", maintain_order=True):
         for figure in FIGURES:
             values = group[figure].drop_nulls().to_list()
             if values:
-                rows.append({"profile": profile, "figure": figure, **asdict(mean_interval(values)), "n": len(values)})
+                found = asdict(mean_interval(values))
+                for end in ("low", "high"):
+                    found[end] = None if found[end] is None else min(1.0, max(0.0, found[end]))
+                rows.append({"profile": profile, "figure": figure, **found, "n": len(values)})
     return pl.DataFrame(rows, infer_schema_length=None)
 
 

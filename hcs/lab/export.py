@@ -10,7 +10,6 @@ import torch
 from safetensors.torch import save
 
 from hcs.embedding.known import known_encoders
-from hcs.embedding.weights import weights_metadata
 from hcs.errors import TrainingError
 from hcs.io.storage import write_atomically
 from hcs.lab.learner import Learner, State
@@ -61,18 +60,6 @@ def _sorted_header(content: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + content[end:]
-
-
-def grey_of(path: Path) -> dict[str, tuple[float, ...]]:
-    """Return the `mean` and `std` that an encoder of ours was trained with; nothing for weights from elsewhere.
-
-    Raises:
-        WeightsError: If it is not a complete safetensors file.
-    """
-    said = weights_metadata(path)
-    if said.get("trained_on") != TRAINED_ON:
-        return {}
-    return {field: tuple(json.loads(said[field])) for field in ("mean", "std")}
 
 
 def _refuse_non_finite(state: State) -> None:

@@ -1,54 +1,26 @@
-"""Trains an encoder by a recipe: a loop that may be killed at any moment and goes on to the same weights."""
+"""Trains an encoder by a recipe: a training that may be killed at any moment and goes on to the same weights."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import polars as pl
 import torch
 
-from hcs.embedding.forward import OUT_OF_MEMORY
-from hcs.errors import TrainingError
 from hcs.io.storage import write_atomically
-from hcs.lab.checkpoint import Checkpoint, keep_checkpoint, open_folder
-from hcs.lab.crops import Batch, batches
+from hcs.lab.checkpoint import open_folder
 from hcs.lab.export import export_weights
-from hcs.lab.fields import Fields, render_fields
-from hcs.lab.learner import Judge, Learner, State, check_crops, explained, judge_of, loss_of
+from hcs.lab.fields import render_fields
+from hcs.lab.learner import check_crops, judge_of
 from hcs.lab.picture import curve_svg
 from hcs.lab.recipe import Recipe
+from hcs.lab.training import Clock, Point, Training, Watch
 
-STEPS_A_POINT: Final = 25
-"""Of the loss curve: each point is the mean of so many steps."""
 SECONDS_A_CHECKPOINT: Final = 60.0
-LARGEST_GRADIENT: Final = 1.0
-"""Length that gradients are cut to: one odd batch must not undo the work of many."""
-
-
-class Point(NamedTuple):
-    """A point of the loss curve: the mean loss of the steps up to `step`, and what the held-out score was, if known."""
-
-    step: int
-    loss: float
-    explained: float | None
-
-
-@dataclass
-class Progress:
-    """How far a training is, for who watches it."""
-
-    step: int
-    n_steps: int
-    loss: float
-    explained: float | None
-    images_a_second: float
-    seconds_left: float
 
 
 @dataclass(frozen=True)
@@ -58,25 +30,9 @@ class Trained:
     weights: Path
     points: tuple[Point, ...]
     explained: float
-    seconds: float
+    seconds_learning: float
     waiting: float
     """Share of the time in which the loop waited for crops."""
-
-
-Watch = Callable[[Progress], None]
-
-
-@dataclass
-class _Clock:
-    """What the loop spends its time on."""
-
-    started: float = field(default_factory=time.monotonic)
-    waited: float = 0.0
-    images: int = 0
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
 
 
 def pretrain(
@@ -107,7 +63,7 @@ def pretrain(
     """
     check_crops(recipe)
     checkpoint = open_folder(folder, recipe)
-    clock = _Clock()
+    clock = Clock()
     with _threads(threads):
         training = Training(recipe, checkpoint)
     if not training.is_over:
@@ -122,8 +78,8 @@ def pretrain(
     return Trained(
         weights=weights,
         points=tuple(training.points),
-        explained=training.points[-1].explained or 0.0,
-        seconds=clock.seconds,
+        explained=training.points[-1].explained or 0.0,  # the last point has one
+        seconds_learning=clock.seconds if clock.images else 0.0,
         waiting=clock.waited / clock.seconds if clock.images else 0.0,
     )
 
@@ -147,197 +103,3 @@ def _threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-class Training:
-    """A learner with its optimizer, its averaged weights and its loss curve."""
-
-    def __init__(self, recipe: Recipe, checkpoint: Checkpoint | None = None) -> None:
-        """Start a training, or take it up where a checkpoint left it."""
-        self.recipe = recipe
-        self.learner = Learner(recipe)
-        self.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        self.average = {name: value.detach().clone() for name, value in self.learner.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(
-            _groups(self.learner, recipe), lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True
-        )
-        self.step = self._first_step = 0
-        self.points: list[Point] = []
-        self._losses: list[float] = []
-        if checkpoint is not None:
-            self._take_up(checkpoint)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no step is left."""
-        return self.step >= self.recipe.n_steps
-
-    def run(
-        self, fields: Fields, *, judge: Judge, folder: Path, watch: Watch | None, checkpoint_seconds: float
-    ) -> _Clock:
-        """Perform the steps that are left, and keep checkpoints of them in the folder."""
-        clock, kept = _Clock(), time.monotonic()
-        dealt = batches(fields, self.recipe, first_step=self.step)
-        while not self.is_over:
-            asked = time.monotonic()
-            batch = self._next(dealt)
-            clock.waited += time.monotonic() - asked
-            self._learn(batch)
-            clock.images += len(batch.planes)
-            if self._is_at_a_point():
-                self._add_point(judge)
-                if time.monotonic() - kept >= checkpoint_seconds or self.step == self.recipe.n_steps:
-                    keep_checkpoint(folder, self.checkpoint())
-                    kept = time.monotonic()
-                if watch is not None:
-                    watch(self._progress(clock))
-        return clock
-
-    def _next(self, dealt: Iterator[Batch]) -> Batch:
-        try:
-            return next(dealt)
-        except MemoryError as error:
-            stage = self.recipe.stage_at(self.step)
-            raise _out_of_memory(stage.batch, stage.size, error) from error
-
-    def _learn(self, batch: Batch) -> None:
-        self.learner.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, self.step)
-        try:
-            loss = loss_of(
-                self.learner,
-                batch,
-                precision=self.recipe.precision,
-                bottleneck=self.recipe.bottleneck,
-                noise=self._noise(),
-            )
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"a finite loss was expected, but that of step {self.step + 1} of {self.recipe.n_steps} is {value} "
-                    f"at a learning rate of {learning_rate(self.recipe, self.step):.2g}; start again in another folder "
-                    "with a smaller --learning-rate, or with --precision fp32"
-                )
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            torch.nn.utils.clip_grad_norm_(self.learner.parameters(), LARGEST_GRADIENT)
-            self.optimizer.step()
-        except (RuntimeError, MemoryError) as error:
-            raise _explain(error, batch) from error
-        self._losses.append(value)
-        self.step += 1
-        self._average()
-
-    def _noise(self) -> torch.Generator | None:
-        """Return where the noise of this step comes from: it follows from the recipe's seed and the step alone."""
-        if not self.recipe.bottleneck:
-            return None
-        return torch.Generator().manual_seed(self.recipe.seed << 32 | self.step)
-
-    def _average(self) -> None:
-        """Move the averaged weights towards the present ones; young averages follow faster."""
-        kept = min(self.recipe.averaging, self.step / (self.step + 10))
-        with torch.no_grad():
-            for name, value in self.learner.state_dict().items():
-                if value.is_floating_point():
-                    self.average[name].lerp_(value, 1 - kept)
-                else:
-                    self.average[name].copy_(value)
-
-    def _is_at_a_point(self) -> bool:
-        return self.step % STEPS_A_POINT == 0 or self.step == self.recipe.n_steps
-
-    def _add_point(self, judge: Judge) -> None:
-        is_due = self.step % (20 * STEPS_A_POINT) == 0 or self.step == self.recipe.n_steps
-        score = self.score(judge) if is_due else None
-        self.points.append(Point(self.step, sum(self._losses) / max(len(self._losses), 1), score))
-        self._losses = []
-
-    def score(self, judge: Judge) -> float:
-        """Return what the averaged weights explain of held-out sites."""
-        return explained(self.averaged(), judge)
-
-    def averaged(self) -> Learner:
-        """Return a learner with the averaged weights."""
-        averaged = Learner(self.recipe)
-        averaged.load_state_dict(self.average)
-        return averaged.eval()
-
-    def _progress(self, clock: _Clock) -> Progress:
-        left = _work(self.recipe, self.step, self.recipe.n_steps)
-        done = _work(self.recipe, self._first_step, self.step)
-        return Progress(
-            step=self.step,
-            n_steps=self.recipe.n_steps,
-            loss=self.points[-1].loss,
-            explained=next((point.explained for point in reversed(self.points) if point.explained is not None), None),
-            images_a_second=clock.images / clock.seconds,
-            seconds_left=clock.seconds * left / max(done, 1),
-        )
-
-    def checkpoint(self) -> Checkpoint:
-        """Return everything that the rest of the training follows from."""
-        tensors = {f"learner.{name}": value for name, value in self.learner.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in self.average.items()}
-        for name, parameter in self.learner.named_parameters():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{key}.{name}"] = value
-        return Checkpoint(recipe=self.recipe, step=self.step, points=list(self.points), tensors=tensors)
-
-    def _take_up(self, checkpoint: Checkpoint) -> None:
-        tensors = checkpoint.tensors
-        self.learner.load_state_dict(_under("learner.", tensors))
-        self.average = _under("average.", tensors)
-        self.step = self._first_step = checkpoint.step
-        self.points = [Point(*point) for point in checkpoint.points]
-        for name, parameter in self.learner.named_parameters():
-            state = {key: tensors[f"optimizer.{key}.{name}"] for key in _ADAMW if f"optimizer.{key}.{name}" in tensors}
-            if state:
-                self.optimizer.state[parameter] = state
-
-
-_ADAMW: Final = ("step", "exp_avg", "exp_avg_sq")
-"""What the optimizer remembers of a parameter."""
-
-
-def _under(prefix: str, tensors: State) -> State:
-    return {name.removeprefix(prefix): value.clone() for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _work(recipe: Recipe, first: int, last: int) -> float:
-    """Return how much there is to compute between two steps, in pixels."""
-    stages = (recipe.stage_at(step) for step in range(first, last))
-    return sum(stage.batch * stage.size**2 for stage in stages)
-
-
-def _groups(learner: Learner, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the parameters in two groups: matrices and kernels decay, biases and scales do not."""
-    parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
-    return [
-        {"params": [item for item in parameters if item.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [item for item in parameters if item.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Return the rate of a step: it rises, and falls along half a cosine to nearly zero."""
-    n_rising = max(1, round(recipe.warmup * recipe.n_steps))
-    if step < n_rising:
-        return recipe.learning_rate * (step + 1) / n_rising
-    share = (step - n_rising) / max(1, recipe.n_steps - n_rising)
-    return recipe.learning_rate * (0.005 + 0.995 * 0.5 * (1 + math.cos(math.pi * share)))
-
-
-def _explain(error: Exception, batch: Batch) -> Exception:
-    cause = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or any(said in cause for said in OUT_OF_MEMORY):
-        return _out_of_memory(len(batch.planes), batch.planes.shape[1], error)
-    return error
-
-
-def _out_of_memory(n: int, size: int, error: Exception) -> TrainingError:
-    return TrainingError(
-        f"memory for a step of {n} crops of {size} x {size} pixels was expected, but there is not enough "
-        f"({' '.join(str(error).split())}); take a smaller --batch, and start in another folder"
-    )

@@ -19,7 +19,7 @@ class Stage(Record):
     """A part of a training with crops of one size."""
 
     size: int = Field(ge=32, description="Side of a crop in pixels.")
-    batch: int = Field(ge=2, description="Crops of a step.")
+    batch: int = Field(ge=2, le=4096, description="Crops of a step.")
     steps: int = Field(ge=1)
 
 
@@ -33,8 +33,8 @@ class Recipe(Record):
     n_held_out: int = Field(default=6, ge=1, le=100, description="Screens that only the score is computed on.")
     site_px: int = Field(default=256, ge=64)
     stages: tuple[Stage, ...] = Field(min_length=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=0.05, ge=0)
+    learning_rate: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=0.05, ge=0, allow_inf_nan=False)
     warmup: float = Field(default=0.03, ge=0, lt=1, description="Share of the steps in which the rate rises.")
     bottleneck: float = Field(default=0.01, ge=0, description="Cost of the embedding's squared length, read in noise.")
     precision: Precision = "fp32"

@@ -15,8 +15,8 @@ with sums over the other plates, and c the median over features of control scale
 with many plates it becomes their pooled scale. A plain median of scales over features would not do for b: it makes
 calls depend on a feature's unit.
 
-What a plate's own few controls still contribute has a price. In simulated screens 5 to 7 % of inactive treatments reach
-p < .05 from 8 controls a plate on, but 8 to 11 % where there are only 4 on each of 6 or more plates
+What a plate's own few controls still contribute has a price. In simulated screens 6 to 7 % of inactive treatments reach
+p < .05 from 8 controls a plate on, but 10 to 12 % where there are only 4 on each of 6 or more plates
 (`benchmarks/profile_choices.py scales`).
 """
 

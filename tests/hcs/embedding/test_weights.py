@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 from collections.abc import Callable
@@ -98,11 +99,18 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path: Path, weights_file: Path, 
 
 
 def test_a_file_that_is_missing_or_a_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(WeightsError, match=r"nothing\.safetensors, but it cannot be read"):
+        explicit_weights(str(tmp_path / "nothing.safetensors"))
+    with pytest.raises(WeightsError, match="its name is empty"):
+        explicit_weights(" ")
 
-    for name in ("nothing.safetensors", "folder.safetensors"):
-        with pytest.raises(WeightsError, match=f"{name}, but it cannot be read"):
-            explicit_weights(str(tmp_path / name))
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "odd.safetensors")
+
+    with pytest.raises(WeightsError, match="it is no ordinary file"):
+        explicit_weights(str(tmp_path / "odd.safetensors"))
 
 
 def test_weights_behind_a_url_are_refused() -> None:

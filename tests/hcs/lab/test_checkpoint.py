@@ -9,7 +9,15 @@ import torch
 from safetensors.torch import save_file
 
 from hcs.errors import StorageError, UsageError, WeightsError
-from hcs.lab.checkpoint import CHECKPOINT_FILE, RECIPE_FILE, Checkpoint, keep_checkpoint, open_folder, read_checkpoint
+from hcs.lab.checkpoint import (
+    CHECKPOINT_FILE,
+    RECIPE_FILE,
+    Checkpoint,
+    digest_of,
+    keep_checkpoint,
+    open_folder,
+    read_checkpoint,
+)
 from hcs.lab.recipe import Recipe
 
 MakeRecipe = Callable[..., Recipe]
@@ -25,7 +33,7 @@ def checkpoint(make_recipe: MakeRecipe) -> Checkpoint:
         "optimizer.step.weight": torch.tensor(25.0),
     }
     points = [(25, 1.0625, None), (50, 0.1 + 0.2, 0.25)]
-    return Checkpoint(recipe=make_recipe(), step=50, points=points, tensors=tensors)
+    return Checkpoint(recipe=make_recipe(), step=53, points=points, losses=[0.3, 0.1, 0.2], tensors=tensors)
 
 
 def test_a_new_folder_gets_the_recipe_and_has_no_checkpoint(make_recipe: MakeRecipe, tmp_path: Path) -> None:
@@ -43,7 +51,7 @@ def test_a_checkpoint_comes_back_bit_by_bit(checkpoint: Checkpoint, tmp_path: Pa
     found = open_folder(tmp_path, checkpoint.recipe)
 
     assert found is not None
-    assert (found.step, found.points) == (50, checkpoint.points)
+    assert (found.step, found.points, found.losses) == (53, checkpoint.points, checkpoint.losses)
     assert sorted(found.tensors) == sorted(checkpoint.tensors)
     for name, value in checkpoint.tensors.items():
         assert found.tensors[name].dtype == value.dtype, name
@@ -52,7 +60,9 @@ def test_a_checkpoint_comes_back_bit_by_bit(checkpoint: Checkpoint, tmp_path: Pa
 
 def test_a_later_checkpoint_takes_the_place_of_the_one_before(checkpoint: Checkpoint, tmp_path: Path) -> None:
     keep_checkpoint(tmp_path, checkpoint)
-    keep_checkpoint(tmp_path, Checkpoint(recipe=checkpoint.recipe, step=75, points=[], tensors={"a": torch.ones(1)}))
+    keep_checkpoint(
+        tmp_path, Checkpoint(recipe=checkpoint.recipe, step=75, points=[], losses=[], tensors={"a": torch.ones(1)})
+    )
 
     found = read_checkpoint(tmp_path, checkpoint.recipe)
 
@@ -117,11 +127,27 @@ def test_a_checkpoint_that_was_cut_off_is_refused(checkpoint: Checkpoint, tmp_pa
         open_folder(tmp_path, checkpoint.recipe)
 
 
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.99])
+def test_a_checkpoint_that_lost_a_bit_is_refused(checkpoint: Checkpoint, tmp_path: Path, place: float) -> None:
+    open_folder(tmp_path, checkpoint.recipe)
+    keep_checkpoint(tmp_path, checkpoint)
+    path = tmp_path / CHECKPOINT_FILE
+    content = bytearray(path.read_bytes())
+    first = 8 + int.from_bytes(content[:8], "little")
+    content[first + int(place * (len(content) - first))] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(WeightsError, match="its numbers are not those that were written"):
+        open_folder(tmp_path, checkpoint.recipe)
+
+
 @pytest.mark.parametrize(
     "story", ["", "[]", "{}", '{"step": 5}', json.dumps({"step": "x", "points": []}), '{"step": 5, "points": [[1]]}']
 )
 def test_safetensors_that_are_no_checkpoint_are_refused(make_recipe: MakeRecipe, tmp_path: Path, story: str) -> None:
-    save_file({"a": torch.ones(2)}, tmp_path / CHECKPOINT_FILE, metadata={"training": story})
+    tensors = {"a": torch.ones(2)}
+    metadata = {"training": story, "sha256": digest_of(story, tensors)}
+    save_file(tensors, tmp_path / CHECKPOINT_FILE, metadata=metadata)
 
     with pytest.raises(WeightsError, match="is damaged"):
         read_checkpoint(tmp_path, make_recipe())

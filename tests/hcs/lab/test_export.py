@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from hcs.embedding.loading import load_encoder
 from hcs.embedding.registry import describe_encoder
 from hcs.embedding.weights import PICKLES, weights_metadata
-from hcs.errors import TrainingError, WeightsError
+from hcs.errors import TrainingError
 from hcs.lab.crops import deal_crops
-from hcs.lab.export import WEIGHTS_FILE, export_weights, grey_of
+from hcs.lab.export import WEIGHTS_FILE, export_weights
 from hcs.lab.fields import Fields
 from hcs.lab.learner import Learner
-from hcs.lab.pretrain import Training
 from hcs.lab.recipe import Recipe, Stage
+from hcs.lab.training import Training
 from hcs.settings import Settings
 from schemas.screen import EncoderChoice
 
@@ -39,7 +39,7 @@ def trained(make_recipe: MakeRecipe, fields: Fields) -> Learner:
 def check_vectors(learner: Learner, recipe: Recipe, planes: NDArray[np.float32], folder: Path) -> None:
     """Export, load as any user does, and hold the vectors against those of the learner's own backbone."""
     path = export_weights(learner, recipe, folder)
-    choice = EncoderChoice.model_validate({"name": recipe.architecture, "weights": str(path)} | grey_of(path))
+    choice = EncoderChoice(name=recipe.architecture, weights=str(path))
 
     info = describe_encoder(choice, settings=Settings(offline=True))
     vectors = load_encoder(info).embed(planes, batch_size=len(planes))
@@ -126,13 +126,3 @@ def test_weights_that_half_precision_cannot_hold_are_refused(
         export_weights(learner, make_recipe(), tmp_path)
 
     assert list(tmp_path.iterdir()) == []
-
-
-def test_weights_from_elsewhere_say_nothing_of_grey_values(tmp_path: Path) -> None:
-    path = tmp_path / "other.safetensors"
-    save_file({"a": torch.ones(1)}, path, metadata={"mean": "half", "std": "[0.1]"})
-
-    assert grey_of(path) == {}
-    path.write_bytes(b"torn")
-    with pytest.raises(WeightsError, match="not a complete safetensors file"):
-        grey_of(path)

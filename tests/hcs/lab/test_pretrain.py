@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -20,8 +21,9 @@ from hcs.lab.checkpoint import CHECKPOINT_FILE, RECIPE_FILE, keep_checkpoint, re
 from hcs.lab.export import WEIGHTS_FILE
 from hcs.lab.fields import Fields
 from hcs.lab.learner import judge_of
-from hcs.lab.pretrain import Progress, Trained, Training, learning_rate, pretrain
+from hcs.lab.pretrain import Trained, pretrain
 from hcs.lab.recipe import Recipe, Stage
+from hcs.lab.training import Progress, Training, learning_rate
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -86,6 +88,7 @@ def test_interrupted_again_and_again_it_ends_in_the_same_bytes(
 
 CHILD = """
 import sys
+import threading
 from pathlib import Path
 import torch
 from hcs.lab.pretrain import pretrain
@@ -112,6 +115,30 @@ def test_killed_in_the_middle_it_ends_in_the_same_bytes(
     trained = pretrain(make_recipe(), tmp_path)
 
     assert trained.weights.read_bytes() == uninterrupted[0].weights.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_end_it_keeps_the_step_that_it_is_at(
+    make_recipe: MakeRecipe, tmp_path: Path, uninterrupted: tuple[Trained, list[Progress]], number: signal.Signals
+) -> None:
+    asked = []
+
+    def ask(progress: Progress) -> None:
+        if progress.step == 25:
+            threading.Timer(0.01, os.kill, [os.getpid(), number]).start()
+            asked.append(progress.step)
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(make_recipe(), tmp_path, watch=ask, checkpoint_seconds=1e9)
+    kept = read_checkpoint(tmp_path, make_recipe())
+    assert asked == [25]
+    assert 25 < kept.step < 75
+    assert len(kept.losses) == kept.step % 25
+
+    trained = pretrain(make_recipe(), tmp_path)
+
+    assert trained.weights.read_bytes() == uninterrupted[0].weights.read_bytes()
+    assert trained.points == uninterrupted[0].points
 
 
 def test_a_finished_training_does_nothing_when_it_is_called_again(
@@ -171,7 +198,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_what_to_do(make_recipe
 
 
 def test_a_batch_far_beyond_memory_is_refused_with_what_to_do(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    huge = (Stage(size=64, batch=10**15, steps=1),)
+    huge = (Stage.model_construct(size=64, batch=10**15, steps=1),)
 
     with pytest.raises(TrainingError, match=r"step of 1000000000000000 crops of 64 x 64.*smaller --batch"):
         pretrain(make_recipe(stages=huge), tmp_path)
