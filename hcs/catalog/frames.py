@@ -62,9 +62,11 @@ def select_frame(
 
 def _tuples(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Any]:
     """Return the rows of an answer: as the driver gives them, where no value has to be made into something else."""
-    result = connection.execute(query)
-    kinds = [column.type.dialect_impl(connection.dialect) for column in query.selected_columns]
-    if result.cursor is None or any(kind.result_processor(connection.dialect, None) for kind in kinds):
+    result, dialect = connection.execute(query), connection.dialect
+    if result.cursor is None or any(
+        column.type.dialect_impl(dialect).result_processor(dialect, told[1])
+        for column, told in zip(query.selected_columns, result.cursor.description, strict=True)
+    ):
         return [tuple(row) for row in result]
     rows = result.cursor.fetchall()
     result.close()

@@ -155,7 +155,8 @@ def _grey_levels(plane: NDArray[Any], limits: IntensityRange) -> NDArray[np.uint
 
 def _steps_to(value: int) -> NDArray[np.uint32]:
     """Return (256,): one component of a colour at every step of grey."""
-    return np.rint(np.arange(256) * (value / 255)).astype(np.uint32)
+    steps: NDArray[np.uint32] = np.rint(np.arange(256) * (value / 255)).astype(np.uint32)
+    return steps
 
 
 def shrink(planes: NDArray[Any], *, longest_side: int) -> NDArray[Any]:
