@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check openapi wheel-test imports docs bench clean
+.PHONY: help install demo test test-slow check openapi fuzz-api wheel-test imports docs bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ check: install ## Lint, types, import contracts, changelog fragments and documen
 
 openapi: install ## Write schemas/openapi.json, what the API says of itself
 	$(BIN)/python -m services.api.description > schemas/openapi.json
+
+fuzz-api: install ## Hold the API against its description, with many more requests (minutes)
+	HCS_TEST_EXAMPLES=300 $(BIN)/python -m pytest -m slow tests/services/api/test_contract.py $(PYTEST_OPTIONS)
 
 wheel-test: install ## Install the wheel as users do, with the newest of all it needs, and test it there (minutes)
 	rm -rf build/wheel

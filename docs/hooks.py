@@ -186,6 +186,28 @@ def _words(app: Any) -> Iterator[tuple[str, ...]]:
             yield (group.name, *words)
 
 
+def api() -> str:
+    """Return every path of the API with its parameters."""
+    from services.api.description import document
+
+    rows = []
+    for path, item in document()["paths"].items():
+        for method, operation in item.items():
+            names = [f"`{one['name']}`" for one in operation.get("parameters", ()) if one["in"] != "path"]
+            scope = operation["security"][0]["key"][0] if operation["security"] else "none"
+            rows.append((f"`{method.upper()} {path}`", scope, ", ".join(names), operation["summary"]))
+    return _table(("path", "scope", "parameters", "answers"), rows)
+
+
+def problems() -> str:
+    """Return every kind of problem that the API answers with."""
+    from services.api.problems import KINDS
+
+    return _table(
+        ("status", "type", "title"), [(str(kind.status), f"`urn:hcs:{kind.word}`", kind.title) for kind in KINDS]
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands": commands,
     "screen": screen,
@@ -193,4 +215,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "tables": tables,
     "errors": errors,
     "settings": settings,
+    "api": api,
+    "problems": problems,
 }

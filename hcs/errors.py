@@ -5,6 +5,11 @@ A message is one paragraph: what was expected, what came, where, and what to do.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from schemas.api import FieldError, Problem
+
 
 class HcsError(Exception):
     """Something that can be explained to the person who asked. `exit_code` is the command line's."""
@@ -88,6 +93,14 @@ class StorageError(HcsError, OSError):
     """A catalog, part or folder that cannot be written or read: permissions, a full disk, a torn file."""
 
 
+class MissingFileError(StorageError, FileNotFoundError):
+    """A file, folder, object or bucket that is not there."""
+
+
+class StoreUnavailableError(StorageError):
+    """An object store that does not answer, is too busy, or refuses the key: no object's fault, and no unit's."""
+
+
 class DatabaseLostError(StorageError):
     """The connection to the catalog's database broke before a change was kept: asking again is safe."""
 
@@ -118,3 +131,73 @@ class TrainingError(HcsError, ArithmeticError):
     """A training cannot go on as it was asked for: its loss is not finite, or memory does not suffice."""
 
     exit_code = 2
+
+
+class ApiError(HcsError):
+    """The API answered a request with a problem; `status`, `title`, `detail` and `errors` say which."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Tell a problem as the API told it."""
+        super().__init__(problem)
+        self.problem = problem
+
+    @property
+    def status(self) -> int:
+        """HTTP's number, such as 404."""
+        return self.problem.status
+
+    @property
+    def title(self) -> str:
+        """The kind of problem in a few words."""
+        return self.problem.title
+
+    @property
+    def detail(self) -> str:
+        """What was expected, what came, where, and what to do."""
+        return self.problem.detail
+
+    @property
+    def errors(self) -> tuple[FieldError, ...]:
+        """Each thing that is wrong with the request, with the JSON pointer or the parameter that it stands at."""
+        return self.problem.errors
+
+    def __str__(self) -> str:
+        """Return one paragraph."""
+        problem = self.problem
+        said = problem.detail
+        if len(problem.errors) > 1:
+            said = "; ".join(f"{error.pointer or error.parameter}: {error.detail}" for error in problem.errors)
+        number = f", request {problem.request_id}" if problem.request_id else ""
+        return f"{said} (answer {problem.status} to {problem.instance}{number})"
+
+
+class ApiKeyError(ApiError):
+    """The API wants a key, or does not know the one that it was shown (401)."""
+
+
+class ApiNotAllowedError(ApiError, NotAllowedError):
+    """The key is not good for the request, or a place lies outside the roots of the server (403)."""
+
+
+class ApiNotFoundError(ApiError, NotFoundError):
+    """The API does not know the run, plate, well or perturbation; or a list changed while it was read (404)."""
+
+
+class ApiConflictError(ApiError, ConflictError):
+    """What is there does not allow the request: a run that goes on, an Idempotency-Key used before (409)."""
+
+
+class ApiInvalidError(ApiError, UsageError):
+    """The request does not say what it must (422)."""
+
+
+class NoAnswerError(HcsError, ConnectionError):
+    """The API was not reached, or the line broke, for as long as the client had patience."""
+
+
+class AnswerError(HcsError, ValueError):
+    """An answer that the client cannot read: something else serves there, or another version."""
+
+
+class WaitedTooLongError(HcsError, TimeoutError):
+    """A run that is not at its end within the time that its caller waits."""

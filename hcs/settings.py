@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hcs.errors import UsageError
@@ -30,6 +30,12 @@ class Settings(BaseSettings):
         description="Folders and s3://BUCKET/PREFIX under which the API lets deliveries lie, separated by commas; by "
         "default the folder that it was started in.",
     )
+    api_url: str = Field(default="http://127.0.0.1:8000", description="Where the client of the API asks.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="What the client shows; without it, and asking this machine, the key in the file beside the SQLite "
+        "catalog.",
+    )
     weights_cache: Path = Field(
         default=Path("~/.cache/hcs/weights"), description="Folder that downloaded safetensors are kept in."
     )
@@ -52,3 +58,8 @@ def read_settings() -> Settings:
         (first, *_) = error.errors()
         name = f"HCS_{'_'.join(map(str, first['loc'])).upper()}"
         raise UsageError(f"environment variable {name}: {first['msg']}, got {first['input']!r}") from None
+
+
+def key_file_beside(catalog: Path) -> Path:
+    """Return where the key of this machine lies: `api-key` beside `catalog.sqlite`, `NAME-api-key` beside others."""
+    return catalog.with_name("api-key" if catalog.stem == "catalog" else f"{catalog.stem}-api-key")

@@ -148,6 +148,13 @@ def test_hcs_says_its_version_in_any_folder(installed: Installed, folder: Path) 
     assert (ended.code, ended.out) == (0, f"hcs {hcs.__version__}\n"), ended.err
 
 
+def test_the_dispatcher_is_the_one_of_the_wheel_in_any_folder(installed: Installed, folder: Path) -> None:
+    ended = installed.start("hcs", "work", "--once", "--catalog", "store/catalog.sqlite", cwd=folder)
+
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert not list(folder.rglob("*.imported"))
+
+
 def test_the_doctor_finds_the_machine_in_order_in_any_folder(installed: Installed, folder: Path) -> None:
     ended = installed.start("hcs", "doctor", "--format", "json", cwd=folder)
 

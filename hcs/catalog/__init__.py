@@ -18,6 +18,7 @@ from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, k
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.deletion import DeletedRun, delete_run
 from hcs.catalog.engine import Catalog, open_catalog
+from hcs.catalog.finishing import interrupt
 from hcs.catalog.hits import HitsPage, find_hits, hits_page, known_mechanisms
 from hcs.catalog.identity import catalog_id, cursor_secret
 from hcs.catalog.keys import KeyRecord, create_key, find_key, list_keys, revoke_key
@@ -29,6 +30,7 @@ from hcs.catalog.ledger import (
     count_units,
     fail,
     hand_back,
+    hand_back_all,
     keep_leases,
     lease,
     plan,
@@ -101,7 +103,9 @@ __all__ = [
     "focus_rows",
     "get_run",
     "hand_back",
+    "hand_back_all",
     "hits_page",
+    "interrupt",
     "is_alive_here",
     "is_dead_here",
     "is_run_waiting",

@@ -10,6 +10,7 @@ from hcs.catalog.engine import Catalog
 from hcs.catalog.keys import find_in, insert_key, prefix_of
 from hcs.errors import StorageError, UsageError
 from hcs.io.private import read_private, write_private
+from hcs.settings import key_file_beside
 from schemas.keys import Scope
 
 LOCAL_KEY_NAME = "this machine"
@@ -29,8 +30,7 @@ def local_key_path(catalog: Catalog) -> Path:
             f"a key of this machine lies beside an SQLite catalog, but {catalog.location} is a database that others "
             "use too. Make keys with `hcs keys create`, and pass one on with HCS_API_KEY."
         )
-    path = Path(catalog.location)
-    return path.with_name("api-key" if path.stem == "catalog" else f"{path.stem}-api-key")
+    return key_file_beside(Path(catalog.location))
 
 
 def local_key(catalog: Catalog) -> str:

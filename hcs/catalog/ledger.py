@@ -153,6 +153,21 @@ def hand_back(catalog: Catalog, run_id: int, key: str, *, fence: int) -> None:
 
 
 @patient
+def hand_back_all(catalog: Catalog, run_id: int, owner: str) -> int:
+    """Return how many units of an owner that stops are ready again, those that it never heard of included.
+
+    The attempts are not counted.
+    """
+    held = (Unit.run_id == run_id, Unit.state == UnitState.LEASED, Unit.owner == owner)
+    values = {**_FREE, "state": UnitState.READY, "attempt": Unit.attempt - 1}
+    with catalog.writing() as connection:
+        keys = select(Unit.key).where(*held).order_by(Unit.key).with_for_update(key_share=True)
+        for key in (rows := connection.scalars(keys).all()):
+            connection.execute(update(Unit).where(_is(run_id, key), *held).values(**values))
+        return len(rows)
+
+
+@patient
 def fail(catalog: Catalog, run_id: int, key: str, *, fence: int, reason: str) -> UnitState:
     """Return the state of a unit whose work failed: ready for another attempt, failed after the third.
 

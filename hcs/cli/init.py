@@ -26,7 +26,7 @@ def init(
     Example: hcs init /data/BR00117035 > SCREEN.yaml
     """
     from hcs.io.draft import draft_screen
-    from hcs.io.screen import FILL_IN
+    from hcs.screenfile import FILL_IN
 
     text = draft_screen(delivery, layout=layout)
     sys.stdout.write(text)

@@ -176,6 +176,8 @@ def shrink(planes: NDArray[Any], *, longest_side: int) -> NDArray[Any]:
     scale = longest_side / max(height, width)
     if scale >= 1:
         return planes
+    if planes.ndim > 2:  # one after the other, since the running sums take several times the memory of what is summed
+        return np.stack([shrink(plane, longest_side=longest_side) for plane in planes])
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
     is_known = np.isfinite(planes)
     if is_known.all():

@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
-from hcs.errors import ScreenFileError, StorageError
-from hcs.io.storage import is_remote, read_bytes
-from schemas.screen import EncoderChoice, PlateEntry, Record, ScreenConfig
-
-MAX_SCREEN_BYTES = 10 << 20
-MAX_SCREEN_VALUES = 1_000_000
-
-FILL_IN = "FILL_IN"
-"""What `hcs init` writes where a person has to say something."""
-
-_NULLS = ("~", "null", "Null", "NULL", "")
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Reads every plain scalar as the string that stands there; only null is special.
-
-    YAML 1.1 would turn the batch 2021_05_02 into a number, the plate 0123 into 83 and the channel `no` into false.
-    The model knows which fields are numbers and converts them.
-    """
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, Any]]] = {}  # noqa: RUF012 (PyYAML's own name and form)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping; unlike PyYAML, refuse a key that is given twice."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _null_or_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str | None:
-    plain = node.style is None
-    return None if plain and node.value in _NULLS else str(node.value)
-
-
-_PlainLoader.add_constructor("tag:yaml.org,2002:str", _null_or_text)
+from hcs.errors import ScreenFileError, StorageError, StoreUnavailableError
+from hcs.io.storage import beside, is_remote, read_bytes
+from hcs.screenfile import parse_screen, with_places
+from schemas.screen import ScreenConfig
 
 
 def load_screen(path: str) -> ScreenConfig:
@@ -57,149 +16,20 @@ def load_screen(path: str) -> ScreenConfig:
 
     Raises:
         ScreenFileError: If it cannot be read or does not say what it must; names file, field, expected and got.
+        StoreUnavailableError: If the store that it lies in does not answer.
     """
-    content = _read_mapping(path)
-    try:
-        config = ScreenConfig.model_validate(content)
-    except ValidationError as error:
-        raise ScreenFileError(f"{path}: {'; '.join(_explanations(error))}") from error
-    return _with_absolute_paths(config, base=os.path.dirname(path) if is_remote(path) else _folder_of(path))
-
-
-def screen_yaml(config: ScreenConfig) -> str:
-    """Return a SCREEN.yaml that `load_screen` reads back as the same screen; what is a default is left out."""
-    content = config.model_dump(mode="json", exclude_defaults=True)
-    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
-    return text
-
-
-def _folder_of(path: str) -> str:
-    return str(Path(path).absolute().parent)
-
-
-def _read_mapping(path: str) -> dict[Any, Any]:
     try:
         data = read_bytes(path)
+    except StoreUnavailableError:
+        raise
     except StorageError as error:
         raise ScreenFileError(f"expected a SCREEN.yaml; {error}") from error
-    if len(data) > MAX_SCREEN_BYTES:
-        raise ScreenFileError(f"{path}: expected a SCREEN.yaml of at most {MAX_SCREEN_BYTES} bytes, got {len(data)}")
-    try:
-        content = yaml.load(data, Loader=_PlainLoader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ScreenFileError(f"{path}: expected YAML; {_yaml_problem(error)}") from error
-    if not isinstance(content, dict):
-        raise ScreenFileError(f"{path}: expected fields such as `screen:` and `plates:`, got {type(content).__name__}")
-    _refuse_bombs(content, path)
-    _refuse_unfilled(content, path)
-    return content
 
+    def absolute(place: str) -> str:
+        if is_remote(place) or place.startswith("file://") or os.path.isabs(place):
+            return place
+        if is_remote(path):
+            return beside(path, place)
+        return os.path.abspath(os.path.join(Path(path).absolute().parent, place))
 
-def _yaml_problem(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return " ".join(str(error).split()) or type(error).__name__
-    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', None) or 'a mistake'}"
-
-
-def _refuse_bombs(content: Any, path: str) -> None:
-    """Refuse anchors that expand without end (`&a [*a, *a]`), before anything walks through them."""
-    waiting = [content]
-    for _ in range(MAX_SCREEN_VALUES):
-        if not waiting:
-            return
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-    raise ScreenFileError(f"{path}: expected at most {MAX_SCREEN_VALUES} values, its anchors expand to more")
-
-
-def _refuse_unfilled(content: dict[Any, Any], path: str) -> None:
-    """Refuse what `hcs init` left to a person: a stain of that name would be taken for one."""
-    places = list(_unfilled(content))
-    if places:
-        raise ScreenFileError(
-            f"{path}: expected what the comments ask for, but {FILL_IN} still stands at {', '.join(places)}; fill it "
-            "in, or leave the field out where it is not needed"
-        )
-
-
-def _unfilled(value: Any, place: str = "") -> Iterator[str]:
-    if value == FILL_IN:
-        yield place
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in inner:
-        yield from _unfilled(item, f"{place}.{key}" if place else str(key))
-
-
-def _explanations(error: ValidationError, *, at_most: int = 10) -> Iterator[str]:
-    """Yield one explanation a mistake: the field, what was expected, what came, and the nearest name."""
-    mistakes = error.errors(include_url=False, include_context=False)
-    places = [mistake["loc"] for mistake in mistakes]
-    mistakes = [item for item in mistakes if item["type"] != "too_short" or not _has_inner(places, item["loc"])]
-    for mistake in mistakes[:at_most]:
-        field = ".".join(str(part) for part in mistake["loc"]) or "the file"
-        if mistake["type"] == "extra_forbidden":
-            yield f"{field} is not a field{_nearest(str(mistake['loc'][-1]))}"
-        elif mistake["type"] == "missing":
-            yield f"{field} is missing"
-        else:
-            got = repr(mistake["input"])
-            yield f"{field}: {mistake['msg'].lower()}, got {got if len(got) <= 80 else got[:77] + '...'}"
-    if len(mistakes) > at_most:
-        yield f"and {len(mistakes) - at_most} more"
-
-
-def _has_inner(places: Iterable[tuple[int | str, ...]], outer: tuple[int | str, ...]) -> bool:
-    """Return whether another mistake lies inside: a list is called too short because its item was refused."""
-    return any(len(place) > len(outer) and place[: len(outer)] == outer for place in places)
-
-
-def _nearest(name: str) -> str:
-    near = fields_near(name)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
-def fields_near(name: str) -> list[str]:
-    """Return the fields of a SCREEN.yaml, at most two, that somebody who wrote another name may have meant."""
-    models: list[type[Record]] = [ScreenConfig, *_records(ScreenConfig)]
-    known = sorted({field for model in models for field in model.model_fields})
-    return difflib.get_close_matches(name[:100], known, n=2)
-
-
-def _records(model: type[Record]) -> Iterator[type[Record]]:
-    """Yield the records inside a record."""
-    for field in model.model_fields.values():
-        candidates: tuple[Any, ...] = (field.annotation, *getattr(field.annotation, "__args__", ()))
-        yield from (item for item in candidates if isinstance(item, type) and issubclass(item, Record))
-
-
-def _with_absolute_paths(config: ScreenConfig, *, base: str) -> ScreenConfig:
-    def absolute(path: str) -> str:
-        if is_remote(path) or path.startswith("file://") or os.path.isabs(path):
-            return path
-        return f"{base}/{path}" if is_remote(base) else os.path.abspath(os.path.join(base, path))
-
-    def entry(plate: PlateEntry) -> PlateEntry:
-        return plate.model_copy(update={"uri": absolute(plate.uri)})
-
-    def choice(encoder: EncoderChoice) -> EncoderChoice:
-        return encoder.model_copy(update={"weights": encoder.weights and absolute(encoder.weights)})
-
-    def several(paths: str | tuple[str, ...] | dict[str, str] | None) -> Any:
-        if isinstance(paths, dict):
-            return {barcode: absolute(path) for barcode, path in paths.items()}
-        if isinstance(paths, tuple):
-            return tuple(absolute(path) for path in paths)
-        return paths and absolute(paths)
-
-    return config.model_copy(
-        update={
-            "plates": tuple(entry(plate) for plate in config.plates),
-            "platemaps": several(config.platemaps),
-            "annotations": several(config.annotations),
-            "encoders": tuple(choice(encoder) for encoder in config.encoders),
-        }
-    )
+    return with_places(parse_screen(data, name=path), absolute)

@@ -24,6 +24,7 @@ from hcs.catalog import (
     count_units,
     fail,
     hand_back,
+    hand_back_all,
     keep_leases,
     lease,
     owner_of_this_process,
@@ -32,7 +33,7 @@ from hcs.catalog import (
     run_state,
     visible_parts,
 )
-from hcs.errors import CancelledError, HcsError, LeaseLostError, StorageError
+from hcs.errors import CancelledError, HcsError, LeaseLostError
 from hcs.io.storage import join
 from hcs.io.tables import read_table
 from hcs.pipeline.plan import PartsPlace, PlannedPlate, embed_units, survey_unit
@@ -261,15 +262,14 @@ class Coordinator:
         self.executor.abandon(key)
 
     def _hand_back(self) -> None:
-        """Give back what was leased and not finished; if even that fails, the lease breaks with this process."""
-        for held in self._held.values():
-            try:
-                hand_back(self.catalog, self.run.id, held.unit.spec.key, fence=held.unit.fence)
-            except StorageError as error:
-                log.warning("leases not handed back", reason=str(error))
-                return  # it would be waited for with every unit
-            except HcsError as error:
-                log.warning("lease not handed back", key=held.unit.spec.key, reason=str(error))
+        """Give back what was leased and not finished; if even that fails, the leases break with this process.
+
+        An interrupt may come between a lease and its answer, so that this is what the ledger says is ours.
+        """
+        try:
+            hand_back_all(self.catalog, self.run.id, self.owner)
+        except HcsError as error:
+            log.warning("leases not handed back", reason=str(error))
 
     def _survey_unit(self, plate: PlannedPlate) -> UnitSpec:
         return survey_unit(plate, pixels=self.prepared.config.pixels, pin=self.prepared.pin, parts=self._parts())

@@ -5,21 +5,36 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
+
+from hcs.catalog import interrupt
+
+
+@dataclass
+class Request:
+    """Whether somebody asked to end: known here also where the exception was lost on its way."""
+
+    has_come: bool = False
 
 
 @contextmanager
-def interrupts() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` at the first SIGTERM or SIGINT; a second one while things are put away does nothing."""
+def interrupts() -> Iterator[Request]:
+    """Raise `KeyboardInterrupt` at the first SIGTERM or SIGINT; a second one while things are put away does nothing.
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    It is raised at the end of a transaction where one is under way.
+    """
+    request = Request()
+
+    def come(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        request.has_come = True
+        interrupt()
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, come) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,8 +10,8 @@ from typing import Final
 
 import polars as pl
 
-from hcs.io.screen import screen_yaml
 from hcs.io.tables import table_bytes
+from hcs.screenfile import screen_yaml
 from hcs.simulation.compounds import Treatment
 from hcs.simulation.design import ScreenDesign
 from hcs.simulation.library import CHANNELS

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hcs.io.screen import fields_near
+from hcs.screenfile import fields_near
 from schemas.api import FieldError
 from services.api.problems import INVALID, RequestError
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
-from anyio import CapacityLimiter, to_thread
 
 from hcs.catalog import Catalog, RunRecord, get_run
 from hcs.errors import NotFoundError, StorageError
@@ -58,9 +58,9 @@ class PictureRoom:
         self._catalog = catalog
         self._pictures: Kept[Made] = Kept(bytes_at_most=KEPT_PICTURES_BYTES)
         self._plates: Kept[PlateImages] = Kept(bytes_at_most=KEPT_PLATES_BYTES)
-        self._under_way: dict[tuple[object, ...], asyncio.Task[Made]] = {}
-        self._limits = {"plate": CapacityLimiter(SHEETS_AT_ONCE)}
-        self._limits["well"] = self._limits["site"] = CapacityLimiter(SITES_AT_ONCE)
+        self._under_way: dict[tuple[object, ...], asyncio.Future[Made]] = {}
+        sheets, sites = (ThreadPoolExecutor(n, "pictures") for n in (SHEETS_AT_ONCE, SITES_AT_ONCE))
+        self._composers = {"plate": sheets, "well": sites, "site": sites}  # few threads: each keeps memory to itself
 
     async def show(self, run: RunRecord, wanted: Wanted) -> Made:
         """Return a picture of what a run has read.
@@ -74,7 +74,8 @@ class PictureRoom:
         if found is not None:
             return found
         if key not in self._under_way:
-            work = asyncio.ensure_future(to_thread.run_sync(self._make, run, wanted, limiter=self._limits[wanted.kind]))
+            composer = self._composers[wanted.kind]
+            work = asyncio.get_running_loop().run_in_executor(composer, self._make, run, wanted)
             self._under_way[key] = work
             work.add_done_callback(lambda _: self._under_way.pop(key))
         made = await asyncio.shield(self._under_way[key])  # one who leaves does not end it for the others

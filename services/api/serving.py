@@ -20,6 +20,7 @@ from schemas.keys import KeyState
 from services.api.app import make_app
 from services.api.context import Context
 from services.api.cursors import Cursors
+from services.api.memory import return_large_blocks
 from services.api.pictures import PictureRoom
 
 SECONDS_TO_END = 5
@@ -48,6 +49,7 @@ def serve(options: Serving) -> int:
         StorageError: If the catalog cannot be opened, or the port is taken.
     """
     log_as_json()
+    return_large_blocks()
     roots = Roots(options.roots)
     is_local = is_loopback(options.host)
     catalog = open_catalog(options.catalog, parts_uri=options.parts, create=is_local)

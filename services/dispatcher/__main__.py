@@ -46,10 +46,12 @@ def work(performers: Performers, *, once: bool) -> int:
     settings = read_settings()
     performers.make(settings).close()  # options that contradict one another are refused before a run is taken up
     with open_catalog(settings.catalog, parts_uri=settings.parts) as catalog:
-        perform = partial(perform_claim, catalog, performers=performers, settings=settings, say=say)
-        dispatcher = Dispatcher(catalog, perform, say=say, report=report)
         try:
-            with interrupts():
+            with interrupts() as request:
+                perform = partial(
+                    perform_claim, catalog, performers=performers, settings=settings, say=say, request=request
+                )
+                dispatcher = Dispatcher(catalog, perform, say=say, report=report, request=request)
                 if once:
                     return dispatcher.work_off()
                 say(f"waiting for runs that are submitted to {catalog.location}")

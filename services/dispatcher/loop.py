@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hcs.catalog import Catalog, Claim, claim_run, is_run_waiting, owner_of_this_process
 from hcs.errors import StorageError
+from hcs.pipeline.interrupts import Request
 from services.dispatcher.keeping import CLAIM_SECONDS
 from services.dispatcher.performing import Became, Ended, Say
 
@@ -32,6 +33,7 @@ class Dispatcher:
         perform: Performs a claimed run in the name of an owner.
         say: Told what a person may want to know.
         report: Told how each run ended.
+        request: Whether somebody asked to end.
         claim_seconds: For how long a run is claimed at first.
         owner: The name that claims carry.
     """
@@ -40,6 +42,7 @@ class Dispatcher:
     perform: Perform
     say: Say
     report: Callable[[Ended], None]
+    request: Request = field(default_factory=Request)
     claim_seconds: float = CLAIM_SECONDS
     owner: str = field(default_factory=owner_of_this_process)
     _aside: dict[int, float] = field(default_factory=dict)
@@ -94,6 +97,8 @@ class Dispatcher:
         self.say(f"{claim.run.name} of screen {claim.run.screen} is taken up{again}{asked}")
         ended = self.perform(claim, self.owner)
         self.report(ended)
+        if self.request.has_come:
+            raise KeyboardInterrupt
         if ended.became is Became.HANDED_BACK:
             self._aside[claim.run.id] = time.monotonic() + SECONDS_ASIDE
         return ended

@@ -13,6 +13,7 @@ import structlog
 from hcs.catalog import Catalog, Claim, Registration, add_notes, fail_claimed, release_claim, run_status
 from hcs.distributed.performers import Device, Performers
 from hcs.errors import CancelledError, EngineError, HcsError, InputRejectedError, LeaseLostError, UsageError
+from hcs.pipeline.interrupts import Request
 from hcs.pipeline.run import Performed, perform_run
 from hcs.pipeline.submission import prepare_run
 from hcs.settings import Settings
@@ -53,9 +54,9 @@ class Ended:
 class Told:
     """A watcher that says in plain lines how far a run is, and notices when its claim is lost."""
 
-    def __init__(self, catalog: Catalog, kept: KeptClaim, say: Say) -> None:
+    def __init__(self, catalog: Catalog, kept: KeptClaim, say: Say, request: Request) -> None:
         """Say nothing until the run is registered."""
-        self._catalog, self._kept, self._say = catalog, kept, say
+        self._catalog, self._kept, self._say, self._request = catalog, kept, say, request
         self._run_id = 0
         self._next_line = 0.0
 
@@ -85,6 +86,8 @@ class Told:
 
     def tick(self) -> None:
         """Say how far it is every half minute, and stop where another dispatcher has the run."""
+        if self._request.has_come:  # what was under way took the exception for one of its own
+            raise KeyboardInterrupt
         self._kept.check()
         if time.monotonic() < self._next_line:
             return
@@ -105,6 +108,7 @@ def perform_claim(
     performers: Performers,
     settings: Settings,
     say: Say,
+    request: Request | None = None,
     claim_seconds: float = CLAIM_SECONDS,
 ) -> Ended:
     """Return what became of a claimed run; whatever it is, the claim has ended then.
@@ -116,11 +120,12 @@ def perform_claim(
         performers: Who performs its units.
         settings: What the environment says.
         say: Told what a person may want to know.
+        request: Whether somebody asked to end.
         claim_seconds: For how long it is claimed each time.
     """
     name = claim.run.name
     with KeptClaim(catalog, claim.run.id, owner, seconds=claim_seconds) as kept:
-        told = Told(catalog, kept, say)
+        told = Told(catalog, kept, say, request or Request())
         try:
             performed = _perform(catalog, claim, told, performers=performers, settings=settings)
         except CancelledError as error:

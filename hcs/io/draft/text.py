@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hcs.io.draft.channels import DraftChannel
 from hcs.io.draft.plates import DraftPlate
 from hcs.io.draft.tables import DraftTables
-from hcs.io.screen import FILL_IN
+from hcs.screenfile import FILL_IN
 
 WIDTH = 110
 """Characters of a line of comments."""

@@ -331,6 +331,7 @@ QUESTIONS = {
     "keeping leases": lambda c, make: questions.keep_leases(
         c, N_RUNS, OWNER, fences={make.unit(300, barcode="P0").key: 1}, seconds=60
     ),
+    "handing all back": lambda c, make: questions.hand_back_all(c, N_RUNS, "somewhere else/1/2/abcd"),
     "dead owners": lambda c, make: questions.release_dead_owners(c, N_RUNS),
     "taking over": lambda c, make: questions.adoptable(c, N_RUNS),
     "taking over nothing": lambda c, make: questions.adopt_finished(c, N_RUNS, keys=[]),

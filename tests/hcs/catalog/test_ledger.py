@@ -15,6 +15,7 @@ from hcs.catalog import (
     count_units,
     fail,
     hand_back,
+    hand_back_all,
     keep_leases,
     lease,
     owner_of_this_process,
@@ -350,3 +351,25 @@ def test_any_reason_can_be_kept(catalog, make, reason):
     kept = units_of(catalog, run_id)["reason"][0]
     assert len(kept) <= 4000
     assert kept[:20] == reason[:20].replace("\0", "\\x00").replace("\udcff", "\\udcff")[:20]
+
+
+def test_all_that_an_owner_holds_goes_back_and_nothing_else(catalog, make):
+    run_id = make.run(catalog).id
+    plan(catalog, run_id, [make.unit(number) for number in range(5)])
+    mine = lease(catalog, run_id, OWNER, limit=3, seconds=60)
+    (theirs,) = lease(catalog, run_id, "somewhere else/3/4/abcd", limit=1, seconds=60)
+    complete(**make.done(catalog, run_id, mine[0]))
+
+    assert hand_back_all(catalog, run_id, OWNER) == 2
+
+    assert units_of(catalog, run_id).select("state", "attempt").rows() == [
+        ("done", 1),
+        ("ready", 0),
+        ("ready", 0),
+        ("leased", 1),
+        ("ready", 0),
+    ]
+    complete(**make.done(catalog, run_id, theirs))
+    with pytest.raises(LeaseLostError):
+        complete(**make.done(catalog, run_id, mine[1]))
+    assert hand_back_all(catalog, run_id, OWNER) == 0

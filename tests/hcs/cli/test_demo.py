@@ -15,9 +15,10 @@ from hcs.cli.demo_report import ReadScreen, facts_of, facts_of_several, mean_tab
 from hcs.cli.main import app
 from hcs.cli.options import ExecutorName, Performers
 from hcs.cli.output import print_object
-from hcs.io.screen import load_screen, screen_yaml
+from hcs.io.screen import load_screen
 from hcs.pipeline.local import LocalExecutor
 from hcs.pipeline.scoring import ProfileScore
+from hcs.screenfile import screen_yaml
 from hcs.settings import Settings
 from hcs.simulation.design import ScreenDesign
 from schemas.encoders import WeightsOrigin

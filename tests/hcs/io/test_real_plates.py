@@ -15,7 +15,8 @@ from hcs.io.draft import draft_screen
 from hcs.io.layouts import Delivery, read_delivery
 from hcs.io.pixels import Site, read_site
 from hcs.io.platemaps import read_plate_wells
-from hcs.io.screen import FILL_IN, load_screen
+from hcs.io.screen import load_screen
+from hcs.screenfile import FILL_IN
 from schemas.acceptance import AcceptanceReport, FindingKind, Verdict
 from schemas.screen import ScreenConfig
 from schemas.work import PlaneRef

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.errors import ScreenFileError
-from hcs.io.screen import load_screen, screen_yaml
+from hcs.io.screen import load_screen
 from hcs.io.storage import write_atomically
+from hcs.screenfile import screen_yaml
 from schemas.screen import ScreenConfig
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=8)

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from anyio import CapacityLimiter
 from PIL import Image
 from serving import serving
 
@@ -216,7 +215,6 @@ def test_no_more_are_composed_at_once_than_memory_is_meant_for(finished, monkeyp
 def test_one_who_leaves_does_not_end_the_work_for_the_others(finished):
     async def ask():
         room = PictureRoom(catalog)
-        room._limits["well"] = CapacityLimiter(1)
         wanted = Wanted("well", "P1", View(longest_side=64), well="A02")
         first, second = (asyncio.ensure_future(room.show(run, wanted)) for _ in range(2))
         await asyncio.sleep(0)

@@ -17,7 +17,8 @@ from hcs.io.acceptance import accept
 from hcs.io.draft import draft_screen
 from hcs.io.layouts import read_delivery
 from hcs.io.platemaps import read_plate_wells
-from hcs.io.screen import FILL_IN, load_screen
+from hcs.io.screen import load_screen
+from hcs.screenfile import FILL_IN
 from hcs.simulation.deliver import simulate_screen
 from hcs.simulation.design import small_design
 from schemas.acceptance import AcceptanceReport, Verdict
