@@ -152,11 +152,7 @@ def _neighbours(
     query = (
         select(*(getattr(Neighbour if name in near else Call, name) for name in NEIGHBOURS))
         .join(Call, and_(*same), isouter=True)
-        .where(
-            Neighbour.run_id == run_id,
-            Neighbour.profile.in_(sorted(profiles)),
-            Neighbour.treatment.in_(sorted(treatments)),
-        )
+        .where(Neighbour.run_id == run_id, *asked)
     )
     keys = ["profile", "treatment", "rank"]
     frame = select_frame(connection, query, NEIGHBOURS, by=[*keys, *_CALL_ORDER])
