@@ -75,7 +75,11 @@ class Asker:
         connection = self._connect()
         while (item := todo.get()) is not None:
             due, question = item
-            answers.append(_ask(connection, self._headers, question, due=due))
+            try:
+                answers.append(_ask(connection, self._headers, question, due=due))
+            except (http.client.RemoteDisconnected, ConnectionError):  # the server had closed it while nobody asked
+                connection.close()
+                answers.append(_ask(connection, self._headers, question, due=due))
         connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:

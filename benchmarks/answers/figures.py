@@ -12,7 +12,7 @@ from answers.asking import Answer
 from answers.questions import BARS
 
 HEADER = f"{'':34s} {'n':>5s} {'p50':>7s} {'p95':>7s} {'p99':>7s} {'bar':>6s} {'met':>4s} {'CPU':>7s} {'speed':>6s}"
-QUIET_SECONDS = 0.35
+QUIET_SECONDS = 0.13
 """What `calibration_seconds` takes on a core of 2024 that nothing else disturbs."""
 
 

@@ -116,8 +116,8 @@ def _well(plate: int, well: str, index: int, n_treated: int) -> dict[str, Any]:
 
 
 def _mechanism(number: int) -> str | None:
-    """Return what a compound is annotated with: two in three are, some of them with two labels."""
-    if number % 3 == 0:
+    """Return what a compound is annotated with: five in seven are, some of them with two labels."""
+    if number % 7 < 2:
         return None
     first = MECHANISMS[number % len(MECHANISMS)]
     return f"{first}|{MECHANISMS[(number // 7) % len(MECHANISMS)]}" if number % 10 == 1 else first

@@ -65,6 +65,7 @@ def show_perturbation(catalog: Catalog, perturbation: str, *, run: str | int = "
         found = _find_perturbation(connection, run_id, perturbation)
         wells = _wells(connection, RunWell.run_id == run_id, RunWell.perturbation == found)
         calls = calls_where(connection, Call.run_id == run_id, Call.perturbation == found)
+        doses = wells["treatment"].drop_nulls().unique().to_list()
         known = {name: _first(wells[name]) for name in ("name", "smiles", "inchikey", "mechanism")}
         return PerturbationView(
             run=run_record(connection, run_id),
@@ -72,7 +73,7 @@ def show_perturbation(catalog: Catalog, perturbation: str, *, run: str | int = "
             wells=wells,
             sites=sites_in(connection, run_id, wells),
             calls=calls,
-            neighbours=_neighbours(connection, run_id, found, calls["profile"].unique().to_list()),
+            neighbours=_neighbours(connection, run_id, doses, calls["profile"].unique().to_list()),
             **known,
         )
 
@@ -93,7 +94,8 @@ def neighbours_of(
         run_id = resolve(connection, run)
         check_profile(connection, run_id, profile)
         found = _find_perturbation(connection, run_id, perturbation)
-        return _neighbours(connection, run_id, found, [profile]).filter(pl.col("rank") <= top)
+        doses = _doses(connection, run_id, found)
+        return _neighbours(connection, run_id, doses, [profile]).filter(pl.col("rank") <= top)
 
 
 @patient
@@ -134,16 +136,23 @@ def _wells(connection: Connection, *where: ColumnElement[bool]) -> pl.DataFrame:
     return select_frame(connection, select(*columns).where(*where), WELLS, by=["plate", "well"])
 
 
-def _neighbours(connection: Connection, run_id: int, perturbation: str, profiles: Collection[str]) -> pl.DataFrame:
-    """Return the neighbours of each dose of a perturbation on some profiles, beside what is known of each neighbour."""
-    doses = select(RunWell.treatment).where(RunWell.run_id == run_id, RunWell.perturbation == perturbation).distinct()
-    treatments = sorted(key for key in connection.scalars(doses) if key is not None)
+def _doses(connection: Connection, run_id: int, perturbation: str) -> set[str]:
+    """Return the treatments of a perturbation. Asked for distinct ones, SQLite would read all wells of the run."""
+    of_wells = select(RunWell.treatment).where(RunWell.run_id == run_id, RunWell.perturbation == perturbation)
+    return {key for key in connection.scalars(of_wells) if key is not None}
+
+
+def _neighbours(
+    connection: Connection, run_id: int, treatments: Collection[str], profiles: Collection[str]
+) -> pl.DataFrame:
+    """Return the neighbours of treatments on some profiles, beside what is known of each neighbour."""
+    asked = (Neighbour.profile.in_(sorted(profiles)), Neighbour.treatment.in_(sorted(treatments)))
     same = (Call.run_id == Neighbour.run_id, Call.profile == Neighbour.profile, Call.treatment == Neighbour.neighbour)
     near = list(schema_of(TreatmentNeighbours))
     query = (
         select(*(getattr(Neighbour if name in near else Call, name) for name in NEIGHBOURS))
         .join(Call, and_(*same), isouter=True)
-        .where(Neighbour.run_id == run_id, Neighbour.profile.in_(sorted(profiles)), Neighbour.treatment.in_(treatments))
+        .where(Neighbour.run_id == run_id, *asked)
     )
     keys = ["profile", "treatment", "rank"]
     frame = select_frame(connection, query, NEIGHBOURS, by=[*keys, *_CALL_ORDER])
