@@ -133,7 +133,7 @@ def test_where_parts_cannot_be_written_the_run_is_handed_back(catalog, config, t
 
     assert ended.became is Became.HANDED_BACK
     assert "file" in ended.why
-    assert get_run(catalog, 1).state is RunState.RUNNING
+    assert get_run(catalog, 1).state is RunState.SUBMITTED
     assert perform(catalog, claimed(catalog)).became is Became.COMPLETE
 
 
