@@ -145,7 +145,7 @@ def errors() -> str:
 
     rows = [
         (f"`{error.__name__}`", f"`{error.__bases__[0].__name__}`", str(error.exit_code), inspect.getdoc(error) or "")
-        for error in _families(HcsError)
+        for error in dict.fromkeys(_families(HcsError))  # some belong to two families
     ]
     return _table(("error", "is a", "exit code", "when"), rows)
 

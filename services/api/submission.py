@@ -11,15 +11,13 @@ from pydantic import ValidationError
 
 from hcs.errors import NotAllowedError
 from hcs.io.roots import Roots
+from hcs.screenfile import FILL_IN
 from schemas.api import FieldError
 from schemas.screen import EncoderChoice, PlateEntry, ScreenConfig
 from services.api import mistakes
 from services.api.problems import INVALID, NOT_ALLOWED, RequestError
 
 Path = tuple[int | str, ...]
-
-FILL_IN = "FILL_IN"
-"""What `hcs init` leaves to a person."""
 
 
 def read_screen(body: dict[str, Any], roots: Roots) -> ScreenConfig:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hcs.errors import ScreenFileError
 from hcs.io.screen import load_screen
 from hcs.io.storage import write_atomically
-from hcs.screenfile import screen_yaml
+from hcs.screenfile import screen_yaml, with_places
 from schemas.screen import ScreenConfig
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1, max_size=8)
@@ -157,3 +157,26 @@ def test_what_was_left_to_fill_in_is_named_and_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ScreenFileError, match=r"FILL_IN still stands at plates\.0\.channels\.1, platemaps;"):
         load_screen(write(tmp_path, text))
+
+
+def test_every_place_of_a_screen_is_changed_and_nothing_else() -> None:
+    config = ScreenConfig.model_validate(
+        {
+            "screen": "a",
+            "plates": [{"uri": "a"}],
+            "platemaps": {"a": "a"},
+            "annotations": ["a"],
+            "encoders": ["a", {"name": "b", "weights": "a"}],
+        }
+    )
+
+    changed = with_places(config, lambda place: place * 2)
+
+    assert changed.model_dump(mode="json", exclude_unset=True) == {
+        "screen": "a",
+        "plates": [{"uri": "aa"}],
+        "platemaps": {"a": "aa"},
+        "annotations": ["aa"],
+        "encoders": [{"name": "a"}, {"name": "b", "weights": "aa"}],
+    }
+    assert with_places(config, str).model_fields_set == config.model_fields_set
