@@ -14,9 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from hcs.io.screen import screen_yaml
 from hcs.io.storage import write_atomically
 from hcs.io.tables import read_table, write_table
+from hcs.screenfile import screen_yaml
 from schemas.screen import ControlNames, EncoderChoice, PixelsConfig, PlateEntry, ScreenConfig
 
 SBS_CONTROLS = {"-1": ("negcon", "negative"), "1": ("poscon", "positive"), "0": ("treatment", "compound")}

@@ -93,6 +93,14 @@ class StorageError(HcsError, OSError):
     """A catalog, part or folder that cannot be written or read: permissions, a full disk, a torn file."""
 
 
+class MissingFileError(StorageError, FileNotFoundError):
+    """A file, folder, object or bucket that is not there."""
+
+
+class StoreUnavailableError(StorageError):
+    """An object store that does not answer, is too busy, or refuses the key: no object's fault, and no unit's."""
+
+
 class DatabaseLostError(StorageError):
     """The connection to the catalog's database broke before a change was kept: asking again is safe."""
 

@@ -6,8 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from s3 import Proxy, Store
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -49,3 +53,27 @@ def real_data() -> Path:
 def real_weights() -> Path:
     """The folder with real encoder weights; tests that need it are skipped where it is not."""
     return _folder("HCS_TEST_WEIGHTS", REPOSITORY.parent / "shared" / "weights")
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[Store]:
+    """An S3 server that the tests start; each makes buckets of its own."""
+    from s3 import s3_server
+
+    with s3_server() as store:
+        yield store
+
+
+@pytest.fixture
+def proxy(object_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy before that server, which counts; this process reads and writes `s3://` through it meanwhile."""
+    from s3 import proxy_of
+
+    from hcs.io.stores import S3
+
+    S3.close()
+    with proxy_of(object_store) as before:
+        for name, value in before.environment.items():
+            monkeypatch.setenv(name, value)
+        yield before
+        S3.close()

@@ -132,7 +132,8 @@ def test_there_is_one_version(wheel_files: dict[str, bytes]) -> None:
 
 
 def test_every_third_party_import_is_declared() -> None:
-    distributions = declared(PROJECT["project"]["dependencies"])
+    extras = PROJECT["project"]["optional-dependencies"]
+    distributions = declared([*PROJECT["project"]["dependencies"], *extras["s3"]])
 
     undeclared = {
         (str(path), name)

@@ -5,7 +5,7 @@
 - `submit_run`, `ask_again`, `claim_run`, `keep_claim`, `release_claim`: runs that wait for a dispatcher;
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
-- `site_rows`, `channel_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
+- `site_rows`, `channel_rows`, `focus_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
 - `publish`: the results of a run, once;
 - `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
 - `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
@@ -38,7 +38,7 @@ from hcs.catalog.ledger import (
     retry,
     units_of,
 )
-from hcs.catalog.measurements import channel_rows, failures_of, site_rows, visible_parts
+from hcs.catalog.measurements import channel_rows, failures_of, focus_rows, site_rows, visible_parts
 from hcs.catalog.overview import calls_on_plate, check_answers, count_mechanisms
 from hcs.catalog.owners import is_alive_here, is_dead_here, owner_of_this_process
 from hcs.catalog.progress import PlateProgress, RunStatus, acceptance_reports, list_runs, plates_of, run_status
@@ -100,6 +100,7 @@ __all__ = [
     "find_hits",
     "find_key",
     "find_plates",
+    "focus_rows",
     "get_run",
     "hand_back",
     "hand_back_all",

@@ -9,9 +9,10 @@ import polars as pl
 from sqlalchemy import Connection, Select, func, insert, literal, select, update
 from sqlalchemy.orm import aliased
 
+from hcs.catalog.bulk import insert_frame
 from hcs.catalog.dialects import Now
 from hcs.catalog.engine import Catalog
-from hcs.catalog.frames import canonical_json, checked, insert_frame
+from hcs.catalog.frames import canonical_json, checked
 from hcs.catalog.ledger import change_held
 from hcs.catalog.models import Part, Run, RunPlate, Site, SiteChannel, Unit
 from hcs.catalog.names import check_name, check_texts, storable_reason

@@ -159,23 +159,6 @@ def transaction_options(dialect: str, *, writes: bool) -> dict[str, Any]:
     }
 
 
-def transaction_number(connection: Connection) -> str | None:
-    """Return the number by which the database tells later whether this transaction was committed.
-
-    None where a commit cannot be cut off from its answer: SQLite's is a call in this process.
-    """
-    if connection.dialect.name != "postgresql":
-        return None
-    return str(connection.scalar(text("SELECT CAST(pg_current_xact_id() AS text)")))
-
-
-def is_committed(connection: Connection, number: str) -> bool | None:
-    """Return whether the transaction of that number was committed; None while it still goes on."""
-    query = text("SELECT pg_xact_status(CAST(CAST(:number AS text) AS xid8))")
-    status = connection.scalar(query, {"number": number})
-    return None if status == "in progress" else status == "committed"
-
-
 UPGRADE_LOCK = 0x4843_5343  # "HCSC": whoever upgrades a catalog in this database holds it
 
 

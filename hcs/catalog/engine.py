@@ -15,15 +15,14 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from hcs.catalog.addresses import PostgresAddress, catalog_address
+from hcs.catalog.commits import Mark, leave_mark, was_kept
 from hcs.catalog.dialects import (
     BUSY_TIMEOUT_SECONDS,
     check_encoding,
     explained,
-    is_committed,
     is_lost,
     postgres_engine,
     sqlite_engine,
-    transaction_number,
     transaction_options,
     use_write_ahead_log,
 )
@@ -74,17 +73,17 @@ class Catalog:
         options = transaction_options(self.engine.dialect.name, writes=writes)
         connected = self.engine.connect
         with finishing(), explaining(self.location), connected().execution_options(**options) as connection:
-            number, is_all_said = None, False
+            mark, is_all_said = None, False
             try:
                 with connection.begin():
-                    number = transaction_number(connection) if writes else None
+                    mark = leave_mark(connection) if writes else None
                     yield connection
                     is_all_said = True
             except DBAPIError as error:  # where the answer to a commit was lost, the database knows what became of it
-                if not (is_all_said and number and is_lost(error) and self._was_committed(number)):
+                if not (is_all_said and mark and is_lost(error) and self._was_committed(mark)):
                     raise
 
-    def _was_committed(self, number: str) -> bool:
+    def _was_committed(self, mark: Mark) -> bool:
         """Return what became of a transaction whose commit was not answered.
 
         Raises:
@@ -93,7 +92,7 @@ class Catalog:
         for _ in pausing():
             try:
                 with self.engine.connect() as connection:
-                    answer = is_committed(connection, number)
+                    answer = was_kept(connection, mark)
             except DBAPIError as error:
                 if not is_lost(error):
                     raise

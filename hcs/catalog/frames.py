@@ -1,4 +1,4 @@
-"""Tables in and out: polars frames become rows, and rows become typed frames in an order of their own."""
+"""Tables in and out: polars frames are checked, and rows become typed frames in an order of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import dataframely as dy
 import polars as pl
 import polars.selectors as cs
 from dataframely.exc import SchemaError, ValidationError
-from sqlalchemy import ColumnElement, Connection, Select, false, insert
+from sqlalchemy import ColumnElement, Connection, Select, false
 
 from hcs.catalog.names import is_text
 from hcs.errors import CatalogError
@@ -46,12 +46,6 @@ def checked(frame: pl.DataFrame, contract: type[dy.Schema], *, what: str) -> pl.
     )
 
 
-def insert_frame(connection: Connection, model: type[Any], frame: pl.DataFrame, **constants: object) -> None:
-    """Insert the rows of a table in its order, each with the same further columns."""
-    if len(frame):
-        connection.execute(insert(model), [{**constants, **row} for row in frame.to_dicts()])
-
-
 def select_frame(
     connection: Connection, query: Select[*tuple[Any, ...]], schema: Mapping[str, Any], *, by: Sequence[str]
 ) -> pl.DataFrame:
@@ -63,8 +57,20 @@ def select_frame(
         schema: Column -> polars dtype.
         by: The columns to sort by, nulls first.
     """
-    rows = [tuple(row) for row in connection.execute(query)]
-    return pl.DataFrame(rows, schema=dict(schema), orient="row").sort(by, maintain_order=True)
+    return pl.DataFrame(_tuples(connection, query), schema=dict(schema), orient="row").sort(by, maintain_order=True)
+
+
+def _tuples(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Any]:
+    """Return the rows of an answer: as the driver gives them, where no value has to be made into something else."""
+    result, dialect = connection.execute(query), connection.dialect
+    if result.cursor is None or any(
+        column.type.dialect_impl(dialect).result_processor(dialect, told[1])
+        for column, told in zip(query.selected_columns, result.cursor.description, strict=True)
+    ):
+        return [tuple(row) for row in result]
+    rows = result.cursor.fetchall()
+    result.close()
+    return list(rows)
 
 
 def equals(column: Any, value: str) -> ColumnElement[bool]:

@@ -158,6 +158,16 @@ class IdempotencyKey(Base):
     created_at: Mapped[float]
 
 
+class Writer(Base):
+    """What the last transaction of a connection wrote down of itself; a catalog in a file has none."""
+
+    __tablename__ = "writers"
+
+    writer: Mapped[str] = mapped_column(primary_key=True)
+    token: Mapped[str]
+    written_at: Mapped[float]
+
+
 class RunPlate(PlateDescription, Base):
     """One plate of a run, as it was delivered and described then."""
 

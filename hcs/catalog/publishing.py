@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 from sqlalchemy import Connection, delete, insert, select, update
 
+from hcs.catalog.bulk import insert_frame
 from hcs.catalog.engine import Catalog
-from hcs.catalog.frames import checked, insert_frame, sha256_of_json
+from hcs.catalog.frames import checked, sha256_of_json
 from hcs.catalog.ledger import counts
 from hcs.catalog.models import Call, CallMechanism, Neighbour, Profile, Run
 from hcs.catalog.names import check_name, check_texts

@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, func, insert, select, update
 
+from hcs.catalog.bulk import insert_frame
 from hcs.catalog.dialects import Now, insert_missing, upsert
 from hcs.catalog.engine import Catalog
-from hcs.catalog.frames import canonical_json, checked, insert_frame, sha256_of_json
+from hcs.catalog.frames import canonical_json, checked, sha256_of_json
 from hcs.catalog.models import Plate, PlateDescription, Run, RunPlate, RunWell, Screen
 from hcs.catalog.names import TEXT_LIMIT, check_name, check_texts
 from hcs.catalog.patience import patient

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import equals, schema_of, select_frame
@@ -27,6 +28,8 @@ NEIGHBOURS = {
     **{name: CALLS[name] for name in ("mechanism", "mechanism_source", "q_value", "call")},
 }
 """A neighbour's rank and similarity, and from `perturbation` on what is known of the neighbour."""
+
+_CALL_ORDER = ("perturbation", "concentration_micromolar", "dose_step", "control_type")
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,15 @@ def show_perturbation(catalog: Catalog, perturbation: str, *, run: str | int = "
         found = _find_perturbation(connection, run_id, perturbation)
         wells = _wells(connection, RunWell.run_id == run_id, RunWell.perturbation == found)
         calls = calls_where(connection, Call.run_id == run_id, Call.perturbation == found)
+        doses = wells["treatment"].drop_nulls().unique().to_list()
         known = {name: _first(wells[name]) for name in ("name", "smiles", "inchikey", "mechanism")}
-        near = [_neighbours(connection, run_id, found, profile) for profile in calls["profile"].unique().sort()]
         return PerturbationView(
             run=run_record(connection, run_id),
             perturbation=found,
             wells=wells,
             sites=sites_in(connection, run_id, wells),
             calls=calls,
-            neighbours=pl.concat(near) if near else _neighbours(connection, run_id, found, ""),
+            neighbours=_neighbours(connection, run_id, doses, calls["profile"].unique().to_list()),
             **known,
         )
 
@@ -91,7 +94,8 @@ def neighbours_of(
         run_id = resolve(connection, run)
         check_profile(connection, run_id, profile)
         found = _find_perturbation(connection, run_id, perturbation)
-        return _neighbours(connection, run_id, found, profile).filter(pl.col("rank") <= top)
+        doses = _doses(connection, run_id, found)
+        return _neighbours(connection, run_id, doses, [profile]).filter(pl.col("rank") <= top)
 
 
 @patient
@@ -132,19 +136,27 @@ def _wells(connection: Connection, *where: ColumnElement[bool]) -> pl.DataFrame:
     return select_frame(connection, select(*columns).where(*where), WELLS, by=["plate", "well"])
 
 
-def _neighbours(connection: Connection, run_id: int, perturbation: str, profile: str) -> pl.DataFrame:
-    """Return the neighbours of each dose of a perturbation, beside what is known of each neighbour."""
-    doses = select(RunWell.treatment).where(RunWell.run_id == run_id, RunWell.perturbation == perturbation).distinct()
-    treatments = sorted(key for key in connection.scalars(doses) if key is not None)
-    schema = {name: NEIGHBOURS[name] for name in ("profile", "treatment", "rank", "neighbour", "similarity")}
-    query = select(*(getattr(Neighbour, name) for name in schema)).where(
-        Neighbour.run_id == run_id, Neighbour.profile == profile, Neighbour.treatment.in_(treatments)
+def _doses(connection: Connection, run_id: int, perturbation: str) -> set[str]:
+    """Return the treatments of a perturbation. Asked for distinct ones, SQLite would read all wells of the run."""
+    of_wells = select(RunWell.treatment).where(RunWell.run_id == run_id, RunWell.perturbation == perturbation)
+    return {key for key in connection.scalars(of_wells) if key is not None}
+
+
+def _neighbours(
+    connection: Connection, run_id: int, treatments: Collection[str], profiles: Collection[str]
+) -> pl.DataFrame:
+    """Return the neighbours of treatments on some profiles, beside what is known of each neighbour."""
+    asked = (Neighbour.profile.in_(sorted(profiles)), Neighbour.treatment.in_(sorted(treatments)))
+    same = (Call.run_id == Neighbour.run_id, Call.profile == Neighbour.profile, Call.treatment == Neighbour.neighbour)
+    near = list(schema_of(TreatmentNeighbours))
+    query = (
+        select(*(getattr(Neighbour if name in near else Call, name) for name in NEIGHBOURS))
+        .join(Call, and_(*same), isouter=True)
+        .where(Neighbour.run_id == run_id, *asked)
     )
-    near = select_frame(connection, query, schema, by=["treatment", "rank"])
-    named = near["neighbour"].unique().sort().to_list()
-    known = calls_where(connection, Call.run_id == run_id, Call.profile == profile, Call.treatment.in_(named))
-    known = known.unique("treatment", keep="first", maintain_order=True).rename({"treatment": "neighbour"})
-    return near.join(known, on="neighbour", how="left", maintain_order="left").select(*NEIGHBOURS)
+    keys = ["profile", "treatment", "rank"]
+    frame = select_frame(connection, query, NEIGHBOURS, by=[*keys, *_CALL_ORDER])
+    return frame.unique(keys, keep="first", maintain_order=True)  # a neighbour may be called as two kinds of control
 
 
 def _find_perturbation(connection: Connection, run_id: int, wanted: str) -> str:

@@ -42,13 +42,12 @@ def check(
 
     Example: hcs check /data/BR00117035 --pattern "{well}_{site}_{channel}.tif" --platemap platemap.csv
     """
-    from hcs.embedding.registry import describe_encoder
     from hcs.pipeline.submission import examine_screen
+    from hcs.pipeline.weights import describe_encoders
 
     config = _config(delivery, layout, platemap or [], pattern, channels or [], negcon or [])
     if delivery.endswith(YAML):
-        for choice in config.encoders:
-            describe_encoder(choice, settings=read_settings())
+        describe_encoders(config.encoders, settings=read_settings())
     examined, _ = examine_screen(config, decode="all" if deep else "headers")
     if json_file is not None:
         _write_json(json_file, examined)

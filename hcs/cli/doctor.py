@@ -35,7 +35,7 @@ LIBRARIES = (
 EXTRAS = {
     "bioio": "reads .czi, .nd2, .lif: pip install 'hcs[bioio]'",
     "aicsimageio": "the same by an older library, in an environment of its own: pip install 'hcs[aicsimageio]'",
-    "s3fs": "reads and writes s3://: pip install 'hcs[s3]'",
+    "botocore": "reads and writes s3://: pip install 'hcs[s3]'",
     "psycopg": "keeps the catalog on PostgreSQL: pip install 'hcs[postgres]'",
 }
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is looked at, and nothing is written

@@ -11,6 +11,9 @@ from hcs.cli.output import SaidByTenths, counted, put, say
 from hcs.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hcs.pipeline.pictures import Composition, View
 
 WITH_HOLES = 3
@@ -73,9 +76,24 @@ def images(
         shown = picture_plate(found, site=site, view=view, threads=cores(), progress=SaidByTenths("read", "site"))
     else:
         shown = picture_well(found, well, site=site, view=view, threads=cores())
-    write_picture(shown.picture, output)
-    _report(shown, plate, output)
+    picture = shown.picture if well is not None else _with_places(shown)
+    write_picture(picture, output)
+    _report(shown, plate, f"{picture.shape[1]} x {picture.shape[0]} pixels in {output}")
     raise typer.Exit(WITH_HOLES if shown.holes else 0)
+
+
+def _with_places(shown: Composition) -> NDArray[np.uint8]:
+    """Return the sheet of a plate with the letters of its rows and the numbers of its columns."""
+    from hcs.io.pictures import with_axes
+    from hcs.io.wells import row_and_column, row_letters
+
+    places = {
+        row_and_column(place[0]): (y, x) for y, row in enumerate(shown.grid) for x, place in enumerate(row) if place
+    }
+    (row, column), (y, x) = next(iter(places.items()))
+    rows = [row_letters(row - y + index) for index in range(len(shown.grid))]
+    columns = [str(column - x + index) for index in range(len(shown.grid[0]))]
+    return with_axes(shown.picture, rows=rows, columns=columns)
 
 
 def _view(channels: list[str] | None, contrast: tuple[float, float] | None, raw: bool, size: int | None) -> View:
@@ -93,16 +111,15 @@ def _view(channels: list[str] | None, contrast: tuple[float, float] | None, raw:
     return View(channels=names or None, contrast=contrast, raw=raw, longest_side=size)
 
 
-def _report(shown: Composition, plate: str, output: str) -> None:
+def _report(shown: Composition, plate: str, written: str) -> None:
     from hcs.io.wells import row_and_column, row_letters
 
     places = [place for row in shown.grid for place in row if place is not None]
-    height, width = shown.picture.shape[:2]
     wells = sorted({well for well, _ in places})
     rows, columns = zip(*map(row_and_column, wells), strict=True)
     first, last = (f"{row_letters(end(rows))}{end(columns):02d}" for end in (min, max))
     what = f"well {wells[0]}" if len(wells) == 1 else f"{counted(len(wells), 'well')}, {first} to {last}"
-    put(f"plate {plate}, {what}: {counted(len(places), 'site')}, {width} x {height} pixels in {output}")
+    put(f"plate {plate}, {what}: {counted(len(places), 'site')}, {written}")
     for channel in shown.channels:
         colour = "#" + "".join(f"{part:02x}" for part in channel.colour)
         put(f"  {channel.channel}: {colour}, intensities {channel.low:.6g} to {channel.high:.6g}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
@@ -49,7 +48,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    screen: Annotated[Path, typer.Argument(metavar="SCREEN.yaml", help="What to run.")],
+    screen: Annotated[str, typer.Argument(metavar="SCREEN.yaml", help="What to run (path or URI).")],
     catalog: CatalogOption = None,
     parts: PartsOption = None,
     executor: ExecutorOption = ExecutorName.LOCAL,
@@ -73,7 +72,7 @@ def run(
 
     performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
     settings = read_settings()
-    config = load_screen(str(screen))
+    config = load_screen(screen)
     with open_or_make(catalog, parts) as store, interruptible():
         performed = perform(store, config, performers=performers, settings=settings, new=new, resume=resume)
         _report(store, performed)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from hcs.errors import UsageError
 from hcs.io.storage import write_atomically
 
 WEBP_QUALITY = 90
 LONGEST_WEBP_SIDE = 16_383
+BACKGROUND, INK = (24, 24, 24), (230, 230, 230)
 
 _FORMATS = {".png": "PNG", ".webp": "WEBP"}
 
@@ -49,6 +51,29 @@ def picture_bytes(picture: NDArray[np.uint8], *, form: str) -> bytes:
     options = {"quality": WEBP_QUALITY, "method": 4} if form == "WEBP" else {"compress_level": 6}
     Image.fromarray(np.ascontiguousarray(picture)).save(buffer, format=form, **options)
     return buffer.getvalue()
+
+
+def with_axes(picture: NDArray[np.uint8], *, rows: Sequence[str], columns: Sequence[str]) -> NDArray[np.uint8]:
+    """Return a sheet with names of its rows at the left and of its columns above, (Y + M, X + M, 3), M the margin.
+
+    Args:
+        picture: (Y, X, 3), uint8, a grid of equal places.
+        rows: Names from top to bottom, as A, B, C.
+        columns: From left to right, as 1, 2, 3.
+    """
+    height, width = picture.shape[:2]
+    size = max(9, min(28, height // len(rows) // 3, width // len(columns) // 3))
+    margin = 2 * size
+    sheet = Image.new("RGB", (width + margin, height + margin), BACKGROUND)
+    sheet.paste(Image.fromarray(np.ascontiguousarray(picture)), (margin, margin))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size)
+    for index, name in enumerate(rows):
+        place = (margin / 2, margin + (index + 0.5) * height / len(rows))
+        draw.text(place, name, font=font, fill=INK, anchor="mm")
+    for index, name in enumerate(columns):
+        place = (margin + (index + 0.5) * width / len(columns), margin / 2)
+        draw.text(place, name, font=font, fill=INK, anchor="mm")
+    return np.asarray(sheet)
 
 
 def write_picture(picture: NDArray[np.uint8], uri: str) -> None:

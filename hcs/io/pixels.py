@@ -10,12 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.errors import StorageError, UnreadableImageError
+from hcs.errors import StorageError, StoreUnavailableError, UnreadableImageError
 from hcs.io.readers import Header, reader_of
 from hcs.io.storage import channel_key, join, read_bytes, sha256_of_bytes, without_channel
 from schemas.work import PlaneRef
 
 Projection = Literal["max", "mean", "none"]
+Fetched = bytes | UnreadableImageError
+"""The content of a file, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,14 +86,50 @@ def read_plane(uri: str) -> Plane:
     Raises:
         UnreadableImageError: Naming the file and the cause, also where the file holds a stack.
     """
-    file = _read_file(uri)
+    try:
+        content: Fetched = read_bytes(uri)
+    except StorageError as error:
+        content = UnreadableImageError(str(error))
+    file = _decoded(without_channel(uri), content)
     stack = file.channel(channel_key(uri))
     if len(stack) != 1:
         raise UnreadableImageError(f"{uri}: expected one plane, the file holds a stack of {len(stack)}")
     return Plane(stack[0], file.sha256, file.size_bytes, _top_of_range([file], stack))
 
 
-def read_site(root: str, planes: Sequence[PlaneRef], *, channels: Sequence[str], projection: Projection) -> Site:
+def files_of_site(planes: Iterable[PlaneRef], *, channels: Sequence[str]) -> dict[str, PlaneRef]:
+    """Return the files that the channels of a site lie in, each once: relative path -> a plane of it."""
+    wanted = set(channels)
+    files: dict[str, PlaneRef] = {}
+    for plane in planes:
+        if plane.channel in wanted:
+            files.setdefault(without_channel(plane.relative_path), plane)
+    return files
+
+
+def fetch_file(root: str, plane: PlaneRef) -> Fetched:
+    """Return the content of a plane's file as it was listed, or the reason why it cannot be had.
+
+    Raises:
+        StoreUnavailableError: If that is the store's fault and not the file's.
+        InputChangedError: If the file is another one than was listed.
+    """
+    try:
+        return read_bytes(join(root, without_channel(plane.relative_path)), witness=plane.witness)
+    except StoreUnavailableError:
+        raise
+    except StorageError as error:
+        return UnreadableImageError(str(error))
+
+
+def read_site(
+    root: str,
+    planes: Sequence[PlaneRef],
+    *,
+    channels: Sequence[str],
+    projection: Projection,
+    fetched: Mapping[str, Fetched] | None = None,
+) -> Site:
     """Return one site, read from the planes of its channels.
 
     The planes of a z stack, in files or pages, become one: their maximum, or their mean rounded to the file's dtype.
@@ -101,14 +139,20 @@ def read_site(root: str, planes: Sequence[PlaneRef], *, channels: Sequence[str],
         planes: Of one site and one time point; those of other channels are not read.
         channels: Names of the channels wanted, in the order wanted.
         projection: How a stack becomes a plane; `none` refuses one.
+        fetched: What `fetch_file` gave for `files_of_site`; None fetches now.
 
     Raises:
         UnreadableImageError: If a channel is missing, a file cannot be decoded, the planes differ in size or dtype, or
             they are of several time points.
+        StoreUnavailableError: If the store cannot be read from.
+        InputChangedError: If a file is another one than was listed.
     """
     wanted = {name: _planes_of(name, planes, root) for name in channels}
     _refuse_several_timepoints(planes, root)
-    files = _read_files(root, [plane for stack in wanted.values() for plane in stack])
+    files = {
+        path: _decoded(f"{root.rstrip('/')}/{path}", fetch_file(root, plane) if fetched is None else fetched[path])
+        for path, plane in files_of_site(planes, channels=channels).items()
+    }
     projected = []
     for name in channels:
         stacks = [_stack(root, plane, files) for plane in wanted[name]]
@@ -140,19 +184,11 @@ def decode_bytes(data: bytes, *, name: str) -> tuple[Header, NDArray[Any]]:
     return image.header, pixels
 
 
-def _read_file(uri: str) -> _File:
-    uri = without_channel(uri)
-    try:
-        data = read_bytes(uri)
-    except StorageError as error:
-        raise UnreadableImageError(str(error)) from error
-    header, pixels = decode_bytes(data, name=uri)
-    return _File(pixels, header, sha256_of_bytes(data), len(data), uri)
-
-
-def _read_files(root: str, planes: Iterable[PlaneRef]) -> dict[str, _File]:
-    paths = dict.fromkeys(without_channel(plane.relative_path) for plane in planes)
-    return {path: _read_file(join(root, path)) for path in paths}
+def _decoded(uri: str, content: Fetched) -> _File:
+    if isinstance(content, UnreadableImageError):
+        raise content
+    header, pixels = decode_bytes(content, name=uri)
+    return _File(pixels, header, sha256_of_bytes(content), len(content), uri)
 
 
 def _planes_of(channel: str, planes: Sequence[PlaneRef], root: str) -> list[PlaneRef]:

@@ -51,8 +51,18 @@ def read_table(uri: str, *, as_strings: bool = False) -> pl.DataFrame:
         StorageError: If it cannot be read from where it lies, or is torn.
         InputRejectedError: If a text table is not one.
     """
+    ending_of(uri)
+    return table_from_bytes(read_bytes(uri), uri, as_strings=as_strings)
+
+
+def table_from_bytes(data: bytes, uri: str, *, as_strings: bool = False) -> pl.DataFrame:
+    """Return the table that a file's content is, as `read_table` does of the file.
+
+    Raises:
+        StorageError: If it is torn.
+        InputRejectedError: If a text table is not one.
+    """
     ending = ending_of(uri)
-    data = read_bytes(uri)
     if ending == "parquet":
         return cast("pl.DataFrame", pl.from_arrow(_parquet_table(data, uri)))
     if ending == "json":

@@ -32,7 +32,9 @@ from hcs.io.storage import join, sha256_of_bytes, write_atomically
 from hcs.io.tables import embedding_table_bytes, read_embedding_table
 from hcs.mechanisms.annotate import annotate_calls
 from hcs.mechanisms.neighbours import treatment_neighbours
+from hcs.pipeline.ahead import in_order
 from hcs.pipeline.flags import flag_sites
+from hcs.pipeline.parts import readers_of
 from hcs.pipeline.surveys import read_survey
 from hcs.profiling.aggregate import aggregate_sites
 from hcs.profiling.profiles import build_profiles
@@ -196,10 +198,12 @@ def read_plate_embedding(
         StorageError: If a part is not the file that was registered.
     """
     parts = visible_parts(catalog, run.id, kind="embedding", encoder=encoder, plate=plate)
-    read = [
-        read_embedding_table(join(catalog.parts_uri, row["relative_path"]), expected_sha256=row["sha256"])
-        for row in parts.iter_rows(named=True)
-    ]
+
+    def one(row: tuple[str, str]) -> tuple[pl.DataFrame, NDArray[np.float32]]:
+        return read_embedding_table(join(catalog.parts_uri, row[0]), expected_sha256=row[1])
+
+    rows = parts.select("relative_path", "sha256").iter_rows()
+    read = list(in_order(one, rows, threads=readers_of(catalog.parts_uri)))
     if not read:
         return pl.DataFrame(schema={"plate": pl.String, "well": pl.String, "site": pl.Int32}), np.zeros(
             (0, 1), np.float32

@@ -25,24 +25,24 @@ def flag_sites(channels: pl.DataFrame) -> pl.DataFrame:
     keys = ["plate", "well", "site"]
     if channels.is_empty():
         return channels.select(keys).with_columns(flags=pl.lit("", dtype=pl.String))
-    groups = channels.sort(*keys, "channel").partition_by(["plate", "channel"], maintain_order=True)
-    flagged = pl.concat([_flag_group(group) for group in groups])
-    return (
-        flagged.sort(*keys, "channel")
-        .group_by(keys, maintain_order=True)
-        .agg(pl.concat_list("blurred", "saturated").explode().drop_nulls().str.join("|").alias("flags"))
-    )
+    groups = channels.partition_by(["plate", "channel"])
+    wrong = pl.concat([_wrong_in(group) for group in groups]).sort(*keys, "channel", "flag")
+    told = wrong.group_by(keys, maintain_order=True).agg(pl.col("flag").str.join("|").alias("flags"))
+    sites = channels.select(keys).unique().sort(keys)
+    return sites.join(told, on=keys, how="left", maintain_order="left").with_columns(pl.col("flags").fill_null(""))
 
 
-def _flag_group(group: pl.DataFrame) -> pl.DataFrame:
-    """Return the flags of one plate and channel."""
-    blurred = _robust_z(group["power_loglog_slope"]) < -FLAG_Z
+def _wrong_in(group: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a flag of the sites of one plate and channel: plate, well, site, channel, flag."""
     saturation = group["saturation_fraction"].to_numpy()
-    saturated = (_robust_z(group["saturation_fraction"]) > FLAG_Z) & (saturation >= SATURATED_FRACTION)
-    named = group["channel"]
-    return group.select("plate", "well", "site", "channel").with_columns(
-        blurred=pl.when(pl.Series(blurred)).then(pl.lit("blurred:") + named),
-        saturated=pl.when(pl.Series(saturated)).then(pl.lit("saturated:") + named),
+    wrong = {
+        "blurred": _robust_z(group["power_loglog_slope"]) < -FLAG_Z,
+        "saturated": (saturation >= SATURATED_FRACTION) & (_robust_z(group["saturation_fraction"]) > FLAG_Z),
+    }
+    named = group.select("plate", "well", "site", "channel")
+    return pl.concat(
+        named.filter(pl.Series(where)).with_columns(flag=pl.lit(f"{flag}:") + pl.col("channel"))
+        for flag, where in wrong.items()
     )
 
 

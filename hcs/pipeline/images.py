@@ -25,6 +25,7 @@ from hcs.imaging.survey import PlateSurvey
 from hcs.io.pixels import read_site
 from hcs.io.storage import exists, join
 from hcs.io.wells import well_name
+from hcs.pipeline.fetching import fetch_site
 from hcs.pipeline.parts import read_parts
 from hcs.pipeline.surveys import read_survey
 from schemas.work import PlaneRef
@@ -106,11 +107,13 @@ def read_place(images: PlateImages, place: Place, *, channels: Sequence[str], ra
     rows = images.images.filter((pl.col("well") == well) & (pl.col("site") == site))
     if rows.is_empty():
         raise _why_not_read(images, place)
-    planes = [
+    planes = tuple(  # without their witnesses: what was copied anew may be the same, and the hash decides
         PlaneRef(well=well, site=site, **row)
-        for row in rows.select("channel", "relative_path", "size_bytes", "witness").iter_rows(named=True)
-    ]
-    read = read_site(images.root, planes, channels=channels, projection=images.run.config.pixels.projection)
+        for row in rows.select("channel", "relative_path", "size_bytes").iter_rows(named=True)
+    )
+    projection = images.run.config.pixels.projection
+    fetched = fetch_site(images.root, planes, channels=channels)
+    read = read_site(images.root, planes, channels=channels, projection=projection, fetched=fetched)
     expected = dict(rows.select("relative_path", "sha256").iter_rows())
     changed = [path for path, _, sha256 in read.witnesses if expected[path] != sha256]
     if changed:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from hcs.errors import CancelledError, EngineError, HcsError, StorageError, WeightsError
+from hcs.errors import CancelledError, EngineError, HcsError, InputChangedError, StorageError, WeightsError
 from schemas.work import Receipt, UnitOutcome, UnitSpec
 
 log = structlog.get_logger(__name__)
@@ -16,14 +16,15 @@ def outcome_of(spec: UnitSpec, perform: Callable[[], Receipt]) -> UnitOutcome:
     """Return the outcome of a unit: its receipt, or the reason why there is none.
 
     Raises:
-        StorageError: A disk that is full or closed is not the unit's fault.
+        StorageError: A disk that is full or closed is not the unit's fault, nor is a store that does not answer.
+        InputChangedError: Nor is an image that somebody exchanged: a run never mixes two versions of its input.
         WeightsError: Nor are weights that do not fit: no unit could be done with them.
         EngineError: Nor is an engine that cannot honour the pin.
         CancelledError: The unit was asked to stop; it is not a failure either.
     """
     try:
         return UnitOutcome(key=spec.key, receipt=perform())
-    except (StorageError, CancelledError, WeightsError, EngineError):
+    except (StorageError, InputChangedError, CancelledError, WeightsError, EngineError):
         raise
     except HcsError as error:
         return UnitOutcome(key=spec.key, reason=str(error))

@@ -20,7 +20,7 @@ from hcs.imaging.nuclei import count_nuclei, nuclear_channel
 from hcs.imaging.quality import measure_channel
 from hcs.imaging.survey import PlateSurvey
 from hcs.imaging.tiles import cut_tiles
-from hcs.io.pixels import Site, read_site
+from hcs.io.pixels import Fetched, Site, read_site
 from hcs.pipeline.plan import missing_channels
 from hcs.pipeline.stopwatch import Stopwatch
 from schemas.encoders import Encoder
@@ -49,9 +49,26 @@ class SiteRows:
 
 
 def prepare_site(
-    spec: UnitSpec, well: str, site: int, planes: Sequence[PlaneRef], *, survey: PlateSurvey, watch: Stopwatch
+    spec: UnitSpec,
+    well: str,
+    site: int,
+    planes: Sequence[PlaneRef],
+    *,
+    survey: PlateSurvey,
+    watch: Stopwatch,
+    fetched: Mapping[str, Fetched] | None = None,
 ) -> PreparedSite:
-    """Return a site ready to be embedded; one that cannot be used is a row with its reason and no tiles."""
+    """Return a site ready to be embedded; one that cannot be used is a row with its reason and no tiles.
+
+    Args:
+        spec: The unit.
+        well: Of the site.
+        site: Its number.
+        planes: Its planes.
+        survey: Of its plate.
+        watch: Counts its steps and tells it to stop.
+        fetched: The content of its files; None reads them now.
+    """
     keys = {"plate": spec.plate, "well": well, "site": site}
     place = _place(keys)
     watch.stop_if_cancelled()
@@ -60,7 +77,9 @@ def prepare_site(
         if missing:
             raise UnreadableImageError(f"{spec.plate} {well} site {site}: no image of channel {', '.join(missing)}")
         with watch.time("read", place):
-            read = read_site(spec.root, planes, channels=spec.channels, projection=spec.pixels.projection)
+            read = read_site(
+                spec.root, planes, channels=spec.channels, projection=spec.pixels.projection, fetched=fetched
+            )
         with watch.time("correct", place):
             corrected = correct_site(read.pixels, survey)
         return _measured(spec, keys, planes, read, corrected, survey=survey, watch=watch)

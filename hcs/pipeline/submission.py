@@ -4,44 +4,43 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 import structlog
 
 from hcs.embedding.engine import pin_for
-from hcs.embedding.loading import load_encoder
-from hcs.embedding.registry import describe_encoder
-from hcs.errors import ChannelMismatchError, DeliveryError, InputRejectedError, UnreadableImageError, UsageError
+from hcs.errors import ChannelMismatchError, DeliveryError, InputRejectedError, UsageError
 from hcs.imaging.tiles import tile_origins
-from hcs.io.acceptance import accept
+from hcs.io.acceptance import examine
 from hcs.io.layouts import Delivery, read_delivery
-from hcs.io.pixels import read_plane
 from hcs.io.platemaps import read_plate_wells
-from hcs.io.storage import join
+from hcs.io.storage import reading_once
 from hcs.pipeline.plan import PlannedPlate, is_brightfield, missing_channels, planes_of, survey_order
+from hcs.pipeline.weights import describe_encoders
 from hcs.settings import Settings
 from schemas.acceptance import AcceptanceReport, Verdict
-from schemas.encoders import EncoderInfo, WeightsOrigin
+from schemas.encoders import EncoderInfo
 from schemas.screen import PlateEntry, ScreenConfig
 from schemas.work import RunPin
 
 log = structlog.get_logger(__name__)
 
-TRIED_FOR_SHAPE = 64
-"""Images looked at, at most, to learn the size of a site."""
-
 
 @dataclass(frozen=True)
 class ExaminedPlate:
-    """One delivered plate with its report; one that cannot even be listed has no delivery. A reason rejects it."""
+    """One delivered plate with its report; one that cannot even be listed has no delivery. A reason rejects it.
+
+    `sizes` are the (height, width) of its images that can be read, by path.
+    """
 
     entry: PlateEntry
     plate: str
     delivery: Delivery | None
     report: AcceptanceReport | None
     reason: str | None = None
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     @property
     def is_accepted(self) -> bool:
@@ -76,6 +75,11 @@ def examine_screen(config: ScreenConfig, *, decode: str = "headers") -> tuple[tu
         PlatemapError: If a platemap cannot be read: nothing is loaded unless all rows are valid.
         UsageError: If two entries name the same plate.
     """
+    with reading_once():
+        return _examined(config, decode=decode)
+
+
+def _examined(config: ScreenConfig, *, decode: str) -> tuple[tuple[ExaminedPlate, ...], pl.DataFrame]:
     listed = [_list_plate(entry, config) for entry in config.plates]
     names = [plate for _, plate, _, _ in listed]
     repeated = sorted(name for name, count in Counter(names).items() if count > 1)
@@ -89,8 +93,9 @@ def examine_screen(config: ScreenConfig, *, decode: str = "headers") -> tuple[tu
     examined = []
     for entry, plate, delivery, reason in listed:
         own = wells.filter(pl.col("plate") == plate)
-        report = None if delivery is None else accept(delivery, own, config=config, decode=decode)
-        examined.append(ExaminedPlate(entry=entry, plate=plate, delivery=delivery, report=report, reason=reason))
+        found = None if delivery is None else examine(delivery, own, config=config, decode=decode)
+        report, sizes = (None, {}) if found is None else (found.report, found.sizes)
+        examined.append(ExaminedPlate(entry, plate, delivery, report, reason=reason, sizes=sizes))
     return tuple(examined), wells
 
 
@@ -153,7 +158,7 @@ def prepare_run(config: ScreenConfig, *, settings: Settings, pin: Callable[[int]
         UnknownEncoderError: If an encoder is not known.
         WeightsError: If an encoder's weights are missing or do not fit.
     """
-    encoders = tuple(describe_encoder(choice, settings=settings) for choice in config.encoders)
+    encoders = describe_encoders(config.encoders, settings=settings, is_tried=True)
     examined, wells = examine_screen(config)
     accepted = [plate for plate in examined if plate.is_accepted]
     if not accepted:
@@ -164,8 +169,8 @@ def prepare_run(config: ScreenConfig, *, settings: Settings, pin: Callable[[int]
     plates = tuple(_planned(config, plate, channels) for plate in examined if plate.is_accepted)
     if not plates:
         raise InputRejectedError(_all_rejected(config, examined))
-    _try_weights(encoders)
-    own_pin = pin(_planes_a_site(plates, config=config))
+    sizes = {plate.plate: plate.sizes for plate in examined}
+    own_pin = pin(_planes_a_site(plates, sizes, config=config))
     own = wells.filter(pl.col("plate").is_in([plate.plate for plate in plates])).sort("plate", "well")
     return PreparedRun(
         config=config,
@@ -210,17 +215,6 @@ def _without_incomplete(config: ScreenConfig, plate: ExaminedPlate, channels: Se
     return replace(plate, reason=reason)
 
 
-def _try_weights(encoders: Sequence[EncoderInfo]) -> None:
-    """Load every encoder whose weights came from outside once: better now than after an hour.
-
-    Raises:
-        WeightsError: If weights do not fit.
-    """
-    for info in encoders:
-        if info.weights_origin in {WeightsOrigin.FILE, WeightsOrigin.CACHE, WeightsOrigin.HUB}:
-            load_encoder(info)
-
-
 def _planned(config: ScreenConfig, plate: ExaminedPlate, channels: Sequence[str]) -> PlannedPlate:
     if plate.delivery is None:
         raise DeliveryError(f"plate {plate.plate} was not listed: {plate.reason}")
@@ -233,26 +227,26 @@ def _planned(config: ScreenConfig, plate: ExaminedPlate, channels: Sequence[str]
     )
 
 
-def _planes_a_site(plates: Sequence[PlannedPlate], *, config: ScreenConfig) -> int:
+def _planes_a_site(
+    plates: Sequence[PlannedPlate], sizes: Mapping[str, Mapping[str, tuple[int, int]]], *, config: ScreenConfig
+) -> int:
     """Return how many grey images a site gives an encoder: channels times tiles of the first that can be read."""
     for plate in plates:
-        for plane in plate.planes[:TRIED_FOR_SHAPE]:
-            try:
-                height, width = read_plane(join(plate.root, plane.relative_path)).pixels.shape
-            except UnreadableImageError:
-                continue
-            return len(plate.channels) * len(tile_origins(height, width, config.pixels.tile))
+        for plane in plate.planes:
+            if plane.relative_path in sizes[plate.plate]:
+                height, width = sizes[plate.plate][plane.relative_path]
+                return len(plate.channels) * len(tile_origins(height, width, config.pixels.tile))
     return len(plates[0].channels)
 
 
 def _refuse_mixed_biology(config: ScreenConfig) -> None:
     """Replicates and negatives are never pooled across cell lines or time points: one run holds one of each."""
-    for field in ("cell_line", "timepoint"):
-        values = sorted({getattr(entry, field) or "unknown" for entry in config.plates})
+    for name in ("cell_line", "timepoint"):
+        values = sorted({getattr(entry, name) or "unknown" for entry in config.plates})
         if len(values) > 1:
             raise UsageError(
-                f"screen {config.screen}: expected plates of one {field} in a run, got {', '.join(values)}; "
-                f"make one SCREEN.yaml for each {field}, since their wells are not replicates of one another"
+                f"screen {config.screen}: expected plates of one {name} in a run, got {', '.join(values)}; "
+                f"make one SCREEN.yaml for each {name}, since their wells are not replicates of one another"
             )
 
 

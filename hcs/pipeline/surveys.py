@@ -15,9 +15,10 @@ from safetensors.numpy import save as save_arrays
 
 from hcs.errors import DeliveryError, StorageError, UnreadableImageError
 from hcs.imaging.survey import PlateSurvey, survey_plate
-from hcs.io.pixels import read_site
+from hcs.io.pixels import Fetched, read_site
 from hcs.io.storage import read_bytes, sha256_of_bytes
 from hcs.pipeline.ahead import in_order
+from hcs.pipeline.fetching import fetch_sites
 from hcs.pipeline.plan import SURVEY_SITES, by_site
 from hcs.pipeline.stopwatch import Stopwatch
 from schemas.work import PlaneRef, UnitSpec
@@ -36,16 +37,20 @@ def survey_of(spec: UnitSpec, *, watch: Stopwatch, readers: int = 0) -> tuple[Pl
     """
     sites: list[tuple[str, NDArray[Any]]] = []
     reasons: list[str] = []
-    order = list(dict.fromkeys((plane.well, plane.site) for plane in spec.planes))
-    read = partial(_read, spec, by_site(spec.planes), watch)
-    with closing(in_order(read, order, threads=readers)) as tried:
-        for (well, number), found in zip(order, tried, strict=True):
-            if isinstance(found, str):
-                reasons.append(found)
-            else:
-                sites.append((f"{well}/{number}", found))
-            if len(sites) == SURVEY_SITES:
-                break
+    grouped = by_site(spec.planes)
+    waiting = [(key, grouped[key]) for key in dict.fromkeys((plane.well, plane.site) for plane in spec.planes)]
+    while waiting and len(sites) < SURVEY_SITES:
+        n_wanted = SURVEY_SITES - len(sites)  # as many as are missing, and no file more is fetched
+        tried, waiting = waiting[:n_wanted], waiting[n_wanted:]
+        with (
+            closing(fetch_sites(spec, tried, watch=watch)) as fetched,
+            closing(in_order(partial(_read, spec, watch), fetched, threads=readers)) as found,
+        ):
+            for ((well, number), _), pixels in zip(tried, found, strict=True):
+                if isinstance(pixels, str):
+                    reasons.append(pixels)
+                else:
+                    sites.append((f"{well}/{number}", pixels))
     if not sites:
         first = f" The first reason: {reasons[0]}" if reasons else ""
         raise DeliveryError(
@@ -58,17 +63,16 @@ def survey_of(spec: UnitSpec, *, watch: Stopwatch, readers: int = 0) -> tuple[Pl
 
 
 def _read(
-    spec: UnitSpec,
-    grouped: Mapping[tuple[str, int], tuple[PlaneRef, ...]],
-    watch: Stopwatch,
-    key: tuple[str, int],
+    spec: UnitSpec, watch: Stopwatch, site: tuple[tuple[str, int], tuple[PlaneRef, ...], Mapping[str, Fetched] | None]
 ) -> NDArray[Any] | str:
     """Return the pixels (C, Y, X) of a site, or the reason why there are none."""
+    (well, number), planes, fetched = site
     watch.stop_if_cancelled()
     try:
-        with watch.time("read", f"{key[0]} site {key[1]}"):
-            planes = grouped[key]
-            return read_site(spec.root, planes, channels=spec.channels, projection=spec.pixels.projection).pixels
+        with watch.time("read", f"{well} site {number}"):
+            return read_site(
+                spec.root, planes, channels=spec.channels, projection=spec.pixels.projection, fetched=fetched
+            ).pixels
     except UnreadableImageError as error:
         return str(error)
 

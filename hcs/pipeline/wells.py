@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from hcs.catalog import Catalog, RunRecord, calls_on_plate, channel_rows, site_rows, wells_of
+from hcs.catalog import Catalog, RunRecord, calls_on_plate, focus_rows, site_rows, wells_of
 from hcs.errors import NotFoundError
 from hcs.pipeline.flags import flag_sites
 
@@ -43,7 +43,7 @@ def view_wells(catalog: Catalog, run: RunRecord, plate: str, *, profile: str = "
     sites = site_rows(catalog, run.id, plate=plate)
     if layout.is_empty() and sites.is_empty():
         raise NotFoundError(f"{run.name} has no plate {plate[:80]!r}; `hcs status {run.name}` lists its plates")
-    flags = _flags_of_wells(flag_sites(channel_rows(catalog, run.id, plate=plate)))
+    flags = _flags_of_wells(flag_sites(focus_rows(catalog, run.id, plate)))
     calls = calls_on_plate(catalog, run.id, plate, profile=profile)
     keys = ["treatment", "control_type"]
     said = calls.select(*keys, *CALL_COLUMNS).with_columns(pl.col("control_type").cast(pl.String))
@@ -78,7 +78,7 @@ def count_plate(catalog: Catalog, run: RunRecord, plate: str) -> PlateCounts:
         raise NotFoundError(f"{run.name} has no plate {plate[:80]!r}; `hcs status {run.name}` lists its plates")
     negcon = layout.filter(pl.col("control_type") == "negcon")
     counts = sites.join(negcon, on=["plate", "well"], how="semi")["cell_count"].drop_nulls()
-    flagged = flag_sites(channel_rows(catalog, run.id, plate=plate)).filter(pl.col("flags") != "")
+    flagged = flag_sites(focus_rows(catalog, run.id, plate)).filter(pl.col("flags") != "")
     kinds = layout["control_type"].cast(pl.String).value_counts().sort("control_type").rows()
     median = counts.median()
     return PlateCounts(

@@ -5,7 +5,8 @@ One workbench serves one process: it holds every encoder of the run and the surv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -14,18 +15,20 @@ import numpy as np
 import polars as pl
 
 from hcs.embedding.engine import honour_pin
-from hcs.embedding.loading import load_encoder
 from hcs.embedding.names import NAMED
 from hcs.errors import HcsError
 from hcs.imaging.survey import PlateSurvey
+from hcs.io.pixels import Fetched
 from hcs.io.storage import join, sha256_of_bytes, write_atomically
 from hcs.io.tables import embedding_table_bytes, table_bytes
 from hcs.pipeline.ahead import in_order
+from hcs.pipeline.fetching import fetch_sites
 from hcs.pipeline.keys import short_name
 from hcs.pipeline.plan import by_site
 from hcs.pipeline.sites import PreparedSite, SiteRows, embed_site, prepare_site
 from hcs.pipeline.stopwatch import Stopwatch
 from hcs.pipeline.surveys import read_survey, survey_bytes, survey_of
+from hcs.pipeline.weights import load_described
 from schemas.encoders import Encoder, EncoderInfo
 from schemas.tables import ChannelQuality, EmbeddingPart, ImageWitnesses, SiteResults
 from schemas.work import PartReceipt, PlaneRef, Receipt, RunPin, UnitSpec
@@ -86,8 +89,11 @@ class Workbench:
         survey = self._survey_for(spec)
         encoders = {info.name: self._encoder(info, spec.pin) for info in spec.encoders if info.name != NAMED}
         prepare = partial(_prepare, spec, survey, watch)
-        prepared = in_order(prepare, by_site(spec.planes).items(), threads=self._readers)
-        rows = [embed_site(spec, site, encoders=encoders, watch=watch) for site in prepared]
+        with (
+            closing(fetch_sites(spec, by_site(spec.planes).items(), watch=watch)) as fetched,
+            closing(in_order(prepare, fetched, threads=self._readers)) as prepared,
+        ):
+            rows = [embed_site(spec, site, encoders=encoders, watch=watch) for site in prepared]
         watch.stop_if_cancelled()
         with watch.time("write"):
             parts = tuple(_write_rows(spec, rows))
@@ -110,7 +116,7 @@ class Workbench:
         with self._lock:
             identity = f"{info.name}/{info.weights_sha256}/{info.mean}/{info.std}/{pin.device}"
             if identity not in self._encoders:
-                self._encoders[identity] = load_encoder(info, device=pin.device)
+                self._encoders[identity] = load_described(info, device=pin.device)
             return self._encoders[identity]
 
 
@@ -118,10 +124,10 @@ def _prepare(
     spec: UnitSpec,
     survey: PlateSurvey,
     watch: Stopwatch,
-    site: tuple[tuple[str, int], tuple[PlaneRef, ...]],
+    site: tuple[tuple[str, int], tuple[PlaneRef, ...], Mapping[str, Fetched] | None],
 ) -> PreparedSite:
-    (well, number), planes = site
-    return prepare_site(spec, well, number, planes, survey=survey, watch=watch)
+    (well, number), planes, fetched = site
+    return prepare_site(spec, well, number, planes, survey=survey, watch=watch, fetched=fetched)
 
 
 def _write_rows(spec: UnitSpec, rows: Sequence[SiteRows]) -> Iterator[PartReceipt]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 import structlog
 
 from hcs.catalog import Catalog, Claim, Registration, add_notes, fail_claimed, release_claim, run_status
+from hcs.cli.output import counted
 from hcs.distributed.performers import Device, Performers
 from hcs.errors import CancelledError, EngineError, HcsError, InputRejectedError, LeaseLostError, UsageError
 from hcs.pipeline.interrupts import Request
@@ -72,7 +73,8 @@ class Told:
         self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
         status = run_status(self._catalog, run.id)
         goes_on = "" if registration.is_new else f", {status.sites_done} done before"
-        self._say(f"{run.name} of screen {run.screen}: {len(status.plates)} plates, {status.sites} sites{goes_on}")
+        size = f"{counted(len(status.plates), 'plate')}, {counted(status.sites, 'site')}"
+        self._say(f"{run.name} of screen {run.screen}: {size}{goes_on}")
 
     def opening(self) -> None:
         """Say nothing: the next line tells of the work."""

@@ -70,6 +70,12 @@ class Databases:
         with self._engine().connect() as connection:
             return connection.execute(text(query), values).all()
 
+    def set(self, **settings: str) -> None:
+        """Change settings of the server that need no restart."""
+        for name, value in settings.items():
+            self._order(f"ALTER SYSTEM SET {name} = '{value}'")
+        self._order("SELECT pg_reload_conf()")
+
     def crash(self) -> None:
         """End the server at once, as a machine that goes down does: connections break, and it recovers at its start."""
         process = self.server.get_postmaster_info().process

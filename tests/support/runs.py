@@ -29,7 +29,7 @@ class Looker:
 
 def perform(
     catalog: Catalog,
-    screen: Path,
+    screen: Path | str,
     executor: Executor,
     *,
     came: Callable[[UnitSpec, UnitOutcome], None] = lambda spec, outcome: None,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hcs.io.acceptance.report import accept
+from hcs.io.acceptance.report import Examination, accept, examine
 
-__all__ = ["accept"]
+__all__ = ["Examination", "accept", "examine"]

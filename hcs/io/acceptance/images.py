@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from hcs.errors import ImplausibleImageError, StorageError, UnreadableImageError
+from hcs.errors import ImplausibleImageError, StorageError, StoreUnavailableError, UnreadableImageError
 from hcs.io.acceptance.findings import finding
 from hcs.io.layouts import Delivery
 from hcs.io.pixels import channel_index, decode_bytes
@@ -41,29 +41,59 @@ def check_images(delivery: Delivery, *, is_decoded: bool, projection: str, threa
     """
     present = delivery.images.filter(pl.col("size_bytes").is_not_null())
     paths = dict(sorted(zip(present["relative_path"], present["size_bytes"], strict=True)))
+    files: dict[str, list[str]] = {}
+    for path in paths:
+        files.setdefault(without_channel(path), []).append(path)
     check = partial(_check, delivery.uri, is_decoded=is_decoded, projection=projection)
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        return list(pool.map(check, paths.keys(), paths.values()))
+        checked = pool.map(check, files, files.values(), [paths[own[0]] for own in files.values()])
+        return sorted((image for own in checked for image in own), key=lambda image: image.relative_path)
 
 
-def _check(root: str, path: str, size_bytes: int, *, is_decoded: bool, projection: str) -> CheckedImage:
+def _check(
+    root: str, file: str, paths: Sequence[str], size_bytes: int, *, is_decoded: bool, projection: str
+) -> list[CheckedImage]:
+    """Return one file checked, which is looked at once, for each of the planes that are meant inside it."""
+    try:
+        uri = join(root, file)
+        header = decode_bytes(read_bytes(uri), name=uri)[0] if is_decoded else read_header(uri, size_bytes)
+    except StoreUnavailableError:
+        raise
+    except (UnreadableImageError, StorageError) as error:
+        return [_refused(path, error, root) for path in paths]
+    return [_checked(root, path, header, projection=projection) for path in paths]
+
+
+def _checked(root: str, path: str, header: Header, *, projection: str) -> CheckedImage:
     uri = join(root, without_channel(path))
     try:
-        header = decode_bytes(read_bytes(uri), name=uri)[0] if is_decoded else _read_header(uri, size_bytes)
         channel_index(header, channel_key(path), name=uri)
         if header.n_planes > 1 and projection == "none":
             raise UnreadableImageError(
                 f"{uri}: expected one plane, got a stack of {header.n_planes}; choose a projection"
             )
-    except ImplausibleImageError as error:
-        return CheckedImage(path, None, FindingKind.IMPLAUSIBLE_IMAGE, _within(str(error), root))
-    except (UnreadableImageError, StorageError) as error:
-        return CheckedImage(path, None, FindingKind.UNREADABLE_IMAGE, _within(str(error), root))
+    except UnreadableImageError as error:
+        return _refused(path, error, root)
     return CheckedImage(path, header)
 
 
-def _read_header(uri: str, size_bytes: int) -> Header:
-    with open_read(uri) as stream, reader_of(uri).open(stream, name=uri, size_bytes=size_bytes) as image:
+def _refused(path: str, error: Exception, root: str) -> CheckedImage:
+    is_implausible = isinstance(error, ImplausibleImageError)
+    kind = FindingKind.IMPLAUSIBLE_IMAGE if is_implausible else FindingKind.UNREADABLE_IMAGE
+    return CheckedImage(path, None, kind, _within(str(error), root))
+
+
+def read_header(uri: str, size_bytes: int) -> Header:
+    """Return what an image file says of itself; of an object, only the ranges that say it are fetched.
+
+    Raises:
+        UnreadableImageError: If it is broken or not an image.
+        StorageError: If it cannot be read.
+    """
+    with (
+        open_read(uri, size_bytes=size_bytes) as stream,
+        reader_of(uri).open(stream, name=uri, size_bytes=size_bytes) as image,
+    ):
         return image.header
 
 

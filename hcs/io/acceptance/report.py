@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import polars as pl
 
 from hcs.errors import UsageError
@@ -10,14 +13,28 @@ from hcs.io.acceptance.findings import finding, in_order, verdict_of
 from hcs.io.acceptance.images import CheckedImage, check_images, image_findings
 from hcs.io.acceptance.platemap import fit_platemap, platemap_findings
 from hcs.io.layouts import Delivery
+from hcs.io.storage import reads_at_once
 from schemas.acceptance import AcceptanceReport, Finding, FindingKind, Severity
 from schemas.screen import ScreenConfig
 
 DECODE = ("headers", "all")
 
 
+@dataclass(frozen=True)
+class Examination:
+    """What came of a plate, and the size (height, width) of every image that can be read, by its path."""
+
+    report: AcceptanceReport
+    sizes: Mapping[str, tuple[int, int]]
+
+
 def accept(
-    delivery: Delivery, wells: pl.DataFrame, *, config: ScreenConfig, decode: str = "headers", threads: int = 4
+    delivery: Delivery,
+    wells: pl.DataFrame,
+    *,
+    config: ScreenConfig,
+    decode: str = "headers",
+    threads: int | None = None,
 ) -> AcceptanceReport:
     """Return what came of a plate against what should have come, and what may be done with it.
 
@@ -29,14 +46,32 @@ def accept(
         wells: Of `read_plate_wells`, for this plate or for many.
         config: Its controls, exclusions, annotations and projection count.
         decode: `headers` reads where each image begins and ends; `all` decodes each.
-        threads: That read images at once.
+        threads: That read images at once; None takes as many as their store is fast with.
 
     Raises:
         UsageError: If `decode` is neither.
+        StoreUnavailableError: If the store of the images does not answer, or refuses the key.
     """
+    return examine(delivery, wells, config=config, decode=decode, threads=threads).report
+
+
+def examine(
+    delivery: Delivery,
+    wells: pl.DataFrame,
+    *,
+    config: ScreenConfig,
+    decode: str = "headers",
+    threads: int | None = None,
+) -> Examination:
+    """Return the report of `accept`, which takes the same and raises the same, and what else was seen on the way."""
     if decode not in DECODE:
         raise UsageError(f"expected decode to be {' or '.join(DECODE)}, got {decode!r}")
-    checked = check_images(delivery, is_decoded=decode == "all", projection=config.pixels.projection, threads=threads)
+    checked = check_images(
+        delivery,
+        is_decoded=decode == "all",
+        projection=config.pixels.projection,
+        threads=threads or reads_at_once(delivery.uri),
+    )
     fit = fit_platemap(wells, plate=delivery.plate, delivered=set(present_images(delivery)["well"]), config=config)
     expected = expect(delivery, planned_wells=fit.planned)
     findings = in_order(
@@ -48,7 +83,7 @@ def accept(
             *platemap_findings(fit, plate=delivery.plate, config=config),
         ]
     )
-    return AcceptanceReport(
+    report = AcceptanceReport(
         plate=delivery.plate,
         uri=delivery.uri,
         layout=delivery.layout,
@@ -61,6 +96,8 @@ def accept(
         n_treatment_wells=len(fit.delivered_of("treatment")),
         findings=findings,
     )
+    sizes = {item.relative_path: (item.header.height, item.header.width) for item in checked if item.header is not None}
+    return Examination(report=report, sizes=sizes)
 
 
 def _nothing_readable(checked: list[CheckedImage], plate: str) -> tuple[Finding, ...]:

@@ -9,6 +9,7 @@ from hcs.io.draft.plates import find_plates
 from hcs.io.draft.tables import find_tables
 from hcs.io.draft.text import Draft, draft_text
 from hcs.io.layouts.folder import list_delivery
+from hcs.io.storage import reading_once
 
 __all__ = ["draft_screen"]
 
@@ -29,10 +30,11 @@ def draft_screen(uri: str, *, layout: str = "auto") -> str:
     """
     if not uri.strip("/ "):
         raise DeliveryError(f"the folder of a delivery was expected, but {uri!r} came; name a folder with images in it")
-    folder = list_delivery(uri.rstrip("/") if "://" in uri else os.path.abspath(uri))
-    plates = find_plates(folder, layout=layout)
-    wells = {plate.barcode: plate.wells for plate in plates}
-    tables = find_tables(folder, wells=wells, uris=[plate.uri for plate in plates])
+    with reading_once():
+        folder = list_delivery(uri.rstrip("/") if "://" in uri else os.path.abspath(uri))
+        plates = find_plates(folder, layout=layout)
+        wells = {plate.barcode: plate.wells for plate in plates}
+        tables = find_tables(folder, wells=wells, uris=[plate.uri for plate in plates])
     text = draft_text(Draft(screen=_screen_name(folder.uri), uri=folder.uri, plates=plates, tables=tables))
     _refuse_no_text(text, uri)
     return text

@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from hcs.errors import DeliveryError, StorageError, UnreadableImageError
+from hcs.errors import DeliveryError, StorageError, StoreUnavailableError, UnreadableImageError
+from hcs.io.acceptance.images import read_header
 from hcs.io.draft.channels import DraftChannel, draft_channels, instrument_names
 from hcs.io.draft.patterns import matched_places, propose_pattern
 from hcs.io.layouts import Delivery, find_layout, read_delivery
 from hcs.io.layouts.cpg import CpgLayout
 from hcs.io.layouts.folder import DeliveryFolder
 from hcs.io.layouts.load_data import find_load_data, read_load_data
-from hcs.io.readers import reader_of
-from hcs.io.storage import join, open_read
+from hcs.io.storage import join
 from hcs.io.template import PlanePlace
 from schemas.screen import PlateEntry, ScreenConfig
 
@@ -214,8 +214,9 @@ def _keys(folder: DeliveryFolder, places: Sequence[PlanePlace]) -> list[str]:
     for file in folder.images[:10]:
         try:
             uri = join(folder.uri, file.relative_path)
-            with open_read(uri) as stream, reader_of(uri).open(stream, name=uri, size_bytes=file.size_bytes) as image:
-                header = image.header
+            header = read_header(uri, file.size_bytes)
+        except StoreUnavailableError:
+            raise
         except (UnreadableImageError, StorageError):
             continue
         return sorted(header.channel_names) or [str(number) for number in range(header.n_channels)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from hcs.errors import DeliveryError, StorageError
+from hcs.errors import DeliveryError, StorageError, StoreUnavailableError
 from hcs.io.readers import is_image_name
 from hcs.io.storage import StoredFile, UnreadableFolder, is_remote, list_files, local_path
 
@@ -42,11 +42,14 @@ def list_delivery(uri: str) -> DeliveryFolder:
 
     Raises:
         DeliveryError: If there is no such folder, or it cannot be listed.
+        StoreUnavailableError: If its store does not answer, or refuses the key.
     """
     root = uri if is_remote(uri) else str(local_path(uri).absolute())
     unreadable: list[UnreadableFolder] = []
     try:
         files = tuple(list_files(root, on_unreadable=unreadable.append))
+    except StoreUnavailableError:  # no plate's fault, so that none is left out for it
+        raise
     except StorageError as error:
         raise DeliveryError(f"expected a folder with a delivered plate; {error}") from error
     return DeliveryFolder(root, files, tuple(sorted(unreadable, key=lambda folder: folder.relative_path)))

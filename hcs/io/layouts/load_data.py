@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from hcs.errors import DeliveryError, InputRejectedError, StorageError
+from hcs.errors import DeliveryError, InputRejectedError, StorageError, StoreUnavailableError
 from hcs.io.delimited import LINE, read_delimited
 from hcs.io.layouts.folder import DeliveryFolder
 from hcs.io.layouts.relocate import DeclaredFile, declared_file, declared_url
@@ -123,6 +123,8 @@ def read_load_data(uri: str) -> list[ListedImage]:
     """
     try:
         table = read_delimited(read_bytes(uri), source=uri, keep=_is_wanted, with_line=True)
+    except StoreUnavailableError:
+        raise
     except (StorageError, InputRejectedError) as error:
         raise DeliveryError(str(error)) from error
     columns = {name: _column_of(table, aliases) for name, aliases in _METADATA.items()}

@@ -320,6 +320,7 @@ QUESTIONS = {
     "plates": lambda c, make: (questions.plates_of(c, 3), questions.acceptance_reports(c, 3)),
     "sites of a plate": lambda c, make: questions.site_rows(c, 3, plate="P2"),
     "channels of a plate": lambda c, make: questions.channel_rows(c, 3, plate="P2"),
+    "focus of a plate": lambda c, make: questions.focus_rows(c, 3, "P2"),
     "surveys": lambda c, make: questions.visible_parts(c, 3, kind="survey"),
     "vectors of a plate": lambda c, make: questions.visible_parts(c, 3, kind="embedding", encoder="named", plate="P2"),
     "failures": lambda c, make: questions.failures_of(c, N_RUNS),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from cutter import cutting
-from sqlalchemy import make_url, text
+from sqlalchemy import insert, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from hcs.catalog import (
     complete,
@@ -25,6 +26,8 @@ from hcs.catalog import (
     visible_parts,
 )
 from hcs.catalog import patience as patience_of_the_catalog
+from hcs.catalog.commits import leave_mark, was_kept
+from hcs.catalog.models import Screen
 from hcs.catalog.patience import patient
 from hcs.errors import CatalogError, DatabaseLostError, StorageError
 from schemas.work import UnitState
@@ -100,6 +103,52 @@ def test_a_server_that_stays_away_is_an_error_that_says_what_to_do(own_server, p
             assert words in str(error.value)
         assert "\n" not in str(error.value)
         assert list_runs(catalog)["run"].to_list() == [f"run-{run_id}"]
+
+
+def test_a_transaction_that_a_crash_has_undone_is_not_taken_for_the_next_one_of_its_number(
+    own_server, postgresql_place, make
+):
+    status = text("SELECT pg_xact_status(CAST(CAST(:number AS text) AS xid8))")
+    with postgresql_place.open() as catalog, catalog.engine.connect() as connection:
+        transaction = connection.begin()
+        mark = leave_mark(connection)
+        connection.execute(insert(Screen).values(name="lost", created_at=0.0))
+        own_server.crash()
+        own_server.start()
+        with catalog.engine.connect() as other:
+            answers = [was_kept(other, mark)]  # its number was given to nobody yet
+        for _ in range(5):
+            run_id = make.run(catalog).id
+        with catalog.engine.connect() as other:
+            answers.append(was_kept(other, mark))
+            told = other.scalar(status, {"number": mark.number})
+        with pytest.raises(DBAPIError):
+            transaction.commit()
+
+        assert told == "committed"
+        assert answers == [False, False]
+        assert list_runs(catalog)["run"].to_list()[-1] == f"run-{run_id}"
+
+
+def test_a_mark_says_what_became_of_its_transaction(postgresql_catalog):
+    with postgresql_catalog.engine.connect() as looker, postgresql_catalog.engine.connect() as connection:
+        with connection.begin():
+            first = leave_mark(connection)
+            assert was_kept(looker, first) is None
+            looker.rollback()
+        assert was_kept(looker, first)
+        looker.rollback()
+        transaction = connection.begin()
+        second = leave_mark(connection)
+        transaction.rollback()
+        assert not was_kept(looker, second)
+        assert was_kept(looker, first)
+        assert second.writer == first.writer
+
+
+def test_a_file_needs_no_marks(sqlite_catalog):
+    with sqlite_catalog.writing() as connection:
+        assert leave_mark(connection) is None
 
 
 @pytest.fixture

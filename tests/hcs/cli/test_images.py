@@ -96,8 +96,9 @@ def test_a_sheet_of_the_plate_with_a_hole_is_written_and_ends_with_3(folder, tmp
     assert "note: A03 site 1:" in ended.stderr
     assert "4 wells, A01 to A04" in ended.stdout
     sheet = imagecodecs.png_decode((tmp_path / "s.png").read_bytes())
-    assert sheet.shape == (24, 84, 3)
-    assert len(np.unique(sheet[4:20, 44:60])) == 2
+    margin = 18
+    assert sheet.shape == (margin + 24, margin + 84, 3)
+    assert len(np.unique(sheet[margin + 4 : margin + 20, margin + 44 : margin + 60])) == 2
 
 
 @pytest.mark.parametrize(

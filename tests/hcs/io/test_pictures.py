@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.errors import UsageError
-from hcs.io.pictures import LONGEST_WEBP_SIDE, picture_bytes, picture_format, write_picture
+from hcs.io.pictures import LONGEST_WEBP_SIDE, picture_bytes, picture_format, with_axes, write_picture
 
 
 @settings(deadline=None, max_examples=25)
@@ -32,6 +32,34 @@ def test_a_webp_is_close_to_the_picture(tmp_path: Path) -> None:
     read = imagecodecs.webp_decode((tmp_path / "folder" / "a.WebP").read_bytes())
     assert read.shape == picture.shape
     assert np.abs(read.astype(int) - picture).mean() < 4
+
+
+@settings(deadline=None, max_examples=25)
+@given(n_rows=st.integers(1, 32), n_columns=st.integers(1, 48), side=st.integers(1, 40))
+def test_names_of_rows_and_columns_stand_beside_the_picture_and_not_on_it(
+    n_rows: int, n_columns: int, side: int
+) -> None:
+    picture = np.full((n_rows * side, n_columns * side, 3), 99, np.uint8)
+    rows, columns = ["A"] * n_rows, ["1"] * n_columns
+
+    sheet = with_axes(picture, rows=rows, columns=columns)
+
+    margin = sheet.shape[0] - picture.shape[0]
+    assert sheet.shape == (picture.shape[0] + margin, picture.shape[1] + margin, 3)
+    np.testing.assert_array_equal(sheet[margin:, margin:], picture)
+    assert (sheet[:margin] != sheet[0, 0]).any(), "columns are named"
+    assert (sheet[:, :margin] != sheet[0, 0]).any(), "rows are named"
+
+
+def test_a_name_stands_beside_its_own_place() -> None:
+    picture = np.full((400, 600, 3), 99, np.uint8)
+
+    named, bare = (with_axes(picture, rows=["A", "B"], columns=["1", name, "3"]) for name in ("2", ""))
+
+    _, x, _ = np.nonzero(named != bare)
+    margin = named.shape[0] - 400
+    assert margin + 200 <= x.min()
+    assert x.max() < margin + 400
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a", "png", "a.png/"])

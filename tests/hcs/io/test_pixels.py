@@ -124,9 +124,9 @@ def test_channels_inside_one_file_are_picked_by_their_number_and_the_file_is_rea
     tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", metadata={"axes": "CYX"}, ome=True)
     reads: Counter[str] = Counter()
 
-    def counted(uri: str) -> bytes:
+    def counted(uri: str, *, witness: str | None = None) -> bytes:
         reads[uri] += 1
-        return read_bytes(uri)
+        return read_bytes(uri, witness=witness)
 
     monkeypatch.setattr(pixels_module, "read_bytes", counted)
     planes = refs("a.tif#channel=1", "a.tif#channel=0")

@@ -8,7 +8,6 @@ import signal
 import tempfile
 from pathlib import Path
 
-import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -214,13 +213,3 @@ def test_a_channel_inside_a_file_does_not_change_the_file_that_is_read(tmp_path:
 def test_an_unknown_protocol_is_explained() -> None:
     with pytest.raises(StorageError, match="nosuch"):
         read_bytes("nosuch://host/a.tif")
-
-
-def test_a_driver_that_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_: str) -> None:
-        raise ImportError("Install s3fs to access S3")
-
-    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
-
-    with pytest.raises(StorageError, match=r"hcs\[s3\]"):
-        read_bytes("s3://bucket/a.tif")

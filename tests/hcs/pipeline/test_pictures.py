@@ -224,3 +224,19 @@ def test_an_unknown_plate_is_answered_with_the_nearest_and_a_channel_is_named_on
         read_images(finished.catalog, finished.run, "X")
     with pytest.raises(UsageError, match="every channel once"):
         picture_well(finished.images(), "A01", view=View(channels=("DNA", "dna")))
+
+
+def test_a_channel_has_the_colour_that_is_asked_for_and_the_others_their_own(finished: Delivered) -> None:
+    plain = picture_well(finished.images(), "A01", site=1)
+    view = View(colours=(("dna", (1, 2, 3)),))
+
+    shown = picture_well(finished.images(), "A01", site=1, view=view)
+
+    assert {item.channel: item.colour for item in shown.channels} == {
+        item.channel: (1, 2, 3) if item.channel == "DNA" else item.colour for item in plain.channels
+    }
+    assert not np.array_equal(shown.picture, plain.picture)
+    alone = picture_well(
+        finished.images(), "A01", site=1, view=View(channels=("DNA",), colours=(("DNA", (0, 255, 0)),))
+    )
+    assert alone.channels[0].colour == (0, 255, 0)

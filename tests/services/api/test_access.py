@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 import pytest
 
@@ -88,7 +90,11 @@ def test_no_secret_stands_in_the_log_and_every_request_stands_there_once(server,
     with server.client(finished.keys.read) as client:
         number = client.get("/v1/hits", params={"mechanism": "kinase inhibitor"}).headers["X-Request-Id"]
 
-    (line,) = [line for line in server.logged() if line["request_id"] == number]
+    deadline = time.monotonic() + 10  # the line is written when all of the answer is sent
+    while not (lines := [line for line in server.logged() if line.get("request_id") == number]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (line,) = lines
     assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/hits", 200)
     assert line["key"] == finished.keys.read.split("_")[1]
     everything = "".join(server.lines)

@@ -167,16 +167,16 @@ def test_every_field_that_holds_a_place_is_looked_at(tmp_path):
 
 
 def test_links_are_followed_before_a_run_is_made(tmp_path):
-    (tmp_path / "root" / "plate").mkdir(parents=True)
-    (tmp_path / "root" / "alias").symlink_to(tmp_path / "root" / "plate")
-    (tmp_path / "root" / "out").symlink_to("/etc")
-    roots = Roots([str(tmp_path / "root")])
+    (tmp_path / "deliveries" / "plate").mkdir(parents=True)
+    (tmp_path / "deliveries" / "alias").symlink_to(tmp_path / "deliveries" / "plate")
+    (tmp_path / "deliveries" / "out").symlink_to("/etc")
+    roots = Roots([str(tmp_path / "deliveries")])
 
-    config = read_screen({"screen": "s", "plates": [{"uri": f"{tmp_path}/root/alias"}]}, roots)
+    config = read_screen({"screen": "s", "plates": [{"uri": f"{tmp_path}/deliveries/alias"}]}, roots)
 
-    assert config.plates[0].uri == str(tmp_path / "root" / "plate")
+    assert config.plates[0].uri == str(tmp_path / "deliveries" / "plate")
     with pytest.raises(RequestError, match="link"):
-        read_screen({"screen": "s", "plates": [{"uri": f"{tmp_path}/root/out"}]}, roots)
+        read_screen({"screen": "s", "plates": [{"uri": f"{tmp_path}/deliveries/out"}]}, roots)
 
 
 def test_the_digest_of_a_request_does_not_depend_on_the_order_of_its_fields():

@@ -65,7 +65,7 @@ def test_a_submitted_run_exports_the_bytes_of_one_that_was_not_submitted(catalog
     ended = perform(catalog, claimed(catalog), say=said.append)
 
     assert str(ended) == "run-1: complete"
-    assert said == ["run-1 of screen simulated-11: 1 plates, 24 sites"]
+    assert said == ["run-1 of screen simulated-11: 1 plate, 24 sites"]
     assert len(exported) >= 10
     assert exported_of(catalog, tmp_path / "export") == exported
     assert not submission_of(catalog, 1).is_claimed
@@ -133,7 +133,7 @@ def test_where_parts_cannot_be_written_the_run_is_handed_back(catalog, config, t
 
     assert ended.became is Became.HANDED_BACK
     assert "file" in ended.why
-    assert get_run(catalog, 1).state is RunState.RUNNING
+    assert get_run(catalog, 1).state is RunState.SUBMITTED
     assert perform(catalog, claimed(catalog)).became is Became.COMPLETE
 
 
