@@ -57,7 +57,7 @@ def test_a_page_about_a_served_run_is_true(name: str, tmp_path: Path, tmp_path_f
     (tmp_path / "hcs-data").symlink_to(finished.folder)
     (tmp_path / "SCREEN.json").write_text(json.dumps(finished.submission("documented")), encoding="utf-8")
     with serving(finished.catalog, "--root", finished.folder) as server:
-        names = {"BR00117035": "P1", "/data/plates/SCREEN.yaml": str(finished.folder / "SCREEN.yaml")}
+        names = {"BR00117035": "P1", "/data/plates": str(finished.folder)}
         reading = Reader(tmp_path, names=names, port=server.host_and_port[1])
 
         try:
