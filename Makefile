@@ -46,6 +46,9 @@ openapi: install ## Write schemas/openapi.json, what the API says of itself
 fuzz-api: install ## Hold the API against its description, with many more requests (minutes)
 	HCS_TEST_EXAMPLES=300 $(BIN)/python -m pytest -m slow tests/services/api/test_contract.py $(PYTEST_OPTIONS)
 
+chaos-api: install ## Fifty clients for a minute while PostgreSQL is restarted under the API
+	HCS_TEST_CHAOS_SECONDS=60 $(BIN)/python -m pytest tests/chaos -rP $(PYTEST_OPTIONS)
+
 wheel-test: install ## Install the wheel as users do, with the newest of all it needs, and test it there (minutes)
 	rm -rf build/wheel
 	$(BIN)/python -m hatchling build -t wheel -d build/wheel

@@ -1,6 +1,6 @@
 """Fifty clients at once, and PostgreSQL goes down and comes back in the middle: requests wait, and nothing else.
 
-It takes `HCS_TEST_CHAOS_SECONDS` (20); `make chaos-api` gives it a minute. No dispatcher is at work, so that every run
+It takes `HCS_TEST_CHAOS_SECONDS` (12); `make chaos-api` gives it a minute. No dispatcher is at work, so that every run
 that was submitted still waits at the end and can be counted.
 """
 
@@ -33,7 +33,7 @@ from schemas.work import RunState
 
 pytestmark = pytest.mark.slow
 
-SECONDS = float(os.environ.get("HCS_TEST_CHAOS_SECONDS", "20"))
+SECONDS = float(os.environ.get("HCS_TEST_CHAOS_SECONDS", "12"))
 SECONDS_AWAY = 3.0
 CLIENTS, API_KEYS = 50, 5
 SHARE_OF_SUBMISSIONS, SHARE_SENT_AGAIN, SHARE_CUT = 0.3, 0.5, 0.2

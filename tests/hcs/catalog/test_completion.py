@@ -10,6 +10,7 @@ from hcs.catalog import (
     complete,
     count_units,
     failures_of,
+    focus_rows,
     lease,
     plan,
     plates_of,
@@ -40,6 +41,10 @@ def test_a_finished_unit_shows_exactly_the_rows_that_came(catalog, make, leased)
     sites = site_rows(catalog, run_id)
     assert sites.rows(named=True) == result["sites"].rows(named=True)
     assert channel_rows(catalog, run_id).rows(named=True) == result["channels"].rows(named=True)
+    focus = focus_rows(catalog, run_id, "P1")
+    assert focus.equals(channel_rows(catalog, run_id, plate="P1").select(focus.columns))
+    assert focus.height == len(result["channels"])
+    assert focus_rows(catalog, run_id, "another").is_empty()
     (part,) = visible_parts(catalog, run_id).rows(named=True)
     assert part == {"plate": "P1", "unit_key": unit.spec.key, **result["receipt"].parts[0].model_dump()}
     assert failures_of(catalog, run_id).rows() == [("P1", "A02", 2, unit.spec.key, 1, "the file ends early")]

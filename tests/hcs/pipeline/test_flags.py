@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hcs.pipeline.flags import flag_sites
 
@@ -80,3 +82,35 @@ def test_flags_of_several_channels_stand_side_by_side_and_the_order_of_rows_chan
 
 def test_no_site_gives_no_row() -> None:
     assert flag_sites(quality().clear()).is_empty()
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 1_000), n_wells=st.integers(1, 12), rounding=st.sampled_from([0, 1, 9]))
+def test_flags_are_those_of_a_loop_over_channels_and_sites(seed: int, n_wells: int, rounding: int) -> None:
+    rng = np.random.default_rng(seed)
+    frame = pl.concat([quality(n_wells, channel=channel) for channel in ("DNA", "AGP")]).with_columns(
+        power_loglog_slope=pl.Series(np.round(rng.standard_cauchy(2 * n_wells), rounding)),
+        saturation_fraction=pl.Series(rng.choice([0.0, 0.009, 0.02, 0.5], 2 * n_wells, p=[0.7, 0.1, 0.1, 0.1])),
+    )
+
+    assert flags_of(frame) == {well: "|".join(naive_flags(frame, well)) for well in frame["well"]}
+
+
+def naive_flags(frame: pl.DataFrame, well: str) -> list[str]:
+    found = []
+    for channel in ("AGP", "DNA"):
+        own = frame.filter(channel=channel)
+        slope, saturation = (own.filter(well=well)[name][0] for name in ("power_loglog_slope", "saturation_fraction"))
+        if naive_z(own["power_loglog_slope"], slope) < -5:
+            found.append(f"blurred:{channel}")
+        if naive_z(own["saturation_fraction"], saturation) > 5 and saturation >= 0.01:
+            found.append(f"saturated:{channel}")
+    return found
+
+
+def naive_z(values: pl.Series, value: float) -> float:
+    centre = float(np.median(values.to_numpy()))
+    spread = 1.4826022185056018 * float(np.median(np.abs(values.to_numpy() - centre)))
+    if spread == 0:
+        return float("nan") if value == centre else float("inf") * (value - centre)
+    return (value - centre) / spread

@@ -161,7 +161,8 @@ def test_a_run_that_is_deleted_while_its_pages_are_read_is_not_found_any_more(co
 
     with serving(copied.catalog) as server, server.client(copied.keys.admin) as client:
         cursor = client.get("/v1/hits", params={"q_max": 1, "limit": 1}).json()["next_cursor"]
-        assert client.get("/v1/plates/P1/wells/A01/image.webp").status_code == 200
+        for path in ("/v1/plates/P1/wells/A01/image.webp", "/v1/plates/P1/wells"):
+            assert client.get(path).status_code == 200
         assert client.delete("/v1/runs/run-1").status_code == 204
 
         for path in ("/v1/hits", "/v1/runs/run-1", "/v1/plates/P1/wells", "/v1/plates/P1/wells/A01/image.webp"):

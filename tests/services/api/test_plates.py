@@ -55,6 +55,8 @@ def test_wells_say_what_was_done_what_became_of_it_and_what_is_said_of_it(reader
         calls = {row["treatment"]: row for row in calls_on_plate(catalog, 1, "P1").to_dicts()}
         sites = {row["well"]: row for row in site_rows(catalog, 1, plate="P1").to_dicts()}
 
+    assert reader.get("/v1/plates/P1/wells").json() == page  # kept from the time before
+    assert reader.get("/v1/plates/P2/wells").json()["plate"] == "P2"
     wells = {item["well"]: item for item in page["items"]}
     assert list(wells) == sorted(wells)
     assert len(wells) == 18
