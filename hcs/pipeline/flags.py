@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 
@@ -25,25 +27,30 @@ def flag_sites(channels: pl.DataFrame) -> pl.DataFrame:
     keys = ["plate", "well", "site"]
     if channels.is_empty():
         return channels.select(keys).with_columns(flags=pl.lit("", dtype=pl.String))
-    groups = channels.partition_by(["plate", "channel"])
-    wrong = pl.concat([_wrong_in(group) for group in groups]).sort(*keys, "channel", "flag")
-    told = wrong.group_by(keys, maintain_order=True).agg(pl.col("flag").str.join("|").alias("flags"))
     sites = channels.select(keys).unique().sort(keys)
+    wrong = [flagged for group in channels.partition_by(["plate", "channel"]) for flagged in _wrong_in(group)]
+    if not wrong:
+        return sites.with_columns(flags=pl.lit(""))
+    told = (
+        pl.concat(wrong)
+        .sort(*keys, "channel", "flag")
+        .group_by(keys, maintain_order=True)
+        .agg(pl.col("flag").str.join("|").alias("flags"))
+    )
     return sites.join(told, on=keys, how="left", maintain_order="left").with_columns(pl.col("flags").fill_null(""))
 
 
-def _wrong_in(group: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a flag of the sites of one plate and channel: plate, well, site, channel, flag."""
+def _wrong_in(group: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield plate, well, site, channel and flag of the sites of one plate and channel that look wrong; often none."""
     saturation = group["saturation_fraction"].to_numpy()
     wrong = {
         "blurred": _robust_z(group["power_loglog_slope"]) < -FLAG_Z,
         "saturated": (saturation >= SATURATED_FRACTION) & (_robust_z(group["saturation_fraction"]) > FLAG_Z),
     }
-    named = group.select("plate", "well", "site", "channel")
-    return pl.concat(
-        named.filter(pl.Series(where)).with_columns(flag=pl.lit(f"{flag}:") + pl.col("channel"))
-        for flag, where in wrong.items()
-    )
+    for flag, where in wrong.items():
+        if where.any():
+            sites = group.select("plate", "well", "site", "channel").filter(pl.Series(where))
+            yield sites.with_columns(flag=pl.lit(f"{flag}:") + pl.col("channel"))
 
 
 def _robust_z(values: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+
+os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read when it is imported: tables of an answer are small
 
 from hcs.errors import HcsError, UsageError
 from hcs.settings import read_settings

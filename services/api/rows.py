@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -22,4 +23,11 @@ def path_of(*parts: object) -> str:
 
 def well_image_path(plate: str, well: str, run: str) -> str:
     """Return the path of a well's picture in a run."""
-    return f"{path_of('plates', plate, 'wells', well)}/image.webp?run={quote(run, safe='')}"
+    before, behind = _around_well(plate, run)
+    return f"{before}{quote(well, safe='')}{behind}"
+
+
+@lru_cache(maxsize=256)
+def _around_well(plate: str, run: str) -> tuple[str, str]:
+    """Return what stands before and behind a well in such a path: the same for all wells of a plate."""
+    return f"{path_of('plates', plate, 'wells')}/", f"/image.webp?run={quote(run, safe='')}"

@@ -11,7 +11,6 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hcs.catalog import RunRecord, get_run
 from hcs.errors import HcsError
 from hcs.imaging.composite import Colour
 from hcs.imaging.scaling import HIGH_PERCENTILE, LOW_PERCENTILE
@@ -20,7 +19,7 @@ from services.api.context import Asked, Context
 from services.api.parameters import NUMBER, WHOLE, Flag, PlatePath, RunOfPlate
 from services.api.pictures import Made, Wanted
 from services.api.problems import explained
-from services.api.routes.plates import reference_of
+from services.api.routes.plates import run_of
 
 WEBP = "image/webp"
 KEPT_BY_CLIENTS = "private, max-age=3600"
@@ -150,7 +149,7 @@ def _sized(view: View, side: int) -> View:
 
 
 async def _answer(request: Request, context: Context, reference: str | None, wanted: Wanted) -> Response:
-    run = await to_thread.run_sync(_run_of, context, wanted.plate, reference)
+    run = await to_thread.run_sync(run_of, context, wanted.plate, reference)
     try:
         made = await context.pictures.show(run, wanted)
     except HcsError as error:
@@ -160,10 +159,6 @@ async def _answer(request: Request, context: Context, reference: str | None, wan
     if _is_known(request, made):
         return Response(status_code=304, headers=headers)
     return Response(made.content, media_type=WEBP, headers=headers)
-
-
-def _run_of(context: Context, plate: str, reference: str | None) -> RunRecord:
-    return get_run(context.catalog, reference_of(context, plate, reference))
 
 
 def _is_known(request: Request, made: Made) -> bool:

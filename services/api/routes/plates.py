@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import polars as pl
+from anyio import to_thread
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hcs.catalog import PlateRun as PlateOfRun
-from hcs.catalog import find_plates, get_run, plate_runs
+from hcs.catalog import RunRecord, find_plates, get_run, plate_runs
 from hcs.catalog.names import NAME_LIMIT
 from hcs.catalog.runs import FINISHED
 from hcs.errors import NotFoundError
@@ -51,19 +53,21 @@ def plates(
 
 
 @router.get("/plates/{barcode:path}/wells", summary="Wells of a plate with quality and scores", response_model=WellPage)
-def wells(context: Asked, barcode: PlatePath, run: RunOfPlate = None, profile: ProfileQuery = "combined") -> Response:
+async def wells(
+    context: Asked, barcode: PlatePath, run: RunOfPlate = None, profile: ProfileQuery = "combined"
+) -> Response:
     """What was done to each well, what became of its sites, and what the run says of its treatment."""
-    record = get_run(context.catalog, reference_of(context, barcode, run))
-    key = ("wells", record.id, record.finished_at, barcode, profile)
-    content = context.answers.find(key) if record.is_finished else None
-    if content is None:
-        rows = rows_of(view_wells(context.catalog, record, barcode, profile=profile))
-        items = tuple(_well(row, barcode, record.name) for row in rows)
-        page = WellPage(items=items, next_cursor=None, plate=barcode, run=record.name, profile=profile)
-        content = page.model_dump_json().encode()
-        if record.is_finished:
-            context.answers.put(key, content, size_bytes=len(content))
+    record = await to_thread.run_sync(run_of, context, barcode, run)
+    make = partial(_wells_page, context, record, barcode, profile)
+    content = await context.answers.show(record, ("wells", barcode, profile), make)
     return Response(content, media_type="application/json")
+
+
+def _wells_page(context: Context, run: RunRecord, barcode: str, profile: str) -> bytes:
+    rows = rows_of(view_wells(context.catalog, run, barcode, profile=profile))
+    items = tuple(_well(row, barcode, run.name) for row in rows)
+    page = WellPage(items=items, next_cursor=None, plate=barcode, run=run.name, profile=profile)
+    return page.model_dump_json().encode()
 
 
 @router.get("/plates/{barcode:path}", summary="One plate with its acceptance report")
@@ -102,6 +106,11 @@ def plate(context: Asked, barcode: PlatePath, run: RunOfPlate = None) -> Plate:
             "sheet": f"{here}/sheet.webp?run={record.name}",
         },
     )
+
+
+def run_of(context: Context, barcode: str, run: str | None) -> RunRecord:
+    """Return the run that a plate is asked of; as `reference_of`."""
+    return get_run(context.catalog, reference_of(context, barcode, run))
 
 
 def reference_of(context: Context, barcode: str, run: str | None) -> str | int:
