@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check openapi fuzz-api wheel-test imports docs bench clean
+.PHONY: help install demo test test-slow test-long check openapi fuzz-api wheel-test imports docs bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -24,11 +24,14 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install ## Simulate a screen, run the whole line on it, print hits beside the truth
 	$(BIN)/hcs demo --out $(DEMO_OUT) $(DEMO_OPTIONS)
 
-test: install ## Run the tests, except those marked slow
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_OPTIONS)
+test: install ## Run the tests, except those marked slow or long
+	$(BIN)/python -m pytest -m "not slow and not long" $(PYTEST_OPTIONS)
 
 test-slow: install ## Run the tests marked slow
 	$(BIN)/python -m pytest -m slow $(PYTEST_OPTIONS)
+
+test-long: install ## Run the tests that CI has no time for
+	$(BIN)/python -m pytest -m long $(PYTEST_OPTIONS)
 
 check: install ## Lint, types, import contracts, changelog fragments and documentation
 	$(BIN)/ruff check

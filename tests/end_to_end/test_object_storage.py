@@ -82,7 +82,7 @@ def marked() -> Marked:
     return make_mark()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_command_reads_and_writes_a_store_and_workers_get_what_the_environment_says(
     proxy: Proxy, screen_uri: str, exported: dict[str, str], tmp_path: Path, marked: Marked
 ) -> None:

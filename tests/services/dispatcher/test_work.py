@@ -103,7 +103,7 @@ def test_an_idle_dispatcher_ends_at_once_when_it_is_asked_to(place: Path) -> Non
     assert "asked to end" in said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_dispatcher_that_is_asked_to_end_hands_everything_back_and_another_goes_on(
     slow_screen: Path, place: Path, tmp_path: Path
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_dispatcher_that_is_killed_half_way_is_followed_by_another_to_the_same
     assert export_digests(place, tmp_path / "one") == export_digests(undisturbed, tmp_path / "two")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_dispatchers_on_postgresql_share_three_runs_and_perform_each_once(
     screen_file: Path, exported: dict[str, str], tmp_path: Path
 ) -> None:
