@@ -31,7 +31,7 @@ from hcs.simulation.design import small_design
 from schemas.keys import Scope
 from schemas.work import RunState
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SECONDS = float(os.environ.get("HCS_TEST_CHAOS_SECONDS", "12"))
 SECONDS_AWAY = 3.0

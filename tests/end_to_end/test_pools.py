@@ -138,7 +138,7 @@ def test_a_driver_killed_in_the_middle_of_a_unit_takes_its_ray_along_and_the_sam
     assert export_digests(catalog, tmp_path / "export") == exported
 
 
-@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_run_frees_everything_in_10_seconds_and_goes_on_in_another_executor(
     screen: Path, exported: dict[str, str], catalog: Path, marked: Marked, request_to_end: int
 ) -> None:
@@ -365,7 +365,7 @@ def test_options_of_the_other_executor_are_refused(screen_folder: Path, catalog:
     assert "--address auto" in through_client.err
 
 
-@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 @pytest.mark.parametrize("seconds", [0.2, 1.5])
 def test_a_request_to_end_while_ray_starts_is_not_lost(
     screen_folder: Path, catalog: Path, marked: Marked, request_to_end: int, seconds: float
