@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Annotated
 
 import typer
 
 from hcs.cli.options import CatalogOption, PartsOption
-
-MODULE = "services.api"
+from hcs.cli.services import become
 
 
 def register(app: typer.Typer) -> None:
@@ -40,14 +37,5 @@ def serve(
 
     Example: hcs serve --root /data/plates
     """
-    given: dict[str, list[str | None]] = {
-        "--host": [host],
-        "--port": [str(port)],
-        "--root": [*(root or [])],
-        "--catalog": [catalog],
-        "--parts": [parts],
-    }
-    options = [f"{name}={value}" for name, values in given.items() for value in values if value is not None]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", MODULE, *options])  # noqa: S606 - no shell
+    options = [f"--host={host}", f"--port={port}", *(f"--root={uri}" for uri in root or [])]
+    become("services.api", options, catalog=catalog, parts=parts)

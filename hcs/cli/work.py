@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-import hcs
 from hcs.cli.options import (
     AddressOption,
     CatalogOption,
@@ -24,6 +20,7 @@ from hcs.cli.options import (
     WorkerGpusOption,
     WorkersOption,
 )
+from hcs.cli.services import become
 
 
 def register(app: typer.Typer) -> None:
@@ -52,24 +49,5 @@ def work(
     Example: hcs work --executor ray
     """
     performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
-    environment = {**os.environ, **_said(HCS_CATALOG=catalog, HCS_PARTS=parts), **_path()}
     asked = ["--once"] * once + ["--debug"] * bool(context.find_root().params.get("debug"))
-    command = [sys.executable, "-P", "-m", "services.dispatcher", *asked, *performers.arguments()]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter, which then is this process
-
-
-def _said(**values: str | None) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _path() -> dict[str, str]:
-    """Return what makes the dispatcher the one beside this `hcs`, where that lies in a checkout.
-
-    `-P` keeps out the present folder, in which a user may have services of their own.
-    """
-    beside = str(Path(hcs.__file__).parents[1])
-    if {"site-packages", "dist-packages"} & set(Path(beside).parts):
-        return {}
-    return {"PYTHONPATH": os.pathsep.join(filter(None, [beside, os.environ.get("PYTHONPATH")]))}
+    become("services.dispatcher", [*asked, *performers.arguments()], catalog=catalog, parts=parts)

@@ -10,7 +10,8 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hcs.catalog import count_mechanisms, find_hits, get_run, hits_page
+from hcs.catalog import count_mechanisms, get_run, hits_page
+from hcs.catalog.hits import LARGEST_NUMBER
 from hcs.catalog.names import NAME_LIMIT
 from hcs.io.tables import table_bytes
 from schemas.api import Hit, HitPage, Mechanism, MechanismPage
@@ -96,9 +97,7 @@ def hits(
 
 
 def _all_hits(context: Context, run: str, query: dict[str, Any]) -> pl.DataFrame:
-    found = find_hits(context.catalog, run=run, **query)
-    strongest_first = ["q_value", pl.col("effect").neg(), "treatment", pl.col("control_type").cast(pl.String)]
-    return found.sort(strongest_first, nulls_last=True)
+    return hits_page(context.catalog, run=run, **query, limit=LARGEST_NUMBER).hits
 
 
 def _table(frame: pl.DataFrame, headers: dict[str, str]) -> Response:

@@ -56,8 +56,12 @@ def test_a_marker_that_says_nothing_readable_is_another_catalogs(tmp_path: Path,
 
 
 def test_a_catalog_may_move_with_its_parts(tmp_path: Path) -> None:
+    markers = []
     for place in ("here", "there"):
         if place == "there":
             (tmp_path / "here").rename(tmp_path / "there")
         with open_catalog(str(tmp_path / place / "catalog.sqlite")) as catalog:
             claim_parts(catalog)
+            markers.append(read_bytes(f"{catalog.parts_uri}/{MARKER}"))
+
+    assert markers[0] == markers[1] != b""
