@@ -80,7 +80,7 @@ def test_hits_are_those_of_the_catalog(client, finished, mechanism, q_max):
 
 
 def test_all_pages_are_read(line, far, monkeypatch):
-    monkeypatch.setattr("hcs.client.client.LARGEST_PAGE", 3)
+    monkeypatch.setattr("hcs.client.asking.LARGEST_PAGE", 3)
 
     hits = [hit.treatment for hit in far.hits(q_max=1, run="run-1")]
 
