@@ -15,6 +15,7 @@ from hcs import __version__
 from hcs.cli import (
     ask,
     check,
+    dashboard,
     demo,
     doctor,
     encoders,
@@ -52,6 +53,7 @@ for group in (
     work,
     runs,
     simulate,
+    dashboard,
     demo,
     ask,
     mechanisms,

@@ -1,0 +1,55 @@
+"""One type scale, one palette, light and dark: what every page looks like."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+OPTIONS: dict[str, str | int] = {
+    "theme.baseRadius": "6px",
+    "theme.baseFontSize": 15,
+    "theme.headingFontSizes": '["1.5rem", "1.15rem", "1rem", "1rem", "1rem", "1rem"]',
+    "theme.headingFontWeights": "[600, 600, 600, 600, 600, 600]",
+    "theme.showWidgetBorder": True,
+    "theme.light.primaryColor": "#0b63a5",
+    "theme.light.backgroundColor": "#ffffff",
+    "theme.light.secondaryBackgroundColor": "#f3f5f8",
+    "theme.light.textColor": "#1c2430",
+    "theme.light.linkColor": "#0b63a5",
+    "theme.dark.primaryColor": "#5fb0ea",
+    "theme.dark.backgroundColor": "#12161c",
+    "theme.dark.secondaryBackgroundColor": "#1c222b",
+    "theme.dark.textColor": "#e8ecf1",
+    "theme.dark.linkColor": "#7cc0f2",
+}
+"""Of Streamlit's configuration."""
+
+SEQUENTIAL = "viridis"
+DIVERGING = "blueorange"
+CATEGORIES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a000", "#7f7f7f")
+"""Colours that people with any colour vision tell apart (Okabe and Ito 2008), the yellow darker so that it is seen on
+white. The last one is for everything else."""
+
+FRAME, LINES, MISSING = "#d55e00", "#888888", "#c8c8c8"
+"""Around what is selected, around everything else, and where nothing is known."""
+
+CONTROL_MARKS = {"negcon": "N", "poscon": "P", "treatment": "", "empty": ""}
+"""A letter in the well, since colour alone is no mark."""
+
+_CSS = """
+<style>
+  [data-testid="stMainBlockContainer"] { padding-top: 3.5rem; max-width: 1400px; }
+  [data-testid="stHeader"] { border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
+  [data-testid="stMetricValue"] { font-size: 1.35rem; }
+  [data-testid="stMainMenu"], [data-testid="stAppDeployButton"] { display: none; }
+</style>
+"""
+
+
+def dress() -> None:
+    """Set what every page shares; called once a run of the script, before anything else is drawn."""
+    st.html(_CSS)
+
+
+def is_dark() -> bool:
+    """Return whether this visitor looks at the dark theme."""
+    return st.context.theme.type == "dark"

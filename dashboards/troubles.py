@@ -1,0 +1,53 @@
+"""What a visitor reads when a page cannot be drawn: what happened, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from dashboards.connection import KEY, KeyWantedError, forget_answers
+from dashboards.words import plain
+from hcs.errors import ApiError, ApiKeyError, ApiNotAllowedError, ApiNotFoundError, HcsError, NoAnswerError
+from hcs.settings import read_settings
+
+
+def drawn(show: Callable[[], None]) -> None:
+    """Draw a page; where the API cannot answer, say why and offer to try again."""
+    try:
+        show()
+    except KeyWantedError:
+        _ask_for_key("The dashboard needs a key of the API. `hcs keys create --name you --scope read` makes one.")
+    except ApiKeyError:
+        _ask_for_key("The key is not valid, or not any more: it was revoked, or it expired.")
+    except ApiNotAllowedError as error:
+        _say("Not allowed with this key", error.detail, "A key with the scope `submit` or `admin` may do this.")
+    except ApiNotFoundError as error:
+        _say("Not there", error.detail, "It may have been deleted meanwhile. Choose another run above, or try again.")
+    except ApiError as error:
+        _say(error.title, str(error), "Nothing was lost. Try again, or look into the log of the API.")
+    except NoAnswerError:
+        url = read_settings().api_url
+        advice = f"It was looked for at {url}. `hcs dashboard` starts one of its own; `hcs serve` starts one alone."
+        _say("The API does not answer", "The pages ask it for everything that they show, and nothing is lost.", advice)
+    except HcsError as error:
+        _say("This cannot be shown", str(error), "")
+
+
+def _say(title: str, detail: str, advice: str) -> None:
+    st.error(f"**{plain(title)}**\n\n{plain(detail)}", icon=":material/error:")
+    if advice:
+        st.markdown(advice)
+    if st.button("Try again", icon=":material/refresh:"):
+        forget_answers()
+        st.rerun()
+
+
+def _ask_for_key(why: str) -> None:
+    st.warning(why, icon=":material/key:")
+    with st.form("key", border=False):
+        typed = st.text_input("Key of the API", type="password", max_chars=1000, placeholder="hcs_...")
+        if st.form_submit_button("Enter") and typed.strip():
+            st.session_state[KEY] = typed.strip()
+            forget_answers()
+            st.rerun()

@@ -1,0 +1,42 @@
+"""The first page: what there is, and where to look at it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboards.components.choices import chosen_run
+from dashboards.connection import ask, ask_all
+from dashboards.places import link
+from dashboards.troubles import drawn
+from dashboards.words import number, plain
+from hcs.client import Client
+from schemas.api import Run
+
+
+def show() -> None:
+    """Draw the page."""
+    st.title("High-content screening")
+    run = chosen_run()
+    if run is None:
+        return
+    whole: Run = ask(Client.run, run.id)
+    mechanisms = ask(Client.mechanisms, run=run.id)
+    hits = ask_all(Client.hits, run=run.id, control_type="treatment")
+    plates = ask(Client.plates_of, run.id)
+    rejected = sum(plate.verdict != "accept" for plate in plates)
+    cells = st.columns(4)
+    cells[0].metric("Plates", len(plates), delta=f"{rejected} with warnings" if rejected else None, delta_color="off")
+    cells[1].metric("Sites", number(run.sites, digits=6))
+    cells[2].metric("Hits at q \N{LESS-THAN OR EQUAL TO} 0.05", len(hits))
+    cells[3].metric("Mechanisms among hits", sum(mechanism.hits > 0 for mechanism in mechanisms))
+    for note in whole.notes:
+        st.caption(plain(note))
+    st.subheader("Ask")
+    link("hits", "Which treatments are active, by which mechanism?", icon=":material/target:", run=run.id)
+    link("plates", "What came, and is it good?", icon=":material/grid_on:", run=run.id)
+    link("mechanisms", "Which treatments look alike?", icon=":material/hub:", run=run.id)
+    link("runs", "Submit a screen, watch it run, compare two", icon=":material/play_circle:")
+
+
+if __name__ == "__main__":
+    drawn(show)

@@ -1,0 +1,40 @@
+"""Pages on a small finished run whose names are hostile, asked over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import streamlit
+from apps import Opened, open_page
+from served import Finished, perform_screen
+from serving import Server, serving
+
+from dashboards.connection import hang_up
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return perform_screen(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="session")
+def server(finished: Finished) -> Iterator[Server]:
+    with serving(finished.catalog, "--root", finished.folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _on_this_machine() -> Iterator[None]:
+    streamlit.config.set_option("server.address", "127.0.0.1")
+    yield
+    streamlit.config.set_option("server.address", None)
+
+
+@pytest.fixture
+def opened(server: Server, finished: Finished, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    """Opens a page in a state, as whoever follows a link: `opened("plates", plate="P1")`."""
+    monkeypatch.setenv("HCS_API_URL", server.url)
+    monkeypatch.setenv("HCS_API_KEY", finished.keys.admin)
+    yield open_page
+    hang_up()

@@ -1,0 +1,27 @@
+"""Pages of the dashboard, drawn without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+import dashboards
+
+APP = Path(dashboards.__file__).with_name("app.py")
+SECONDS_TO_DRAW = 30.0
+
+Opened = Callable[..., AppTest]
+
+
+def open_page(path: str = "home", **state: str) -> AppTest:
+    """Open a page in a state, as whoever follows a link: `open_page("plates", plate="P1")`."""
+    app = AppTest.from_file(APP, default_timeout=SECONDS_TO_DRAW)
+    app.run()
+    for name, value in state.items():
+        app.query_params[name] = value
+    if path != "home" or state:
+        app.switch_page(f"views/{path}.py").run()
+    assert not app.exception, app.exception
+    return app
