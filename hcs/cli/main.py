@@ -15,6 +15,7 @@ from hcs import __version__
 from hcs.cli import (
     ask,
     check,
+    compare,
     demo,
     doctor,
     encoders,
@@ -55,6 +56,7 @@ for group in (
     demo,
     ask,
     mechanisms,
+    compare,
     images,
     export,
     keys,

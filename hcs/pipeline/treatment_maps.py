@@ -59,8 +59,7 @@ def map_points(members: pl.DataFrame, calls: pl.DataFrame, wells: pl.DataFrame) 
         wells: `treatment, plate, batch`.
     """
     places = wells.group_by("treatment").agg(
-        pl.col(name).drop_nulls().unique().sort().alias(f"{name}{'e' if name == 'batch' else ''}s")
-        for name in ("batch", "plate")
+        batches=pl.col("batch").drop_nulls().unique().sort(), plates=pl.col("plate").unique().sort()
     )
     counts = calls.select(*_CALL, "cell_count_ratio")
     joined = members.join(counts, on=_CALL, how="left", maintain_order="left")

@@ -14,6 +14,7 @@ from hcs.catalog import Catalog, KeyRecord, RunRecord
 from hcs.io.roots import Roots
 from services.api.cursors import Cursors
 from services.api.kept import Kept
+from services.api.maps import MapRoom
 from services.api.pictures import PictureRoom
 
 KEPT_ANSWERS_BYTES = 64 << 20
@@ -48,12 +49,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class Context:
-    """The catalog that is asked, where deliveries may lie, who signs cursors, and who makes pictures and answers."""
+    """The catalog that is asked, where deliveries may lie, who signs cursors, and who makes what takes long."""
 
     catalog: Catalog
     roots: Roots
     cursors: Cursors
     pictures: PictureRoom
+    maps: MapRoom
     answers: Answers = field(default_factory=Answers)
 
 
