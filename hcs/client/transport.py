@@ -89,10 +89,11 @@ class Transport:
         except ValidationError as error:
             (first, *_) = error.errors(include_url=False, include_input=False)
             place = ".".join(map(str, first["loc"])) or "the whole"
+            asked = f"{response.request.method} {response.url.path}"
             raise AnswerError(
-                f"a {answer.__name__} of the API is expected of {response.request.method} {response.url.path}, but "
-                f"what {self.url} answered is none ({place}: {first['msg']}). Look whether the URL is that of `hcs serve`, "
-                "and whether its version is that of this client."
+                f"a {answer.__name__} of the API is expected of {asked}, but what {self.url} answered is none "
+                f"({place}: {first['msg']}). Look whether the URL is that of `hcs serve`, and whether its version is "
+                "that of this client."
             ) from None
 
     def send(
