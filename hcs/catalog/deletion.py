@@ -12,6 +12,7 @@ from hcs.catalog.engine import Catalog
 from hcs.catalog.models import (
     Call,
     CallMechanism,
+    Grouping,
     IdempotencyKey,
     Neighbour,
     Part,
@@ -36,6 +37,7 @@ _OF_RUN = (
     CallMechanism,
     Call,
     Neighbour,
+    Grouping,
     Profile,
     SiteChannel,
     Site,
