@@ -1,0 +1,85 @@
+"""The list of runs, and the one among them that is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import polars as pl
+import streamlit as st
+
+from dashboards.components.choices import RUN, chosen_run
+from dashboards.components.tables import show_table
+from dashboards.connection import ask_all
+from dashboards.views.runs_watch import show_run
+from dashboards.views.runs_words import lasting, state_named
+from hcs.client import Client
+from schemas.api import RunSummary
+
+SAID = "said_of_submission"
+"""What is to be said once, on the page that a submission leads to."""
+
+_TABLE, _TAKEN = "runs-table", "run_taken_from_table"
+_ROWS_IN_SIGHT = 6
+_PIXELS_A_ROW = 36
+
+_COLUMNS = {
+    "done": st.column_config.ProgressColumn("Work done", format="percent", min_value=0, max_value=1, width="small"),
+    "plates": st.column_config.NumberColumn("Plates", width="small"),
+    "sites": st.column_config.NumberColumn("Sites", width="small"),
+    "failed": st.column_config.NumberColumn("Failed", help="Units of work: a few wells each.", width="small"),
+    "submitted": st.column_config.DatetimeColumn("Submitted", format="YYYY-MM-DD HH:mm"),
+    "run": "Run", "screen": "Screen", "state": "State", "took": "Took", "version": "Version",
+}  # fmt: skip
+
+
+def show_runs() -> None:
+    """Draw the list, newest first, and below it one run."""
+    every: list[RunSummary] = ask_all(Client.runs)
+    if every:
+        _show_list(every)
+    run = chosen_run(finished=False)
+    if said := st.session_state.pop(SAID, None):
+        st.info(said, icon=":material/history:")
+    if run is not None:
+        show_run(run)
+
+
+def run_rows(runs: Sequence[RunSummary]) -> pl.DataFrame:
+    """Return a row a run, in their order."""
+    rows = [
+        {
+            "run": run.id,
+            "screen": run.screen,
+            "state": state_named(run.state),
+            "done": run.units_done / run.units if run.units else 0.0,
+            "failed": run.units_failed,
+            "plates": run.plates,
+            "sites": run.sites,
+            "submitted": run.created_at,
+            "took": _took(run.created_at, run.finished_at),
+            "version": run.code_version,
+        }
+        for run in runs
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _show_list(every: Sequence[RunSummary]) -> None:
+    rows = min(len(every), _ROWS_IN_SIGHT)
+    selected = show_table(
+        run_rows(every),
+        key=_TABLE,
+        columns=_COLUMNS,
+        file_name="runs.csv",
+        selectable=True,
+        height=_PIXELS_A_ROW * (rows + 1),
+    )
+    taken = every[selected[0]].id if selected else None
+    if taken is not None and taken != st.session_state.get(_TAKEN):
+        st.session_state[RUN] = taken
+    st.session_state[_TAKEN] = taken
+
+
+def _took(began: datetime, ended: datetime | None) -> str:
+    return lasting(None if ended is None else (ended - began).total_seconds())
