@@ -7,16 +7,16 @@ import streamlit as st
 from dashboards.troubles import drawn
 from dashboards.views.runs_compare import show_comparison
 from dashboards.views.runs_list import show_runs
+from dashboards.views.runs_parts import COMPARE, PART, SUBMIT, WATCH, turn
 from dashboards.views.runs_submit import show_submission
 
-WATCH, SUBMIT, COMPARE = "Watch", "Submit a screen", "Compare"
 PARTS = {WATCH: show_runs, SUBMIT: show_submission, COMPARE: show_comparison}
-PART = "part"
 
 
 def show() -> None:
     """Draw the page; of its parts the one that is looked at."""
     st.title("Runs")
+    turn()
     part = st.segmented_control(
         "Part of the page",
         list(PARTS),

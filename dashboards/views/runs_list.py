@@ -11,17 +11,15 @@ import streamlit as st
 from dashboards.components.choices import RUN, chosen_run
 from dashboards.components.tables import show_table
 from dashboards.connection import ask_all
+from dashboards.views.runs_parts import what_is_said
 from dashboards.views.runs_watch import show_run
 from dashboards.views.runs_words import lasting, state_named
 from hcs.client import Client
 from schemas.api import RunSummary
 
-SAID = "said_of_submission"
-"""What is to be said once, on the page that a submission leads to."""
-
 _TABLE, _TAKEN = "runs-table", "run_taken_from_table"
 _ROWS_IN_SIGHT = 6
-_PIXELS_A_ROW = 36
+_PIXELS_A_ROW, _PIXELS_OF_FRAME = 35, 3
 
 _COLUMNS = {
     "done": st.column_config.ProgressColumn("Work done", format="percent", min_value=0, max_value=1, width="small"),
@@ -39,7 +37,7 @@ def show_runs() -> None:
     if every:
         _show_list(every)
     run = chosen_run(finished=False)
-    if said := st.session_state.pop(SAID, None):
+    if said := what_is_said():
         st.info(said, icon=":material/history:")
     if run is not None:
         show_run(run)
@@ -73,7 +71,7 @@ def _show_list(every: Sequence[RunSummary]) -> None:
         columns=_COLUMNS,
         file_name="runs.csv",
         selectable=True,
-        height=_PIXELS_A_ROW * (rows + 1),
+        height=_PIXELS_A_ROW * (rows + 1) + _PIXELS_OF_FRAME,
     )
     taken = every[selected[0]].id if selected else None
     if taken is not None and taken != st.session_state.get(_TAKEN):

@@ -49,9 +49,9 @@ def read_screen(text: str, *, name: str, folder: str = "") -> ReadScreen:
         named = ", ".join(relative[:MOST_RELATIVE_NAMED])
         more = len(relative) - MOST_RELATIVE_NAMED
         detail = (
-            f"absolute paths or s3:// are expected, since the server reads them, but {named}"
-            f"{f' and {more} more' if more > 0 else ''} start at a folder that this text does not have; say above in "
-            "which folder it lies, as an absolute path or s3://"
+            f"The API reads the files, so absolute paths or s3:// are expected, but {named}"
+            f"{f' and {more} more' if more > 0 else ''} start at the folder of the file, which a text does not tell. "
+            "Say above in which folder it lies, as an absolute path or s3://, or write whole paths."
         )
         return ReadScreen(None, (Mistake("", detail),), is_relative=True)
 

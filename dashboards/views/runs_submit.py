@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboards.components.choices import RUN
 from dashboards.connection import ask_all, connected, forget_answers
-from dashboards.places import go
-from dashboards.views.runs_list import SAID
+from dashboards.views.runs_parts import watch
 from dashboards.views.runs_report import show_report
 from dashboards.views.runs_screen import Mistake, ReadScreen, mistakes_of, read_screen
 from dashboards.words import counted, plain, shortened
@@ -76,6 +74,9 @@ def show_submission() -> None:
             persist_state="session",
             help="A text or an uploaded file has no folder of its own: say in which it lies where the API reads it.",
         )
+    if read.config is None and read.is_relative:
+        st.info(plain(read.mistakes[0].detail), icon=":material/folder:")
+        return
     if read.config is None:
         _show_mistakes("The screen cannot be read", read.mistakes)
         return
@@ -150,9 +151,11 @@ def _submit(config: ScreenConfig, checked: Checked) -> None:
         _show_mistakes("The API refuses this screen", mistakes_of(error))
         return
     forget_answers()
-    if run.id in checked.known:
-        st.session_state[SAID] = f"The same screen was run before, as {run.id}: this is it, and nothing new was begun."
-    go("runs", **{RUN: run.id})
+    is_old = run.id in checked.known
+    watch(
+        run.id,
+        said=f"The same screen was run before, as {run.id}: this is it, and nothing was begun." if is_old else None,
+    )
 
 
 def _raise_if_of_the_key(error: ApiError) -> None:

@@ -65,8 +65,6 @@ def _show(name: str, was_under_way: bool) -> None:
     if is_under_way:
         st.progress(share_done(run.progress), text=pace(run.progress))
         st.caption(happening(run))
-    for note in run.notes:
-        st.markdown(f"- {plain(note)}")
     if run.is_finished:
         _show_links(run)
     _show_actions(run, is_under_way)
@@ -74,6 +72,9 @@ def _show(name: str, was_under_way: bool) -> None:
         _show_plates(run, fresh=is_under_way)
     if run.failures:
         _show_failures(run)
+    if run.notes:
+        st.subheader("Notes")
+        st.markdown("\n".join(f"- {plain(note)}" for note in run.notes))
 
 
 def _show_figures(run: Run) -> None:
