@@ -96,7 +96,7 @@ def _chart(
     ring: dict[str, float | None] | None,
     threshold: float | None,
 ) -> dict[str, Any]:
-    looks = [_LOOKS[state] for state in states]
+    colours, shapes = ([_LOOKS[state][place] for state in states] for place in (0, 1))
     cloud = {
         "params": [{"name": "point", "select": {"type": "point", "fields": ["treatment"], "on": "click"}}],
         "transform": [{"filter": f"isValid(datum['{y['field']}']) && isValid(datum['{x['field']}'])"}],
@@ -104,10 +104,10 @@ def _chart(
         "encoding": {
             "x": x,
             "y": y,
-            "color": {"field": "state", "type": "nominal", "scale": {"domain": list(states), "range": [colour for colour, _ in looks]},
+            "color": {"field": "state", "type": "nominal", "scale": {"domain": list(states), "range": colours},
                       "legend": {"orient": "bottom", "title": None, "columns": 3, "labelLimit": 260}},
             "shape": {"field": "state", "type": "nominal",
-                      "scale": {"domain": list(states), "range": [shape for _, shape in looks]}},
+                      "scale": {"domain": list(states), "range": shapes}},
             "size": {"condition": {"test": f"datum.state === '{OTHER}'", "value": 28}, "value": 70},
             "opacity": {"condition": {"test": f"datum.state === '{OTHER}'", "value": 0.45}, "value": 0.9},
             "tooltip": [
