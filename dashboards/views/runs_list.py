@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 
 import polars as pl
 import streamlit as st
 
-from dashboards.components.choices import RUN, chosen_run
+from dashboards.components.choices import RUNS_SHOWN, chosen_run
 from dashboards.components.tables import show_table
-from dashboards.connection import ask_all
-from dashboards.views.runs_parts import what_is_said
-from dashboards.views.runs_watch import show_run
+from dashboards.connection import ask_all, connected
+from dashboards.troubles import drawn
+from dashboards.views.runs_parts import watch, what_is_said
+from dashboards.views.runs_watch import SECONDS_BETWEEN_LOOKS, show_run
 from dashboards.views.runs_words import lasting, state_named
 from hcs.client import Client
+from hcs.client.waiting import UNDER_WAY
 from schemas.api import RunSummary
 
 _TABLE, _TAKEN = "runs-table", "run_taken_from_table"
@@ -22,7 +25,7 @@ _ROWS_IN_SIGHT = 6
 _PIXELS_A_ROW, _PIXELS_OF_FRAME = 35, 3
 
 _COLUMNS = {
-    "done": st.column_config.ProgressColumn("Work done", format="percent", min_value=0, max_value=1, width="small"),
+    "done": st.column_config.ProgressColumn("Work done", format="%.0f %%", min_value=0, max_value=100, width="small"),
     "plates": st.column_config.NumberColumn("Plates", width="small"),
     "sites": st.column_config.NumberColumn("Sites", width="small"),
     "failed": st.column_config.NumberColumn("Failed", help="Units of work: a few wells each.", width="small"),
@@ -35,7 +38,9 @@ def show_runs() -> None:
     """Draw the list, newest first, and below it one run."""
     every: list[RunSummary] = ask_all(Client.runs)
     if every:
-        _show_list(every)
+        is_under_way = any(run.state in UNDER_WAY for run in every[:RUNS_SHOWN])
+        look = st.fragment(run_every=SECONDS_BETWEEN_LOOKS if is_under_way else None)(_look)
+        look(is_under_way)
     run = chosen_run(finished=False)
     if said := what_is_said():
         st.info(said, icon=":material/history:")
@@ -50,7 +55,7 @@ def run_rows(runs: Sequence[RunSummary]) -> pl.DataFrame:
             "run": run.id,
             "screen": run.screen,
             "state": state_named(run.state),
-            "done": run.units_done / run.units if run.units else 0.0,
+            "done": 100 * run.units_done / run.units if run.units else 0.0,
             "failed": run.units_failed,
             "plates": run.plates,
             "sites": run.sites,
@@ -63,7 +68,13 @@ def run_rows(runs: Sequence[RunSummary]) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _show_list(every: Sequence[RunSummary]) -> None:
+def _look(is_under_way: bool) -> None:
+    drawn(lambda: _show_list(is_under_way))
+
+
+def _show_list(is_under_way: bool) -> None:
+    """Draw the newest runs; those under way as they are now, since the others do not change."""
+    every = list(islice(connected().runs(), RUNS_SHOWN)) if is_under_way else ask_all(Client.runs)[:RUNS_SHOWN]
     rows = min(len(every), _ROWS_IN_SIGHT)
     selected = show_table(
         run_rows(every),
@@ -74,9 +85,9 @@ def _show_list(every: Sequence[RunSummary]) -> None:
         height=_PIXELS_A_ROW * (rows + 1) + _PIXELS_OF_FRAME,
     )
     taken = every[selected[0]].id if selected else None
-    if taken is not None and taken != st.session_state.get(_TAKEN):
-        st.session_state[RUN] = taken
-    st.session_state[_TAKEN] = taken
+    before, st.session_state[_TAKEN] = st.session_state.get(_TAKEN), taken
+    if taken is not None and taken != before:
+        watch(taken)
 
 
 def _took(began: datetime, ended: datetime | None) -> str:

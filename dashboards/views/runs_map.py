@@ -21,7 +21,7 @@ _LOOKS = {
 """Of each state: its word, its colour, and a mark, since colour alone is none."""
 
 _WIDTH, _WIDEST, _NARROWEST = 620, 34, 9
-_AXIS = {"labelAngle": 0, "ticks": False, "domain": False, "labelOverlap": "parity"}
+_AXIS = {"labelAngle": 0, "ticks": False, "domain": False, "labelFlush": False}
 
 
 def standing_rows(progress: WellProgress) -> pl.DataFrame:
@@ -53,7 +53,15 @@ def standing_chart(progress: WellProgress) -> dict[str, Any]:
                 "type": "nominal",
                 "title": None,
                 "scale": {"domain": list(words), "range": list(colours)},
-                "legend": {"orient": "bottom"},
+                "legend": {
+                    "orient": "bottom",
+                    "symbolType": "square",
+                    "symbolStrokeWidth": 0,
+                    "symbolSize": 160,
+                    "labelExpr": "datum.label + '  ' + {"
+                    + ", ".join(f"'{w}': '{m}'" for w, _, m in _LOOKS.values())
+                    + "}[datum.label]",
+                },
             },
             "stroke": {"value": LINES},
             "strokeWidth": {"value": 0.4},
@@ -71,6 +79,7 @@ def standing_chart(progress: WellProgress) -> dict[str, Any]:
         "encoding": {"text": {"field": "mark", "type": "nominal"}},
     }  # fmt: skip
     return {
+        "autosize": {"type": "pad"},
         "width": step * progress.columns,
         "height": step * progress.rows,
         "encoding": {

@@ -29,7 +29,7 @@ _REASON_SENT = 200
 
 _PLATE_COLUMNS = {
     "plate": "Plate",
-    "done": st.column_config.ProgressColumn("Sites done", format="percent", min_value=0, max_value=1),
+    "done": st.column_config.ProgressColumn("Sites done", format="%.0f %%", min_value=0, max_value=100),
     "sites": st.column_config.NumberColumn("Sites", width="small"),
     "sites_failed": st.column_config.NumberColumn("Failed", width="small"),
 }
@@ -60,7 +60,7 @@ def _show(name: str, was_under_way: bool) -> None:
     if was_under_way != is_under_way:
         forget_answers()
         st.rerun()
-    st.subheader(f"{run.id}: {plain(shortened(run.screen))}")
+    st.subheader(f"{run.id}: {plain(shortened(run.screen))}", anchor=False)
     _show_figures(run)
     if is_under_way:
         st.progress(share_done(run.progress), text=pace(run.progress))
@@ -148,14 +148,8 @@ def _under_work(plates: tuple[PlateProgress, ...]) -> str:
 
 def _chosen_plate(barcodes: list[str], *, under_work: str) -> str:
     following = "The one under work"
-    chosen = st.selectbox(
-        "Plate on the map",
-        [following, *barcodes],
-        format_func=lambda name: f"{following}: {shortened(under_work)}" if name == following else shortened(name),
-        key=PLATE,
-        bind="query-params",
-    )
-    return under_work if chosen == following or chosen not in barcodes else chosen
+    chosen = st.selectbox("Plate on the map", [following, *barcodes], key=PLATE, bind="query-params")
+    return under_work if chosen == following else chosen
 
 
 def plate_rows(plates: tuple[PlateProgress, ...]) -> pl.DataFrame:
@@ -164,7 +158,7 @@ def plate_rows(plates: tuple[PlateProgress, ...]) -> pl.DataFrame:
         [
             {
                 "plate": plate.barcode,
-                "done": plate.sites_done / plate.sites if plate.sites else 0.0,
+                "done": 100 * plate.sites_done / plate.sites if plate.sites else 0.0,
                 "sites": plate.sites,
                 "sites_failed": plate.sites_failed,
             }
