@@ -79,8 +79,9 @@ def happening(run: Run) -> str:
     if not open_units:
         return "Every site was looked at. Profiles and calls are being made of them."
     if not progress.drivers:
-        return "No dispatcher holds work of it at this moment. One goes on with it within a minute, where `hcs work` or "
-            "`hcs dashboard` runs."
+        return (
+            "No dispatcher holds work of it at this moment. Where `hcs work` or `hcs dashboard` runs, one goes on soon."
+        )
     if not progress.sites_done:
         return "Each plate is surveyed first: its illumination and its range of grey values, from a sample of sites."
     return "Images are read and embedded, a few wells at a time."
