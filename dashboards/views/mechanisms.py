@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboards.components.choices import PROFILE, chosen_profile, chosen_run
-from dashboards.components.tables import show_table
+from dashboards.components.tables import key_of_rows, show_table
 from dashboards.connection import ask
 from dashboards.places import link
 from dashboards.troubles import drawn
@@ -47,7 +47,7 @@ def _show_mechanisms(run: str, profile: str) -> None:
     rows = mechanism_rows(found)
     selected = show_table(
         rows,
-        key=f"mechanisms-{run}-{profile}",
+        key=key_of_rows("mechanisms", rows["label"]),
         columns=_COLUMNS,
         file_name=f"{run}-mechanisms.csv",
         selectable=True,

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards.components.choices import PROFILE
-from dashboards.components.tables import show_table
+from dashboards.components.tables import key_of_rows, show_table
 from dashboards.connection import SECONDS_KEPT, connected
 from dashboards.places import link
 from dashboards.troubles import drawn
@@ -124,8 +124,10 @@ def _chosen_cluster(found: RunMap) -> str:
 
 def _show_points(found: RunMap, by: str, wanted: str) -> None:
     points = drawn_points(found.items)
+    taken: list[MapPoint] | None = None
+    words = "Click a point or draw a box to choose; all are listed until then."
     if not points:
-        st.info("Too few treatments to lay out a map: the table has them.", icon=":material/scatter_plot:")
+        words = "They are too few to be laid out as a map."
     else:
         event = st.vega_lite_chart(
             point_rows(points, by=by, faint=lambda point: wanted != ANY and cluster_name(point.cluster) != wanted),
@@ -138,9 +140,8 @@ def _show_points(found: RunMap, by: str, wanted: str) -> None:
         more = f" The surest {MARKS:,} are drawn, {left_out:,} are not." if left_out else ""
         st.caption(f"What is near looks alike; how far apart clusters lie says little.{more}")
         taken = taken_by(points, event["selection"])
-    if not points or taken is None:
+    if taken is None:
         taken = list(found.items)
-        words = "Click a point or draw a box to choose; all are listed until then."
     else:
         words = f"{counted(len(taken), 'treatment')} chosen on the map; a double click on it lets go."
     shown = [point for point in taken if wanted in {ANY, cluster_name(point.cluster)}]
@@ -173,7 +174,7 @@ def _show_treatments(found: RunMap, shown: Sequence[MapPoint], words: str) -> No
         return
     selected = show_table(
         treatment_rows(shown),
-        key=f"treatments-{hash(tuple(point.treatment for point in shown))}",
+        key=key_of_rows(f"map-{found.run}-{found.profile}", (point.treatment for point in shown)),
         columns=_TREATMENT_COLUMNS,
         file_name=f"{found.run}-map.csv",
         selectable=True,

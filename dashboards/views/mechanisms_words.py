@@ -73,7 +73,7 @@ def cluster_rows(clusters: Sequence[ClusterRow]) -> pl.DataFrame:
         {
             "cluster": cluster_name(one.cluster),
             "size": one.size,
-            "mechanism": one.mechanism,
+            "mechanism": one.mechanism or "",
             "carriers": None if one.n_with_mechanism is None else f"{one.n_with_mechanism} of {one.n_perturbations}",
             "q": one.q_value,
             "share_annotated": None if one.share_annotated is None else 100 * one.share_annotated,
@@ -105,7 +105,7 @@ def treatment_rows(points: Sequence[MapPoint]) -> pl.DataFrame:
     rows = [
         {
             "name": point.name or point.perturbation,
-            "mechanism": point.mechanism,
+            "mechanism": point.mechanism or "",
             "cluster": cluster_name(point.cluster),
             "call": CALLS[point.call],
             "q": point.q_value,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
+from dashboards.components.addresses import chosen
 from dashboards.components.choices import COMBINED, PROFILE, PROFILE_HELP, chosen_profile, chosen_run, is_finished
-from dashboards.components.tables import show_table
+from dashboards.components.tables import key_of_rows, show_table
 from dashboards.connection import ask, ask_all
 from dashboards.places import link
 from dashboards.words import counted, dose, plain, shortened
@@ -17,17 +18,20 @@ from schemas.api import RunSummary
 from schemas.api_results import ComparedCall, Comparison
 
 OTHER, OTHER_PROFILE, CHANGE = "other", "other_profile", "change"
-EVERY = "all"
-CHANGES = {EVERY: "All", "gained": "Gained", "lost": "Lost", "both": "In both"}
+EVERY = "All"
+CHANGES = {EVERY: None, "Gained": "gained", "Lost": "lost", "In both": "both"}
+_KINDS = {"treatment": "treatment", "poscon": "positive control"}
 
+_EFFECT = "Distance from the negative controls, as a multiple of theirs."
+_RATIO = "Cells, as a ratio to the negative controls of the plate."
 _NAMES = {
     "change": "Change", "name": "Treatment", "dose": "Dose", "mechanism": "Mechanism",
-    "q_before": st.column_config.NumberColumn("q of the other", format="%.2g", width="small"),
-    "q_after": st.column_config.NumberColumn("q", format="%.2g", width="small"),
-    "effect_before": st.column_config.NumberColumn("Effect of the other", format="%.3g", width="small"),
-    "effect_after": st.column_config.NumberColumn("Effect", format="%.3g", width="small"),
-    "count_before": st.column_config.NumberColumn("Cell count ratio of the other", format="%.2f", width="small"),
-    "count_after": st.column_config.NumberColumn("Cell count ratio", format="%.2f", width="small"),
+    "q_before": st.column_config.NumberColumn("q, other side", format="%.2g"),
+    "q_after": st.column_config.NumberColumn("q", format="%.2g"),
+    "effect_before": st.column_config.NumberColumn("Effect, other side", format="%.3g", help=_EFFECT),
+    "effect_after": st.column_config.NumberColumn("Effect", format="%.3g", help=_EFFECT),
+    "count_before": st.column_config.NumberColumn("Count, other side", format="%.2f", help=_RATIO),
+    "count_after": st.column_config.NumberColumn("Count", format="%.2f", help=_RATIO),
     "control_type": "What it is", "perturbation": "Perturbation",
 }  # fmt: skip
 
@@ -54,17 +58,14 @@ def show_comparison() -> None:
     st.markdown(said_of(found))
     if not found.items:
         return
-    change = st.segmented_control(
-        "Show", list(CHANGES), format_func=CHANGES.__getitem__, default=EVERY, required=True, key=CHANGE,
-        bind="query-params",
-    )  # fmt: skip
-    shown = [call for call in found.items if change in {EVERY, call.change}]
+    change = st.segmented_control("Show", list(CHANGES), default=EVERY, required=True, key=CHANGE, bind="query-params")
+    shown = [call for call in found.items if CHANGES[change or EVERY] in {None, call.change}]
     if not shown:
         st.caption("There is none of these.")
         return
     selected = show_table(
         comparison_rows(shown),
-        key=f"compared-{change}",
+        key=key_of_rows(f"compared-{found.run}-{found.other}", (call.treatment for call in shown)),
         columns=_NAMES,
         file_name=f"{found.run}-against-{found.other}.csv",
         selectable=True,
@@ -86,17 +87,17 @@ def comparison_rows(calls: Sequence[ComparedCall]) -> pl.DataFrame:
     """Return a row a treatment that is a hit on some side, with what either says of it."""
     rows = [
         {
-            "change": CHANGES[call.change].lower(),
+            "change": "in both" if call.change == "both" else call.change,
             "name": call.name or call.perturbation,
             "dose": dose(call.concentration_micromolar, call.dose_step),
-            "mechanism": call.mechanism,
+            "mechanism": call.mechanism or "",
             "q_before": call.before and call.before.q_value,
             "q_after": call.after and call.after.q_value,
             "effect_before": call.before and call.before.effect,
             "effect_after": call.after and call.after.effect,
             "count_before": call.before and call.before.cell_count_ratio,
             "count_after": call.after and call.after.cell_count_ratio,
-            "control_type": call.control_type,
+            "control_type": _KINDS[call.control_type],
             "perturbation": call.perturbation,
         }
         for call in calls
@@ -110,14 +111,14 @@ def _other_run(run: RunSummary) -> RunSummary:
     older = list(by_name.values())[list(by_name).index(run.id) + 1 :]
     first = next((one.id for one in older if one.screen == run.screen), run.id)
     ordered = [first, *(name for name in by_name if name != first)]
-    name = st.selectbox(
+    name = chosen(
         "Against",
         ordered,
-        format_func=lambda one: "the same run" if one == run.id else f"{one}: {shortened(by_name[one].screen)}",
         key=OTHER,
-        bind="query-params",
+        always=True,
+        format_func=lambda one: "the same run" if one == run.id else f"{one}: {shortened(by_name[one].screen)}",
     )
-    return by_name[name]
+    return by_name[name or first]
 
 
 def _other_profile(run: RunSummary, other: RunSummary, profile: str) -> str:

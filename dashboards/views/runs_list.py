@@ -10,7 +10,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.choices import RUNS_SHOWN, chosen_run
-from dashboards.components.tables import show_table
+from dashboards.components.tables import key_of_rows, show_table
 from dashboards.connection import ask_all, connected
 from dashboards.troubles import drawn
 from dashboards.views.runs_parts import watch, what_is_said
@@ -20,7 +20,7 @@ from hcs.client import Client
 from hcs.client.waiting import UNDER_WAY
 from schemas.api import RunSummary
 
-_TABLE, _TAKEN = "runs-table", "run_taken_from_table"
+_TAKEN = "run_taken_from_table"
 _ROWS_IN_SIGHT = 6
 _PIXELS_A_ROW, _PIXELS_OF_FRAME = 35, 3
 
@@ -78,7 +78,7 @@ def _show_list(is_under_way: bool) -> None:
     rows = min(len(every), _ROWS_IN_SIGHT)
     selected = show_table(
         run_rows(every),
-        key=_TABLE,
+        key=key_of_rows("runs", (run.id for run in every)),
         columns=_COLUMNS,
         file_name="runs.csv",
         selectable=True,
