@@ -21,8 +21,7 @@ from hcs.client.waiting import UNDER_WAY
 from schemas.api import RunSummary
 
 _TAKEN = "run_taken_from_table"
-_ROWS_IN_SIGHT = 6
-_PIXELS_A_ROW, _PIXELS_OF_FRAME = 35, 3
+_ROWS_IN_SIGHT, _HEIGHT = 6, 250
 
 _COLUMNS = {
     "done": st.column_config.ProgressColumn("Work done", format="%.0f %%", min_value=0, max_value=100, width="small"),
@@ -75,14 +74,13 @@ def _look(is_under_way: bool) -> None:
 def _show_list(is_under_way: bool) -> None:
     """Draw the newest runs; those under way as they are now, since the others do not change."""
     every = list(islice(connected().runs(), RUNS_SHOWN)) if is_under_way else ask_all(Client.runs)[:RUNS_SHOWN]
-    rows = min(len(every), _ROWS_IN_SIGHT)
     selected = show_table(
         run_rows(every),
         key=key_of_rows("runs", (run.id for run in every)),
         columns=_COLUMNS,
         file_name="runs.csv",
         selectable=True,
-        height=_PIXELS_A_ROW * (rows + 1) + _PIXELS_OF_FRAME,
+        height=_HEIGHT if len(every) > _ROWS_IN_SIGHT else None,
     )
     taken = every[selected[0]].id if selected else None
     before, st.session_state[_TAKEN] = st.session_state.get(_TAKEN), taken

@@ -20,7 +20,7 @@ _LOOKS = {
 }
 """Of each state: its word, its colour, and a mark, since colour alone is none."""
 
-_WIDTH, _WIDEST, _NARROWEST = 620, 34, 9
+_WIDTH, _WIDEST, _NARROWEST = 540, 34, 9
 _AXIS = {"labelAngle": 0, "ticks": False, "domain": False, "labelFlush": False}
 
 

@@ -116,9 +116,9 @@ def _show_actions(run: Run, is_under_way: bool) -> None:
 def _show_plates(run: Run, *, fresh: bool) -> None:
     st.subheader("Plates")
     plates = {plate.barcode: plate for plate in run.progress.plates}
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
-        barcode = _chosen_plate(list(plates), under_work=_under_work(run.progress.plates))
+        barcode = _chosen_plate(list(plates), under_work=_under_work(run.progress.plates) if fresh else None)
         standing: WellProgress = (
             connected().well_progress(run.id, barcode) if fresh else ask(Client.well_progress, run.id, barcode)
         )
@@ -146,10 +146,11 @@ def _under_work(plates: tuple[PlateProgress, ...]) -> str:
     return (begun or open_ones or list(plates))[0].barcode
 
 
-def _chosen_plate(barcodes: list[str], *, under_work: str) -> str:
-    following = "The one under work"
-    chosen = st.selectbox("Plate on the map", [following, *barcodes], key=PLATE, bind="query-params")
-    return under_work if chosen == following else chosen
+def _chosen_plate(barcodes: list[str], *, under_work: str | None) -> str:
+    """Draw the choice of a plate; where one is under work, the map follows the work until somebody chooses."""
+    following = [] if under_work is None else ["The one under work"]
+    chosen = st.selectbox("Plate on the map", [*following, *barcodes], key=PLATE, bind="query-params")
+    return under_work if under_work is not None and chosen not in barcodes else chosen
 
 
 def plate_rows(plates: tuple[PlateProgress, ...]) -> pl.DataFrame:
