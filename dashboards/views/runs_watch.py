@@ -131,7 +131,7 @@ def _show_plates(run: Run, *, fresh: bool) -> None:
         show_table(plate_rows(run.progress.plates), key="plates", columns=_PLATE_COLUMNS, file_name=f"{run.id}.csv")
         with st.expander(f"Wells of {plain(shortened(barcode, longest=30))}"):
             show_table(
-                standing_rows(standing).select(_WELL_COLUMNS),
+                standing_rows(standing).select(list(_WELL_COLUMNS)),
                 key="wells",
                 columns=_WELL_COLUMNS,
                 file_name=f"{run.id}-wells.csv",
@@ -175,7 +175,10 @@ def _show_failures(run: Run) -> None:
     st.markdown(f"{counted(run.n_failures, 'failure')}, {counted(len(reasons), 'reason')}{shown}.")
     frame = pl.DataFrame([failure.model_dump() for failure in run.failures], infer_schema_length=None)
     show_table(
-        frame.select(_FAILURE_COLUMNS), key="failures", columns=_FAILURE_COLUMNS, file_name=f"{run.id}-failures.csv"
+        frame.select(list(_FAILURE_COLUMNS)),
+        key="failures",
+        columns=_FAILURE_COLUMNS,
+        file_name=f"{run.id}-failures.csv",
     )
     if not units_given_up(run.progress):
         st.caption("These images cannot be read; trying again reads the same. Mend the files and submit the screen.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from apps import Opened, open_page
+from commands import hcs
 from served import BROKEN, PLATES, Finished
 from serving import Server, serving
 from streamlit.testing.v1 import AppTest
@@ -128,23 +128,27 @@ def test_a_screen_is_submitted_after_its_report_once_however_often_the_button_is
     with Client() as client:
         assert len(list(client.runs())) == before + 1
 
-    words = [sys.executable, "-P", "-m", "services.dispatcher", "--once", "--catalog", str(own_server.catalog)]  # type: ignore[attr-defined]
-    subprocess.run(words, check=True, capture_output=True, timeout=120)
+    ended = hcs("work", "--once", "--catalog", own_server.catalog)  # type: ignore[attr-defined]
+    assert ended.out == "run-2: complete with holes\n", ended.err
     app.run()
     assert {metric.label: metric.value for metric in app.metric}["State"] == "Complete, with holes"
     assert app.dataframe[0].value["state"].to_list()[0] == "complete, with holes"
 
 
-def test_a_screen_that_was_run_before_leads_to_its_run(changing: Opened, finished: Finished) -> None:
-    app = typed(
-        changing("runs", part="Submit a screen"), screen_text(finished, "hostile names"), folder=finished.folder
-    )
+def test_a_screen_that_was_submitted_before_leads_to_its_run(changing: Opened, finished: Finished) -> None:
+    screen = finished.submission("known")
+    with Client() as client:
+        run = client.submit(screen)
+    app = typed(changing("runs", part="Submit a screen"), yaml.safe_dump(screen))
     app.button(key="check").click().run()
 
     app.button(key="submit").click().run()
 
-    assert "was run before, as run-1" in said(app)
-    assert app.subheader[0].value.startswith("run-1")
+    assert f"was run before, as {run.id}" in said(app)
+    assert app.subheader[0].value == f"{run.id}: known"
+    with Client() as client:
+        assert sum(one.screen == "known" for one in client.runs()) == 1
+        client.cancel(run)
 
 
 def test_a_run_is_cancelled_after_a_confirmation_and_resumed(changing: Opened, finished: Finished) -> None:
