@@ -180,20 +180,23 @@ def _show_failures(run: Run) -> None:
         columns=_FAILURE_COLUMNS,
         file_name=f"{run.id}-failures.csv",
     )
-    if not units_given_up(run.progress):
+    given_up = dict.fromkeys(failure.reason for failure in run.failures if failure.well is None)
+    if not given_up:
         st.caption("These images cannot be read; trying again reads the same. Mend the files and submit the screen.")
-        return
-    if run.state in {RunState.CANCELLED, RunState.FAILED}:
-        return  # resuming it tries them again
-    cells = st.columns([3, 1], vertical_alignment="bottom")
+    elif run.state not in {RunState.CANCELLED, RunState.FAILED}:  # resuming such a run tries them again
+        _show_retry(run, list(given_up))
+
+
+def _show_retry(run: Run, reasons: list[str]) -> None:
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
     every = ""
-    only = cells[0].selectbox(
-        "Try again what failed for",
+    only = left.selectbox(
+        f"Try {counted(units_given_up(run.progress), 'unit')} of work again that failed for",
         [every, *reasons],
         format_func=lambda reason: shortened(reason, longest=120) if reason else "any reason",
         key="only",
     )
-    if cells[1].button("Retry", key="retry", type="primary", icon=":material/replay:"):
+    if right.button("Retry", key="retry", type="primary", icon=":material/replay:"):
         _change(connected().retry, run.id, only=only[:_REASON_SENT])
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,29 @@ def test_a_run_is_cancelled_after_a_confirmation_and_resumed(changing: Opened, f
     app.button(key="resume").click().run()
     with Client() as client:
         assert client.run(run).state == "submitted"
+        client.cancel(run)
+
+
+def test_what_was_given_up_is_tried_again_for_one_reason(changing: Opened, own_server: Server) -> None:
+    reason = "the worker was killed, perhaps out of memory"
+    with closing(sqlite3.connect(own_server.catalog)) as connection, connection:  # type: ignore[attr-defined]
+        connection.execute(
+            "UPDATE units SET state = 'quarantined', reason = ? WHERE run_id = 1 AND kind = 'embed' AND plate = 'P1'",
+            [reason],
+        )
+    app = changing("runs", run="run-1")
+    (failures,) = (table.value for table in app.dataframe if "reason" in table.value)
+    assert failures["reason"].to_list().count(reason) == len(failures) - len(PLATES)
+
+    assert app.selectbox(key="only").options == ["any reason", reason]  # images that cannot be read are not tried
+    app.selectbox(key="only").set_value(reason).run()
+    app.button(key="retry").click().run()
+
+    assert {metric.label: metric.value for metric in app.metric}["State"] == "Running"
+    with Client() as client:
+        run = client.run("run-1")
+        assert run.progress.units["ready"] == len(failures) - len(PLATES)
+        assert not run.progress.units["quarantined"]
         client.cancel(run)
 
 
