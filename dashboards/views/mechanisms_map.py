@@ -83,7 +83,7 @@ def show_map(run: str, profile: str) -> None:
 
 
 def _look(run: str, profile: str, everything: bool, by: str, was_there: bool) -> None:
-    drawn(lambda: _show(run, profile, everything, by, was_there))
+    drawn(lambda: _show(run, profile, everything, by, was_there), part="map")
 
 
 def _show(run: str, profile: str, everything: bool, by: str, was_there: bool) -> None:

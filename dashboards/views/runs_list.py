@@ -68,7 +68,7 @@ def run_rows(runs: Sequence[RunSummary]) -> pl.DataFrame:
 
 
 def _look(is_under_way: bool) -> None:
-    drawn(lambda: _show_list(is_under_way))
+    drawn(lambda: _show_list(is_under_way), part="list")
 
 
 def _show_list(is_under_way: bool) -> None:

@@ -51,7 +51,7 @@ def show_run(run: RunSummary) -> None:
 
 
 def _look(run: str, is_under_way: bool) -> None:
-    drawn(lambda: _show(run, is_under_way))
+    drawn(lambda: _show(run, is_under_way), part="run")
 
 
 def _show(name: str, was_under_way: bool) -> None:

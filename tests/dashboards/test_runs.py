@@ -226,6 +226,27 @@ def test_a_key_that_may_only_read_is_told_so_and_the_text_stays(
     assert app.text_area(key=TEXT).value == screen_text(finished, "x")
 
 
+def test_an_api_that_goes_away_while_a_run_is_watched_is_said_and_the_page_stays(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboards.connection.PATIENCE_SECONDS", 0.5)
+    with serving(tmp_path / "catalog.sqlite", "--root", finished.folder) as server:
+        monkeypatch.setenv("HCS_API_URL", server.url)
+        monkeypatch.setenv("HCS_API_KEY", (tmp_path / "api-key").read_text().strip())
+        with Client() as client:
+            client.submit(finished.submission("watched"))
+        app = open_page("runs")
+        assert "waits for a dispatcher" in said(app)
+        server.end()
+        app.run()
+        hang_up()
+
+    assert not app.exception
+    assert {button.label for button in app.button} == {"Try again"}
+    assert "does not answer" in said(app)
+    assert app.selectbox(key="run").value == "run-1"
+
+
 def test_two_profiles_of_a_run_are_held_against_one_another(opened: Opened) -> None:
     app = opened("runs", part="Compare", run="run-1")
 
