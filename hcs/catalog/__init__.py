@@ -38,7 +38,15 @@ from hcs.catalog.ledger import (
     retry,
     units_of,
 )
-from hcs.catalog.measurements import channel_rows, failures_of, focus_rows, site_rows, visible_parts
+from hcs.catalog.measurements import (
+    channel_rows,
+    count_sites,
+    failures_of,
+    focus_rows,
+    site_rows,
+    stored_flags,
+    visible_parts,
+)
 from hcs.catalog.overview import calls_on_plate, check_answers, count_mechanisms
 from hcs.catalog.owners import is_alive_here, is_dead_here, owner_of_this_process
 from hcs.catalog.progress import PlateProgress, RunStatus, acceptance_reports, list_runs, plates_of, run_status
@@ -90,6 +98,7 @@ __all__ = [
     "complete",
     "configuration_sha256",
     "count_mechanisms",
+    "count_sites",
     "count_units",
     "create_key",
     "cursor_secret",
@@ -137,6 +146,7 @@ __all__ = [
     "set_run_state",
     "show_perturbation",
     "site_rows",
+    "stored_flags",
     "submission_of",
     "submit_run",
     "units_of",

@@ -12,6 +12,7 @@ from hcs.catalog.engine import Catalog
 from hcs.catalog.models import (
     Call,
     CallMechanism,
+    FlaggedSite,
     IdempotencyKey,
     Neighbour,
     Part,
@@ -37,6 +38,7 @@ _OF_RUN = (
     Call,
     Neighbour,
     Profile,
+    FlaggedSite,
     SiteChannel,
     Site,
     Part,

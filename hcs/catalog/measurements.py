@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, Integer, case, func, select
 
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import equals, schema_of, select_frame
-from hcs.catalog.models import Part, Site, SiteChannel, Unit
+from hcs.catalog.models import FlaggedSite, Part, Run, Site, SiteChannel, Unit
 from hcs.catalog.patience import patient
+from hcs.catalog.runs import FINISHED
 from schemas.tables import ChannelQuality, SiteResults
 from schemas.work import UnitState
 
@@ -25,6 +26,14 @@ PARTS = {
     "sha256": pl.String,
     "n_bytes": pl.Int64,
     "n_rows": pl.Int32,
+}
+FLAGS = {"plate": pl.String, "well": pl.String, "site": pl.Int32, "flags": pl.String}
+COUNTS = {
+    "well": pl.String,
+    "sites": pl.Int64,
+    "sites_failed": pl.Int64,
+    "sites_counted": pl.Int64,
+    "cells": pl.Int64,
 }
 FOCUS = ("power_loglog_slope", "saturation_fraction")
 SITE_ORDER = ("plate", "well", "site")
@@ -58,6 +67,36 @@ def focus_rows(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
     with catalog.reading() as connection:
         frame = select_frame(connection, query, schema, by=["well", "site", "channel"])
     return frame.select(pl.lit(plate).alias("plate"), *schema)
+
+
+@patient
+def count_sites(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
+    """Return what became of the sites of each well of a plate, by well.
+
+    The columns are `well`, `sites`, `sites_failed`, `sites_counted` (whose cells were counted) and `cells` (their sum).
+    """
+    failed = func.sum(case((Site.status == "failed", 1), else_=0), type_=Integer())
+    cells = func.coalesce(func.sum(Site.cell_count, type_=Integer()), 0)
+    query = select(Site.well, func.count(), failed, func.count(Site.cell_count), cells)
+    query = query.where(Site.run_id == run_id, equals(Site.plate, plate)).group_by(Site.well)
+    with catalog.reading() as connection:
+        return select_frame(connection, query, COUNTS, by=["well"])
+
+
+@patient
+def stored_flags(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame | None:
+    """Return the flagged sites of a plate, by well and site, as the run published them.
+
+    The columns are `plate, well, site, flags`. None where a run has published no flags, or goes on: look at
+    `focus_rows` then.
+    """
+    query = select(*(getattr(FlaggedSite, name) for name in FLAGS))
+    query = query.where(FlaggedSite.run_id == run_id, equals(FlaggedSite.plate, plate))
+    with catalog.reading() as connection:
+        is_known = select(Run.has_flags).where(Run.id == run_id, Run.state.in_(FINISHED))
+        if not connection.scalar(is_known):
+            return None
+        return select_frame(connection, query, FLAGS, by=SITE_ORDER)
 
 
 @patient

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
+import polars as pl
 import pytest
 from sqlalchemy import event, insert, select, update
 
@@ -52,6 +53,7 @@ def performed(catalog, make):
             neighbours=make.neighbours([("CPD1@1", 1, "CPD2@1", 0.5)]),
             profiles=[make.profile(name)],
             state=RunState.COMPLETE,
+            flags=site_rows(catalog, run_id).head(1).select("plate", "well", "site", flags=pl.lit("blurred:DNA")),
         )
         submit(catalog, run_id)
         return run_id

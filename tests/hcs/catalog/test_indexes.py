@@ -18,6 +18,7 @@ from hcs.catalog.deletion import delete_in
 from hcs.catalog.models import (
     Call,
     CallMechanism,
+    FlaggedSite,
     Neighbour,
     Part,
     Plate,
@@ -42,6 +43,10 @@ OF_RUNS = (RunPlate, RunWell, Unit, Part, Site, SiteChannel, Call, CallMechanism
 BIG = {model.__tablename__ for model in OF_RUNS} - {"run_plates", "profiles"} | {"runs", "submissions"}
 N_SUBMITTED = 3_000
 """Runs without plates that were submitted before the last of the others: all have ended but two."""
+
+
+def _without_unit(place):
+    return {name: value for name, value in place.items() if name != "unit_key"}
 
 
 def rows_of_a_run(make, run_id):
@@ -101,11 +106,12 @@ def rows_of_a_run(make, run_id):
             for site in (1, 2)
         ],
         SiteChannel: [
-            {**place, "site": site, "channel": "DNA", "saturation_fraction": 0.0}
+            {**_without_unit(place), "site": site, "channel": "DNA", "saturation_fraction": 0.0}
             | dict.fromkeys(("mean", "sd", "percentile_1", "percentile_99"), 1.0)
             for place in places
             for site in (1, 2)
         ],
+        FlaggedSite: [{**_without_unit(place), "site": 1, "flags": "blurred:DNA"} for place in places[::10]],
         Call: [
             {
                 **call,
@@ -321,6 +327,8 @@ QUESTIONS = {
     "sites of a plate": lambda c, make: questions.site_rows(c, 3, plate="P2"),
     "channels of a plate": lambda c, make: questions.channel_rows(c, 3, plate="P2"),
     "focus of a plate": lambda c, make: questions.focus_rows(c, 3, "P2"),
+    "flags of a plate": lambda c, make: questions.stored_flags(c, 3, "P2"),
+    "counts of the sites of a plate": lambda c, make: questions.count_sites(c, 3, "P2"),
     "surveys": lambda c, make: questions.visible_parts(c, 3, kind="survey"),
     "vectors of a plate": lambda c, make: questions.visible_parts(c, 3, kind="embedding", encoder="named", plate="P2"),
     "failures": lambda c, make: questions.failures_of(c, N_RUNS),
