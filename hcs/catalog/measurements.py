@@ -28,15 +28,10 @@ PARTS = {
     "n_rows": pl.Int32,
 }
 FLAGS = {"plate": pl.String, "well": pl.String, "site": pl.Int32, "flags": pl.String}
-COUNTS = {
-    "well": pl.String,
-    "sites": pl.Int64,
-    "sites_failed": pl.Int64,
-    "sites_counted": pl.Int64,
-    "cells": pl.Int64,
-}
+COUNTS = {"well": pl.String, **dict.fromkeys(("sites", "sites_failed", "cells", "counted"), pl.Int64)}
 FOCUS = ("power_loglog_slope", "saturation_fraction")
 SITE_ORDER = ("plate", "well", "site")
+MEANS = ("power_loglog_slope", "mean", "saturation_fraction")
 PartKind = Literal["survey", "embedding", "sites", "channels", "images"]
 
 
@@ -71,16 +66,18 @@ def focus_rows(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
 
 @patient
 def count_sites(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
-    """Return what became of the sites of each well of a plate, by well.
+    """Return `well`, `sites`, `sites_failed` and the mean `cell_count` of the sites counted, of every well read so far.
 
-    The columns are `well`, `sites`, `sites_failed`, `sites_counted` (whose cells were counted) and `cells` (their sum).
+    Counts are whole numbers, whose sum is the same in whatever order a database adds.
     """
     failed = func.sum(case((Site.status == "failed", 1), else_=0), type_=Integer())
-    cells = func.coalesce(func.sum(Site.cell_count, type_=Integer()), 0)
-    query = select(Site.well, func.count(), failed, func.count(Site.cell_count), cells)
+    query = select(
+        Site.well, func.count(), failed, func.sum(Site.cell_count, type_=Integer()), func.count(Site.cell_count)
+    )
     query = query.where(Site.run_id == run_id, equals(Site.plate, plate)).group_by(Site.well)
     with catalog.reading() as connection:
-        return select_frame(connection, query, COUNTS, by=["well"])
+        sums = select_frame(connection, query, COUNTS, by=["well"])
+    return sums.select("well", "sites", "sites_failed", (pl.col("cells") / pl.col("counted")).alias("cell_count"))
 
 
 @patient
@@ -97,6 +94,34 @@ def stored_flags(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame | No
         if not connection.scalar(is_known):
             return None
         return select_frame(connection, query, FLAGS, by=SITE_ORDER)
+
+
+@patient
+def channel_means(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
+    """Return `well`, `channel` and the means of `MEANS` over the sites of a well, added up by the database.
+
+    In which order it adds is its own affair, so that the last digits are too.
+    """
+    schema = {"well": pl.String, "channel": pl.String, **dict.fromkeys(MEANS, pl.Float64)}
+    query = select(SiteChannel.well, SiteChannel.channel, *(func.avg(getattr(SiteChannel, name)) for name in MEANS))
+    query = query.where(SiteChannel.run_id == run_id, equals(SiteChannel.plate, plate))
+    with catalog.reading() as connection:
+        grouped = query.group_by(SiteChannel.well, SiteChannel.channel)
+        return select_frame(connection, grouped, schema, by=["well", "channel"])
+
+
+@patient
+def parts_of_well(catalog: Catalog, run_id: int, plate: str, well: str, *, kind: PartKind) -> pl.DataFrame:
+    """Return `relative_path` and `sha256` of the files of one kind that hold a well: those of the unit it was part of.
+
+    There are none where the unit is not done.
+    """
+    names = ("relative_path", "sha256")
+    units = select(Site.unit_key).where(Site.run_id == run_id, equals(Site.plate, plate), equals(Site.well, well))
+    query = select(*(getattr(Part, name) for name in names))
+    query = query.where(Part.run_id == run_id, Part.kind == kind, Part.unit_key.in_(units))
+    with catalog.reading() as connection:
+        return select_frame(connection, query, dict.fromkeys(names, pl.String), by=["relative_path"])
 
 
 @patient

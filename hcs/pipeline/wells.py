@@ -48,7 +48,7 @@ def view_wells(catalog: Catalog, run: RunRecord, plate: str, *, profile: str = "
     said = calls.select(*keys, *CALL_COLUMNS).with_columns(pl.col("control_type").cast(pl.String))
     return (
         layout.with_columns(pl.col("control_type").cast(pl.String))
-        .join(_in_means(counts, plate), on=["plate", "well"], how="full", coalesce=True)
+        .join(counts.with_columns(plate=pl.lit(plate)), on=["plate", "well"], how="full", coalesce=True)
         .join(flags, on="well", how="left")
         .join(said, on=keys, how="left")
         .with_columns(pl.col("sites", "sites_failed").fill_null(0), pl.col("control_type").fill_null("empty"))
@@ -90,12 +90,6 @@ def count_plate(catalog: Catalog, run: RunRecord, plate: str) -> PlateCounts:
 def _refuse_unknown(run: RunRecord, plate: str, layout: pl.DataFrame, sites: pl.DataFrame) -> None:
     if layout.is_empty() and sites.is_empty():
         raise NotFoundError(f"{run.name} has no plate {plate[:80]!r}; `hcs status {run.name}` lists its plates")
-
-
-def _in_means(counts: pl.DataFrame, plate: str) -> pl.DataFrame:
-    """Return counts of `count_sites` as `summarize_sites` has them."""
-    mean = pl.when(pl.col("sites_counted") > 0).then(pl.col("cells") / pl.col("sites_counted"))
-    return counts.select(pl.lit(plate).alias("plate"), "well", "sites", "sites_failed", mean.alias("cell_count"))
 
 
 def _flags_of_wells(flagged: pl.DataFrame) -> pl.DataFrame:
