@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from hcs.client.transport import Parameter, Transport
+from hcs.errors import AnswerError
 from schemas.api import LARGEST_PAGE, Body, Page, Run, RunSummary
 
 Item = TypeVar("Item", bound=Body)
@@ -23,9 +24,14 @@ class Asking:
         while True:
             answer = self._line.ask(page, "GET", path, parameters={**asked, "limit": LARGEST_PAGE, "cursor": cursor})
             yield from answer.items
-            cursor = answer.next_cursor
+            before, cursor = cursor, answer.next_cursor
             if cursor is None:
                 return
+            if cursor == before:
+                raise AnswerError(
+                    f"every page of {path} is expected to lead on, but one leads to itself: the list has no end. Look "
+                    "whether the URL is that of `hcs serve`, and what stands between keeps no answers."
+                )
 
 
 def known(run: RunName) -> str:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from hcs.catalog.names import NAME_LIMIT
 from schemas.api import LARGEST_PAGE, FieldError
 from services.api.cursors import LONGEST_CURSOR
-from services.api.mistakes import nearest
+from services.api.mistakes import MOST_MISTAKES, nearest
 from services.api.problems import INVALID, RequestError
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
@@ -62,7 +62,7 @@ async def only_known_parameters(request: Request) -> None:
     """Refuse parameters that the route does not have, or has once: a typing error would change the answer silently."""
     known = known_parameters(request)
     given = Counter(name for name, _ in request.query_params.multi_items())
-    unknown = [name for name in given if name not in known]
+    unknown = [name for name in given if name not in known][:MOST_MISTAKES]  # to look for what was meant takes time
     errors = [
         FieldError(parameter=name[:80], detail=f"is no parameter of this path{nearest(name, known)}")
         for name in unknown

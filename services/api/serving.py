@@ -18,6 +18,7 @@ from hcs.errors import StorageError, UsageError
 from hcs.io.roots import Roots
 from schemas.keys import KeyState
 from services.api.app import make_app
+from services.api.connections import Attentive
 from services.api.context import Context
 from services.api.cursors import Cursors
 from services.api.memory import return_large_blocks
@@ -63,6 +64,7 @@ def serve(options: Serving) -> int:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http=Attentive,
         ws="none",
         timeout_graceful_shutdown=SECONDS_TO_END,
     )
