@@ -183,7 +183,7 @@ class ScreenConfig(Record):
     profile: ProfileConfig = Field(default=ProfileConfig(), description="How vectors become profiles.")
     hits: HitsConfig = Field(default=HitsConfig(), description="When a treatment is a hit.")
     controls: ControlNames = Field(
-        default=ControlNames(), description="Which perturbations are controls, where the platemap does not say."
+        default=ControlNames(), description="Names of the controls, for platemaps that do not say."
     )
     exclude_wells: tuple[ExcludedWell, ...] = Field(default=(), description="Wells that take part in no call.")
     quality: Literal["keep", "drop"] = Field(default="keep", description="drop: flagged sites leave the profiles.")
