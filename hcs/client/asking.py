@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from hcs.client.transport import Parameter, Transport
-from hcs.errors import AnswerError
+from hcs.errors import AnswerError, UsageError
 from schemas.api import LARGEST_PAGE, Body, Page, Run, RunSummary
 
 Item = TypeVar("Item", bound=Body)
@@ -35,8 +35,16 @@ class Asking:
 
 
 def known(run: RunName) -> str:
-    """Return the name of a run."""
-    return run if isinstance(run, str) else run.id
+    """Return the name of a run.
+
+    Raises:
+        UsageError: If it is neither a name nor a run that the API returned.
+    """
+    if isinstance(run, (Run, RunSummary)):
+        return run.id
+    if isinstance(run, str):
+        return run
+    raise UsageError(f"a run is expected as the API returned it, or its name such as 'run-12', but {run!r:.80} came")
 
 
 def name_of(run: RunName | None) -> str | None:

@@ -44,6 +44,10 @@ class Roots:
                 "at least one root is expected, such as the folder that plates are delivered to; none came"
             )
 
+    def missing(self) -> tuple[str, ...]:
+        """Return the local roots that are no folders now: one may have been mistyped, or not be mounted yet."""
+        return tuple(uri for uri in self.uris if not uri.startswith(S3) and not os.path.isdir(uri))
+
     def resolve(self, uri: str) -> str:
         """Return the place that a URI names, links followed, when it lies under a root.
 

@@ -21,7 +21,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
-def _exactly(pattern: re.Pattern[str], what: str) -> BeforeValidator:
+def exactly(pattern: re.Pattern[str], what: str) -> BeforeValidator:
     """Return a check of how a query spells a value: pydantic alone takes ` 1_0 ` for a number."""
 
     def check(value: Any) -> Any:
@@ -32,9 +32,9 @@ def _exactly(pattern: re.Pattern[str], what: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-WHOLE = _exactly(_WHOLE, "a whole number")
-NUMBER = _exactly(_NUMBER, "a number")
-Flag = Annotated[bool, _exactly(re.compile("true|false"), "true or false")]
+WHOLE = exactly(_WHOLE, "a whole number")
+NUMBER = exactly(_NUMBER, "a number")
+Flag = Annotated[bool, exactly(re.compile("true|false"), "true or false")]
 
 RunPath = Annotated[str, Path(max_length=40, description="A run, such as `run-12`, or `latest`.", examples=["run-1"])]
 PlatePath = Annotated[str, Path(max_length=NAME_LIMIT, description="Barcode of a plate.", examples=["P1"])]

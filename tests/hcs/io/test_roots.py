@@ -172,6 +172,13 @@ def test_what_can_be_no_root_is_refused(root):
         Roots([root])
 
 
+def test_roots_that_are_no_folders_are_known(tmp_path):
+    (tmp_path / "file").touch()
+    roots = Roots([str(tmp_path), str(tmp_path / "gone"), str(tmp_path / "file"), "s3://bucket/gone"])
+
+    assert roots.missing() == (str(tmp_path / "gone"), str(tmp_path / "file"))
+
+
 def test_at_least_one_root_is_needed():
     with pytest.raises(UsageError, match="at least one root"):
         Roots([])

@@ -263,3 +263,10 @@ def test_a_view_is_made_to_fit_into_memory(n_sites, n_channels):
         assert side * side * n_sites * n_channels <= MOST_VALUES
         assert side <= (size or side)
     assert fitting(View(longest_side=16), n_sites=n_sites, n_channels=n_channels).longest_side == 16
+
+
+def test_a_colour_by_its_name_is_refused_with_how_colours_are_written(reader):
+    (error,) = reader.get(SITE, params={"channels": "DNA:blue"}).json()["errors"]
+
+    assert error["parameter"] == "channels"
+    assert error["detail"] == "a list such as DNA or DNA:0046ff,ER, with colours as RRGGBB, is expected, got 'DNA:blue'"
