@@ -16,7 +16,7 @@ from hcs.errors import HcsError
 from hcs.pipeline.treatment_maps import keep_map
 from hcs.settings import read_settings
 
-NICENESS = 10
+NICENESS = 5
 """Whoever is answered meanwhile comes first."""
 
 
