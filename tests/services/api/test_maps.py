@@ -191,11 +191,15 @@ def test_what_failed_is_tried_again_later(opened, monkeypatch, tmp_path):
     assert told.read_text(encoding="utf-8") == ".."
 
 
-def test_a_maker_that_cannot_be_started_is_a_clear_answer(opened):
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [("/no/such/program", "no process could be started (No such file"), ("a\0b", "that nobody foresaw")],
+)
+def test_a_maker_that_cannot_be_started_is_a_clear_answer(opened, program, words):
     async def ask():
-        return await answer_of(MapRoom(opened, environment={}, maker=("/no/such/program",)), opened)
+        return await answer_of(MapRoom(opened, environment={}, maker=(program,)), opened)
 
-    assert "no process could be started (No such file" in asyncio.run(ask()).detail
+    assert words in asyncio.run(ask()).detail
 
 
 def test_one_is_made_at_a_time_and_the_next_when_it_is_asked_for(opened, tmp_path):
