@@ -24,7 +24,8 @@ from services.api.problems import INTERNAL, INVALID, NOT_FOUND, UNAVAILABLE, Req
 
 MAP = "/v1/runs/run-1/map"
 WHICH = {"profile": "combined", "everything": False}
-SOON = 30.0
+SOON = 120.0
+"""On a machine that is busy with other tests."""
 
 
 def asked_until_made(client, path=MAP, *, seconds=200.0, **query):
@@ -161,7 +162,7 @@ FAILURES = {
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_maker_that_fails_is_a_clear_answer(opened, monkeypatch, failure):
     code, kind, words = FAILURES[failure]
-    monkeypatch.setattr(maps, "SECONDS_TO_MAKE", 3.0)
+    monkeypatch.setattr(maps, "SECONDS_TO_MAKE", 3.0 if "too long" in failure else SOON)
 
     async def ask():
         room = room_of(opened, code)
