@@ -46,7 +46,8 @@ def _make(run_id: int, *, profile: str, everything: bool) -> None:
 
 def _end_with_the_api() -> None:
     """End this process when the API has: however it ended, its end of the line is closed then."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not through sys.stdin: its lock, held here, is wanted where the process ends by itself
+        pass
     os._exit(1)
 
 

@@ -89,15 +89,25 @@ def test_what_can_have_no_map_is_refused_before_anything_is_started(server, read
     assert reader.get("/v1/runs/latest/map", params={"profile": "none such"}).json()["detail"].startswith("run-")
 
 
+def maker_of(mark):
+    """The one process that makes a map, as soon as it is there."""
+    give_up = time.monotonic() + SOON
+    while time.monotonic() < give_up:
+        makers = [pid for pid, command in marked(mark).items() if "map_maker" in command]
+        if makers:
+            (maker,) = makers
+            return maker
+        time.sleep(0.02)
+    raise AssertionError("no process was started")
+
+
 def test_a_maker_ends_with_the_api_however_that_ends(copied):
     for number in (signal.SIGTERM, signal.SIGKILL):
         mark = uuid.uuid4().hex
         with serving(copied.catalog, **{MARK: mark}) as server:
             with server.client(copied.keys.read) as client:
                 assert client.get(MAP).status_code == 202
-            makers = {pid for pid, command in marked(mark).items() if "map_maker" in command}
-            assert len(makers) == 1
-            said = Path(f"/proc/{makers.pop()}")
+            said = Path(f"/proc/{maker_of(mark)}")
             assert str(copied.catalog).encode() not in (said / "cmdline").read_bytes(), "a URL may hold a password"
             assert f"HCS_CATALOG={copied.catalog}".encode() in (said / "environ").read_bytes().split(b"\0")
             server.end(number)
@@ -219,10 +229,13 @@ def test_two_rooms_that_make_the_same_map_show_the_same_and_few_hits_have_no_pla
 
     async def ask():
         rooms = [MapRoom(opened, environment=environment) for _ in range(2)]
-        return await asyncio.gather(*(answer_of(room, opened) for room in rooms))
+        answers = await asyncio.gather(*(answer_of(room, opened) for room in rooms))
+        await asyncio.gather(*(room._work for room in rooms))
+        return *answers, [room._failures for room in rooms]
 
-    first, second = asyncio.run(ask())
+    first, second, failures = asyncio.run(ask())
     assert first == second
+    assert failures == [{}, {}], "a maker that kept its map did not end well"
     found = RunMap.model_validate_json(first)
     assert {point.perturbation for point in found.items} == {"CPD4"}
     assert {point.umap_x for point in found.items} == {None}
