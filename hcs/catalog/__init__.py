@@ -9,6 +9,8 @@
 - `count_sites`, `channel_means`, `parts_of_well`, `plate_standing`: the wells of one plate, added up;
 - `publish`: the results of a run, once;
 - `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
+- `compare_hits`: which hits one run or profile has and another has not;
+- `find_grouping`, `keep_grouping`, `results_digest`: maps of treatments, made once;
 - `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
 - `create_key`, `find_key`, `list_keys`, `revoke_key`, `local_key`: who may ask;
 - `catalog_id`, `cursor_secret`, `check_answers`: which catalog this is, and whether it answers;
@@ -16,10 +18,12 @@
 """
 
 from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
+from hcs.catalog.comparing import HitComparison, compare_hits
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.deletion import DeletedRun, delete_run
 from hcs.catalog.engine import Catalog, open_catalog
 from hcs.catalog.finishing import interrupt
+from hcs.catalog.groupings import find_grouping, keep_grouping, results_digest
 from hcs.catalog.hits import HitsPage, find_hits, hits_page, known_mechanisms
 from hcs.catalog.identity import catalog_id, cursor_secret
 from hcs.catalog.keys import KeyRecord, create_key, find_key, list_keys, revoke_key
@@ -75,6 +79,7 @@ __all__ = [
     "Claim",
     "DeletedRun",
     "HeldLease",
+    "HitComparison",
     "HitsPage",
     "KeyRecord",
     "LeasedUnit",
@@ -102,6 +107,7 @@ __all__ = [
     "channel_rows",
     "check_answers",
     "claim_run",
+    "compare_hits",
     "complete",
     "configuration_sha256",
     "count_mechanisms",
@@ -113,6 +119,7 @@ __all__ = [
     "fail",
     "fail_claimed",
     "failures_of",
+    "find_grouping",
     "find_hits",
     "find_key",
     "find_plates",
@@ -126,6 +133,7 @@ __all__ = [
     "is_dead_here",
     "is_run_waiting",
     "keep_claim",
+    "keep_grouping",
     "keep_leases",
     "known_mechanisms",
     "lease",
@@ -148,6 +156,7 @@ __all__ = [
     "register_run",
     "release_claim",
     "release_dead_owners",
+    "results_digest",
     "retry",
     "revoke_key",
     "run_state",

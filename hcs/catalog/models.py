@@ -400,3 +400,19 @@ class Neighbour(OfTreatment, Base):
     rank: Mapped[int] = mapped_column(Integer(), primary_key=True)
     neighbour: Mapped[str]
     similarity: Mapped[float]
+
+
+class Grouping(Base):
+    """A map of the treatments of a run on one profile, compressed: where they lie and which belong together.
+
+    It is of the results with that digest. `form` counts the ways in which versions of hcs have written maps.
+    """
+
+    __tablename__ = "groupings"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    profile: Mapped[str] = mapped_column(primary_key=True)
+    everything: Mapped[bool] = mapped_column(primary_key=True)
+    form: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    results_sha256: Mapped[str] = mapped_column(Sha256)
+    content: Mapped[bytes]

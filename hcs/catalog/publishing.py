@@ -11,7 +11,7 @@ from hcs.catalog.bulk import insert_frame
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import checked, sha256_of_json
 from hcs.catalog.ledger import counts
-from hcs.catalog.models import Call, CallMechanism, FlaggedSite, Neighbour, Profile, Run
+from hcs.catalog.models import Call, CallMechanism, FlaggedSite, Grouping, Neighbour, Profile, Run
 from hcs.catalog.names import check_name, check_texts
 from hcs.catalog.patience import patient
 from hcs.catalog.runs import FINISHED, hold_run, move, replace_notes, run_record
@@ -141,7 +141,7 @@ def _check_can_finish(connection: Connection, run_id: int, *, present: RunState,
 
 
 def _remove_results(connection: Connection, run_id: int) -> None:
-    for model in (CallMechanism, Call, Neighbour, Profile, FlaggedSite):
+    for model in (CallMechanism, Call, Neighbour, Grouping, Profile, FlaggedSite):
         connection.execute(delete(model).where(model.run_id == run_id))
 
 

@@ -80,15 +80,24 @@ class Transport:
             AnswerError: If the answer is something else.
         """
         response = self.send(method, *path, parameters=parameters, headers=headers, body=body, timeout=timeout)
+        return self.read(answer, response)
+
+    def read(self, answer: type[Answer], response: httpx.Response) -> Answer:
+        """Return the record that an answer is.
+
+        Raises:
+            AnswerError: If it is something else.
+        """
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
             (first, *_) = error.errors(include_url=False, include_input=False)
             place = ".".join(map(str, first["loc"])) or "the whole"
+            asked = f"{response.request.method} {response.url.path}"
             raise AnswerError(
-                f"a {answer.__name__} of the API is expected of {method} {response.url.path}, but what "
-                f"{self.url} answered is none ({place}: {first['msg']}). Look whether the URL is that of `hcs serve`, "
-                "and whether its version is that of this client."
+                f"a {answer.__name__} of the API is expected of {asked}, but what {self.url} answered is none "
+                f"({place}: {first['msg']}). Look whether the URL is that of `hcs serve`, and whether its version is "
+                "that of this client."
             ) from None
 
     def send(

@@ -204,7 +204,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         _complete_submission(operation)
     for status in ("200", "202"):
         if status in responses:
-            _add_headers(path, method, responses[status])
+            _add_headers(path, method, status, responses[status])
             _add_links(path, method, responses[status])
 
 
@@ -235,8 +235,10 @@ def _complete_submission(operation: dict[str, Any]) -> None:
     operation["responses"]["200"] = {**answer, "description": "The run that there is of this screen or request"}
 
 
-def _add_headers(path: str, method: str, answer: dict[str, Any]) -> None:
-    if method == "post" and path.startswith("/v1/runs"):
+def _add_headers(path: str, method: str, status: str, answer: dict[str, Any]) -> None:
+    if path == "/v1/runs/{run}/map":
+        answer.update({"headers": _of("Retry-After")} if status == "202" else {})
+    elif method == "post" and path.startswith("/v1/runs"):
         answer["headers"] = _of("Location", "Retry-After")
     elif path in {"/v1/runs/{run}", "/v1/runs/{run}/plates/{barcode}/progress"}:
         answer["headers"] = _of("Retry-After")

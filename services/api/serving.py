@@ -14,6 +14,7 @@ import uvicorn
 
 from hcs.catalog import Catalog, cursor_secret, list_keys, local_key, local_key_path, open_catalog
 from hcs.catalog.laptop import LOCAL_KEY_NAME
+from hcs.cli.services import environment_of
 from hcs.errors import StorageError, UsageError
 from hcs.io.roots import Roots
 from schemas.keys import KeyState
@@ -21,6 +22,7 @@ from services.api.app import make_app
 from services.api.connections import Attentive
 from services.api.context import Context
 from services.api.cursors import Cursors
+from services.api.maps import MapRoom
 from services.api.memory import return_large_blocks
 from services.api.pictures import PictureRoom
 
@@ -55,7 +57,8 @@ def serve(options: Serving) -> int:
     is_local = is_loopback(options.host)
     catalog = open_catalog(options.catalog, parts_uri=options.parts, create=is_local)
     where_the_key_is = open_door(catalog, is_local=is_local, host=options.host)
-    context = Context(catalog, roots, Cursors(cursor_secret(catalog)), PictureRoom(catalog))
+    maps = MapRoom(catalog, environment=environment_of(catalog=options.catalog, parts=options.parts))
+    context = Context(catalog, roots, Cursors(cursor_secret(catalog)), PictureRoom(catalog), maps)
     taken = take_port(options.host, options.port)
     _announce(taken, options.host, catalog, roots, where_the_key_is)
     config = uvicorn.Config(

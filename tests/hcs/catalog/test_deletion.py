@@ -18,12 +18,14 @@ from hcs.catalog import (
     delete_run,
     find_hits,
     get_run,
+    keep_grouping,
     lease,
     list_runs,
     owner_of_this_process,
     plan,
     profiles_of,
     publish,
+    results_digest,
     site_rows,
     visible_parts,
 )
@@ -56,6 +58,8 @@ def performed(catalog, make):
             flags=site_rows(catalog, run_id).head(1).select("plate", "well", "site", flags=pl.lit("blurred:DNA")),
         )
         submit(catalog, run_id)
+        which = {"profile": "combined", "everything": False, "form": 1}
+        keep_grouping(catalog, run_id, b"map", **which, results_sha256=results_digest(catalog, run_id))
         return run_id
 
     return perform

@@ -315,6 +315,15 @@ QUESTIONS = {
         c, run=3, profile="profile-0", mechanism="Label 7", q_max=1, limit=5, not_toxic=True, min_batches=2
     ),
     "a profile that is not there": ask_for_an_unknown_profile,
+    "a comparison": lambda c, make: questions.compare_hits(
+        c, run=3, other=4, profile="profile-0", other_profile="profile-1"
+    ),
+    "a map": lambda c, make: (
+        questions.find_grouping(c, 3, profile="profile-0", everything=False, form=1),
+        questions.keep_grouping(
+            c, 3, b"", profile="profile-0", everything=False, form=1, results_sha256=questions.results_digest(c, 3)
+        ),
+    ),
     "mechanisms": lambda c, make: questions.known_mechanisms(c, profile="profile-0"),
     "a perturbation": lambda c, make: questions.show_perturbation(c, "CPD77"),
     "a perturbation in another case": lambda c, make: questions.show_perturbation(c, "cpd77"),
