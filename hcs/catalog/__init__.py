@@ -6,7 +6,7 @@
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `focus_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
-- `cell_count_means`, `channel_means`, `parts_of_well`, `plate_standing`: the wells of one plate, added up;
+- `count_sites`, `channel_means`, `parts_of_well`, `plate_standing`: the wells of one plate, added up;
 - `publish`: the results of a run, once;
 - `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
 - `compare_hits`: which hits one run or profile has and another has not;
@@ -44,13 +44,14 @@ from hcs.catalog.ledger import (
     units_of,
 )
 from hcs.catalog.measurements import (
-    cell_count_means,
     channel_means,
     channel_rows,
+    count_sites,
     failures_of,
     focus_rows,
     parts_of_well,
     site_rows,
+    stored_flags,
     visible_parts,
 )
 from hcs.catalog.overview import calls_on_plate, check_answers, count_mechanisms
@@ -102,7 +103,6 @@ __all__ = [
     "calls_on_plate",
     "cancel_run",
     "catalog_id",
-    "cell_count_means",
     "channel_means",
     "channel_rows",
     "check_answers",
@@ -111,6 +111,7 @@ __all__ = [
     "complete",
     "configuration_sha256",
     "count_mechanisms",
+    "count_sites",
     "count_units",
     "create_key",
     "cursor_secret",
@@ -163,6 +164,7 @@ __all__ = [
     "set_run_state",
     "show_perturbation",
     "site_rows",
+    "stored_flags",
     "submission_of",
     "submit_run",
     "units_of",

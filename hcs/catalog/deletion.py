@@ -12,6 +12,7 @@ from hcs.catalog.engine import Catalog
 from hcs.catalog.models import (
     Call,
     CallMechanism,
+    FlaggedSite,
     Grouping,
     IdempotencyKey,
     Neighbour,
@@ -39,6 +40,7 @@ _OF_RUN = (
     Neighbour,
     Grouping,
     Profile,
+    FlaggedSite,
     SiteChannel,
     Site,
     Part,

@@ -11,12 +11,10 @@ import os
 import sys
 import threading
 
-from hcs.catalog import open_catalog
 from hcs.errors import HcsError
-from hcs.pipeline.treatment_maps import keep_map
 from hcs.settings import read_settings
 
-NICENESS = 10
+NICENESS = 5
 """Whoever is answered meanwhile comes first."""
 
 
@@ -30,18 +28,26 @@ def main() -> int:
     threading.Thread(target=_end_with_the_api, daemon=True).start()
     os.nice(NICENESS)
     try:
-        settings = read_settings()
-        with open_catalog(settings.catalog, parts_uri=settings.parts, create=False) as catalog:
-            keep_map(catalog, given.run, profile=given.profile, everything=given.everything)
+        _make(given.run, profile=given.profile, everything=given.everything)
     except HcsError as error:
         sys.stdout.write(json.dumps({"error": type(error).__name__, "detail": str(error)}))
         return error.exit_code
     return 0
 
 
+def _make(run_id: int, *, profile: str, everything: bool) -> None:
+    from hcs.catalog import open_catalog  # noqa: PLC0415 - loading takes seconds, in which the API may end already
+    from hcs.pipeline.treatment_maps import keep_map  # noqa: PLC0415
+
+    settings = read_settings()
+    with open_catalog(settings.catalog, parts_uri=settings.parts, create=False) as catalog:
+        keep_map(catalog, run_id, profile=profile, everything=everything)
+
+
 def _end_with_the_api() -> None:
     """End this process when the API has: however it ended, its end of the line is closed then."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not through sys.stdin: its lock, held here, is wanted where the process ends by itself
+        pass
     os._exit(1)
 
 

@@ -107,6 +107,9 @@ class MapRoom:
             failure = await self._failure(wanted)
         except OSError as error:  # no more processes, no memory for one
             failure = _untold(wanted, f"no process could be started ({error.strerror})")
+        except Exception:  # whatever it is, who asks is not to wait for ever
+            log.exception("a map was not made", run=wanted.run_id, profile=wanted.profile)
+            failure = _untold(wanted, "something went wrong that nobody foresaw")
         if failure is not None:
             self._failures[wanted] = (time.monotonic() + SECONDS_BETWEEN_TRIES, failure)
 

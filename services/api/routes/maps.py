@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import polars as pl
@@ -14,7 +15,7 @@ from hcs.catalog import compare_hits, get_run
 from hcs.catalog.comparing import FIGURES
 from hcs.catalog.names import NAME_LIMIT
 from schemas.api_results import CallFigures, ComparedCall, Comparison, MapUnderWay, RunMap
-from services.api.context import Asked
+from services.api.context import Asked, Context
 from services.api.parameters import NUMBER, Flag, ProfileQuery, RunPath
 from services.api.rows import rows_of
 
@@ -50,8 +51,8 @@ async def treatment_map(
     return JSONResponse(MapUnderWay().model_dump(), status_code=202, headers=headers)
 
 
-@router.get("/runs/{run}/compare", summary="Hits gained and lost")
-def compare(
+@router.get("/runs/{run}/compare", summary="Hits gained and lost", response_model=Comparison)
+async def compare(
     *,
     context: Asked,
     run: RunPath,
@@ -69,15 +70,27 @@ def compare(
         Query(max_length=NAME_LIMIT, description="Profile of the other run; by default that of the run."),
     ] = None,
     q_max: Annotated[float, Field(gt=0, le=1), NUMBER, Query(description="Largest q value of a hit.")] = 0.05,
-) -> Comparison:
+) -> Response:
     """Treatments that are hits of the run, of the other one, or of both, with what either says of them.
 
     A hit of the run alone is gained, one of the other alone is lost. Doses are compared one by one.
     """
+    after, before = [await to_thread.run_sync(get_run, context.catalog, name) for name in (run, other)]
+    names = (profile, profile if other_profile is None else other_profile)
+    make = partial(_comparison, context, (after.id, before.id), names, q_max)
+    if before.is_finished:
+        question = ("compare", before.id, before.finished_at, names, q_max)
+        content = await context.answers.show(after, question, make)
+    else:
+        content = await to_thread.run_sync(make)
+    return Response(content, media_type="application/json")
+
+
+def _comparison(context: Context, runs: tuple[int, int], profiles: tuple[str, str], q_max: float) -> bytes:
     found = compare_hits(
-        context.catalog, run=run, other=other, profile=profile, other_profile=other_profile, q_max=q_max
+        context.catalog, run=runs[0], other=runs[1], profile=profiles[0], other_profile=profiles[1], q_max=q_max
     )
-    return Comparison(
+    body = Comparison(
         run=f"run-{found.run_id}",
         other=f"run-{found.other_id}",
         profile=found.profile,
@@ -88,6 +101,7 @@ def compare(
         both=found.count("both"),
         items=_items(found.calls),
     )
+    return body.model_dump_json().encode()
 
 
 def _items(calls: pl.DataFrame) -> tuple[ComparedCall, ...]:

@@ -224,6 +224,12 @@ def test_mistakes_have_a_pointer_each(client, finished):
     assert isinstance(caught.value, UsageError)
 
 
+@pytest.mark.parametrize("run", [1, None, 2.5])
+def test_what_is_no_run_is_said(client, run):
+    with pytest.raises(UsageError, match="its name such as 'run-12'"):
+        client.cancel(run)
+
+
 def test_a_parameter_that_is_wrong_is_named(client):
     with pytest.raises(ApiInvalidError) as caught:
         list(client.hits(q_max=2))

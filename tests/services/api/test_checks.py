@@ -76,7 +76,6 @@ def test_no_place_outside_the_roots_is_looked_at(submitter, finished, uri):
 MISTAKES = {
     "a field": ({"encodrs": []}, "#/encodrs", "encoders"),
     "a packaged encoder": ({"encoders": ["mobilenetv3.hcs"]}, "#/encoders/0", "mobilenetv3_small_100"),
-    "named with a mean": ({"encoders": [{"name": "named", "mean": [0.5]}]}, "#/encoders/0", "takes no weights"),
     "the second": ({"encoders": ["named", "resnet18.hcs"]}, "#/encoders/1", "packaged"),
 }
 
