@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 import streamlit as st
@@ -18,7 +18,7 @@ from dashboards.words import counted, number, plain, shortened
 from hcs.client import Client
 from hcs.client.waiting import UNDER_WAY
 from hcs.errors import ApiConflictError
-from schemas.api import PlateProgress, Run, RunSummary
+from schemas.api import Failure, PlateProgress, Run, RunSummary
 from schemas.api_plates import WellProgress
 from schemas.work import RunState
 
@@ -173,18 +173,27 @@ def _show_failures(run: Run) -> None:
     reasons = Counter(failure.reason for failure in run.failures)
     shown = "" if run.n_failures == len(run.failures) else f"; the first {len(run.failures)} are shown"
     st.markdown(f"{counted(run.n_failures, 'failure')}, {counted(len(reasons), 'reason')}{shown}.")
-    frame = pl.DataFrame([failure.model_dump() for failure in run.failures], infer_schema_length=None)
-    show_table(
-        frame.select(list(_FAILURE_COLUMNS)),
-        key="failures",
-        columns=_FAILURE_COLUMNS,
-        file_name=f"{run.id}-failures.csv",
-    )
+    show_table(failure_rows(run.failures), key="failures", columns=_FAILURE_COLUMNS, file_name=f"{run.id}-failures.csv")
     given_up = dict.fromkeys(failure.reason for failure in run.failures if failure.well is None)
     if not given_up:
         st.caption("These images cannot be read; trying again reads the same. Mend the files and submit the screen.")
     elif run.state not in {RunState.CANCELLED, RunState.FAILED}:  # resuming such a run tries them again
         _show_retry(run, list(given_up))
+
+
+def failure_rows(failures: Sequence[Failure]) -> pl.DataFrame:
+    """Return what failed, with its place; a unit of work has several wells, and names none."""
+    rows = [
+        {
+            "plate": failure.plate,
+            "well": failure.well or "",
+            "site": "" if failure.site is None else str(failure.site),
+            "sites": failure.sites,
+            "reason": failure.reason,
+        }
+        for failure in failures
+    ]
+    return pl.DataFrame(rows)
 
 
 def _show_retry(run: Run, reasons: list[str]) -> None:
