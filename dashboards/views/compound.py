@@ -21,9 +21,7 @@ from hcs.client import Client
 from hcs.errors import ApiNotFoundError
 from schemas.api import Hit, Perturbation
 
-OFFERED = 500
-"""The surest ones; any other is found by its name or key."""
-
+OFFERED = 500  # the surest ones; any other is found by its name or key
 SUGGESTED = 6
 PARTS = ("Doses", "Neighbours", "Quality", "Provenance")
 LONGEST_TITLE = 120

@@ -14,7 +14,7 @@ from dashboards.connection import ask
 from dashboards.look import CATEGORIES, LINES
 from dashboards.places import link
 from dashboards.views.compound_words import TIMES, neighbours_in_words, quality_in_words
-from dashboards.words import counted, dose, number, plain, shortened
+from dashboards.words import NOTHING, counted, dose, plain, shortened
 from hcs.client import Client
 from schemas.api import Hit, Neighbour, PerturbationWell, Run, Well
 from schemas.api_plates import WellProvenance
@@ -189,7 +189,8 @@ def _wells(plate: str, run: str) -> list[Well]:
 def _neighbour(item: Neighbour) -> str:
     name = shortened(item.name or item.perturbation or item.neighbour, longest=28)
     mechanism = f", {shortened(item.mechanism, longest=26)}" if item.mechanism else ""
-    return f"{number(item.similarity, digits=2)} {name}{mechanism}"
+    similar = NOTHING if item.similarity is None else f"{item.similarity:.2f}"
+    return f"{name}{mechanism} ({similar})"
 
 
 _DOSE = st.column_config.NumberColumn("Dose (\N{MICRO SIGN}M)", format="%.4g")

@@ -128,7 +128,7 @@ def table_of(shown: Sequence[Hit]) -> pl.DataFrame:
     )
     optional = ("name", "concentration_micromolar", "dose_step")
     empty = [name for name in optional if frame[name].null_count() == frame.height]
-    alike = ["control_type"] if frame["control_type"].n_unique() == 1 else []
+    alike = [name for name in ("control_type", "call") if frame[name].n_unique() == 1]
     return frame.drop(empty + alike)
 
 
