@@ -11,7 +11,7 @@ from apps import Opened, texts
 from calls import made
 from hypothesis import given
 from hypothesis import strategies as st
-from served import BROKEN, SCRIPT, SLASH
+from served import BROKEN, FORMULA, SCRIPT, SLASH
 from streamlit.testing.v1 import AppTest
 
 from dashboards.views.compound import best_first, offered_as
@@ -77,7 +77,7 @@ def test_wells_stand_beside_negative_controls_of_the_same_plates(opened: Opened)
 
     with Client() as client:
         kinds = {(p, w.well): w.control_type for p in ("P1", "P2") for w in client.wells(p)}
-    captions = [caption for image in app.get("imgs") for caption in [image.proto.imgs[0].caption]]
+    captions = [caption for image in app.image for caption in image.captions]
     assert len(captions) == 4  # two plates, on each a well and a control
     treated, controls = captions[0::2], captions[1::2]
     assert all("This compound" in told for told in treated)
@@ -104,7 +104,7 @@ def test_the_negative_control_has_no_call_and_its_wells_are_shown(opened: Opened
     app = opened("compound", perturbation="dmso")
 
     assert "It is the negative control" in texts(app)
-    assert app.get("imgs")
+    assert app.image
 
 
 def test_without_a_compound_the_choice_is_explained(opened: Opened) -> None:
@@ -114,8 +114,7 @@ def test_without_a_compound_the_choice_is_explained(opened: Opened) -> None:
 
 
 def test_quality_lists_every_well_and_counts_those_that_could_not_be_read(opened: Opened) -> None:
-    broken = next(item for item in (of_the_api(n) for n in (SCRIPT, SLASH, "CPD4")) if BROKEN in
-                  {w.well for w in item.wells} or item.perturbation == "CPD4")  # fmt: skip
+    broken = of_the_api(FORMULA)
     key = next(w.treatment for w in broken.wells if w.well == BROKEN)
     assert key is not None
 
