@@ -80,7 +80,8 @@ def test_a_selected_treatment_has_a_card_whose_links_lead_to_compound_and_plate(
     assert "<script>" not in texts(app)  # every sign of Markdown and HTML is escaped
     ringed = [chart.proto.spec for chart in app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")]
     assert len(ringed) == 2
-    rings = (volcano(q_max=1.0, selected=hit), precision(selected=hit))
+    frame = points([hit], [])
+    rings = (volcano(frame, q_max=1.0, selected=hit), precision(frame, selected=hit))
     assert all(ring["layer"][-1]["data"]["values"][0] for ring in rings)
 
 
@@ -187,7 +188,7 @@ def test_no_more_points_are_drawn_than_a_browser_draws_at_once(n_shown: int, n_e
 def test_a_hit_that_count_may_explain_has_its_own_colour_and_shape() -> None:
     frame = points([made(1), made(2, explained_by_count="explained")], [made(3)])
     states = states_in(frame)
-    encoding = volcano(q_max=0.05, states=states)["layer"][1]["encoding"]
+    encoding = volcano(frame, q_max=0.05)["layer"][1]["encoding"]
 
     looks = set(zip(encoding["color"]["scale"]["range"], encoding["shape"]["scale"]["range"], strict=True))
     assert len(states) == len(looks) == 3
@@ -195,13 +196,14 @@ def test_a_hit_that_count_may_explain_has_its_own_colour_and_shape() -> None:
 
 
 def test_the_threshold_and_the_ring_bring_one_row_of_their_own() -> None:
-    layers = volcano(q_max=0.02, selected=made(q_value=0.004))["layer"]
+    frame = points([made()], [])
+    layers = volcano(frame, q_max=0.02, selected=made(q_value=0.004))["layer"]
 
     assert [layer["data"]["values"] for layer in layers if "data" in layer] == [
         [{"q": 0.02}],
         [{"effect": 2.5, "q": 0.004}],
     ]
-    assert len(precision(selected=made(p_value=None))["layer"]) == 1  # what has no place has no ring
+    assert len(precision(frame, selected=made(p_value=None))["layer"]) == 1  # what has no place has no ring
 
 
 def test_thousands_of_hits_are_a_table_of_a_thousand_and_a_file_of_all() -> None:
