@@ -125,7 +125,8 @@ def _chosen_dose(calls: Sequence[Hit]) -> Hit | None:
     offered = list(dict.fromkeys(hit.treatment for hit in calls))
     if len(offered) < 2:
         return calls[0] if calls else None
-    name = chosen("Dose", offered, key="treatment", format_func=lambda key: _dose_told(by_key[key]))
+    with st.columns([1, 2])[0]:
+        name = chosen("Dose", offered, key="treatment", format_func=lambda key: _dose_told(by_key[key]))
     return by_key[name or offered[0]]
 
 

@@ -56,7 +56,10 @@ def why_none(every: Sequence[Hit], question: Question) -> list[str]:
         told = f": {plain(shortened(reasons[0], longest=200))}" if reasons else ""
         return [f"None of {_what(len(every), question)} could be called{told}."]
     smallest = min(hit.q_value for hit in callable_ones if hit.q_value is not None)
-    said.append(f"The smallest q of {_what(len(callable_ones), question)} is {number(smallest)}.")
+    if smallest > question.q_max:
+        said.append(f"The smallest q of {_what(len(callable_ones), question)} is {number(smallest)}.")
+    else:
+        said.append("Some have such a q, but none of them also has the rest of what is asked.")
     weak = sum(hit.call == "underpowered" for hit in every)
     if weak:
         said.append(

@@ -250,8 +250,8 @@ def test_doses_are_micromolar_on_a_logarithmic_axis_or_steps_on_a_plain_one() ->
 
     assert molar["dose"].to_list() == [0.1, 10.0]
     assert steps["dose"].to_list() == [1.0, 2.0]
-    assert dose_chart("effect", "Effect", unit)["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
-    assert "type" not in dose_chart("effect", "Effect", step)["layer"][0]["encoding"]["x"]["scale"]
+    assert dose_chart(molar, "effect", "Effect", unit)["layer"][0]["encoding"]["x"]["scale"]["type"] == "log"
+    assert "type" not in dose_chart(steps, "effect", "Effect", step)["layer"][0]["encoding"]["x"]["scale"]
     assert dose_frame([])[0].schema["dose"] == pl.Float64
 
 

@@ -66,7 +66,7 @@ def test_nothing_found_is_explained_with_what_to_loosen(opened: Opened) -> None:
     found = len(of_the_api(q_max=float(app.number_input(key="q").value), control_type="treatment"))
     assert "**No treatment** is a hit with an effect of at least 1000" in texts(app)
     assert f"{found} treatments of any effect" in texts(app)
-    assert "The smallest q of" in texts(app)
+    assert "Some have such a q" in texts(app)
     assert not app.dataframe
 
 
@@ -157,6 +157,7 @@ def test_why_nothing_is_found_says_underpowered_and_not_callable() -> None:
     weak = [made(i, q_value=0.4, is_hit=False, call="underpowered") for i in range(3)]
     none = made(8, q_value=None, p_value=None, is_hit=False, call="not_callable", reason="one replicate")
 
+    assert "The smallest q of 3 treatments is 0.4." in why_none([*weak, none], Question())
     assert "3 treatments are underpowered" in " ".join(why_none([*weak, none], Question()))
     assert "1 treatment could not be called" in " ".join(why_none([*weak, none], Question()))
     assert why_none([none], Question()) == ["None of 1 treatment could be called: one replicate."]
