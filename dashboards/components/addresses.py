@@ -22,6 +22,7 @@ def chosen(
     optional: bool = False,
     format_func: Callable[[str], str] = str,
     free: bool = False,
+    always: bool = False,
     **drawn: Any,
 ) -> str | None:
     """Draw a list and return the name that is chosen; it is the one of the address, and the address follows it.
@@ -33,6 +34,7 @@ def chosen(
         optional: Whether nothing may be chosen, as at first; else it is the first name.
         format_func: How a name is offered.
         free: Whether another name may be typed.
+        always: Whether the address holds the first name too, since another may be the first one tomorrow.
         **drawn: Other options of `st.selectbox`.
     """
     _follow_address(key, options, free=free)
@@ -45,7 +47,7 @@ def chosen(
         accept_new_options=free,
         **drawn,
     )
-    default = None if optional or not options else options[0]
+    default = None if optional or always or not options else options[0]
     _write(key, value if value != default else None)
     return value
 

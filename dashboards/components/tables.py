@@ -61,7 +61,7 @@ def show_table(
     left, right = st.columns([3, 1], vertical_alignment="center")
     more = f", the first {ROWS_SHOWN:,} are shown" if frame.height > ROWS_SHOWN else ""
     left.caption(f"{counted(frame.height, 'row')}{more}")
-    right.download_button(
+    right.container(horizontal_alignment="right").download_button(
         "Download CSV",
         csv_of(frame),
         file_name=file_name,

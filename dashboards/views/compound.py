@@ -21,9 +21,7 @@ from hcs.client import Client
 from hcs.errors import ApiNotFoundError
 from schemas.api import Hit, Perturbation
 
-OFFERED = 500
-"""The surest ones; any other is found by its name or key."""
-
+OFFERED = 500  # the surest ones; any other is found by its name or key
 SUGGESTED = 6
 PARTS = ("Doses", "Neighbours", "Quality", "Provenance")
 LONGEST_TITLE = 120
@@ -127,7 +125,8 @@ def _chosen_dose(calls: Sequence[Hit]) -> Hit | None:
     offered = list(dict.fromkeys(hit.treatment for hit in calls))
     if len(offered) < 2:
         return calls[0] if calls else None
-    name = chosen("Dose", offered, key="treatment", format_func=lambda key: _dose_told(by_key[key]))
+    with st.columns([1, 2])[0]:
+        name = chosen("Dose", offered, key="treatment", format_func=lambda key: _dose_told(by_key[key]))
     return by_key[name or offered[0]]
 
 

@@ -14,7 +14,7 @@ from dashboards.connection import ask
 from dashboards.look import CATEGORIES, LINES
 from dashboards.places import link
 from dashboards.views.compound_words import TIMES, neighbours_in_words, quality_in_words
-from dashboards.words import counted, dose, number, plain, shortened
+from dashboards.words import NOTHING, counted, dose, plain, shortened
 from hcs.client import Client
 from schemas.api import Hit, Neighbour, PerturbationWell, Run, Well
 from schemas.api_plates import WellProvenance
@@ -35,9 +35,11 @@ def show_doses(calls: Sequence[Hit], *, file_name: str) -> None:
         left, right = st.columns(2, gap="medium")
         for column, field, title in (
             (left, "effect", f"Effect ({TIMES} control)"),
-            (right, "mAP", "Mean average precision (0 to 1)"),
+            (right, "mAP", "Mean average precision"),
         ):
-            column.vega_lite_chart(frame, dose_chart(field, title, unit), alt=f"{title} by dose, {len(calls)} doses")
+            column.vega_lite_chart(
+                frame, dose_chart(frame, field, title, unit), alt=f"{title} by dose, {len(calls)} doses"
+            )
     names = ["concentration_micromolar", "dose_step", "call", "q_value", "effect", "mean_average_precision", "p_value",
              "smallest_possible_p", "cell_count_ratio", "n_replicates", "n_plates", "n_batches"]  # fmt: skip
     frame = frame_of_rows(calls, names)
@@ -62,28 +64,32 @@ def dose_frame(calls: Sequence[Hit]) -> tuple[pl.DataFrame, str]:
     return pl.DataFrame(rows, schema=schema).drop_nulls("dose").sort("dose"), "\N{MICRO SIGN}M" if is_molar else "step"
 
 
-def dose_chart(field: str, title: str, unit: str) -> dict[str, Any]:
-    """Return a curve over doses in Vega-Lite, hits marked by colour and shape."""
-    scale = {"type": "log", "padding": 16} if unit != "step" else {"padding": 16}
-    x = {"field": "dose", "type": "quantitative", "title": f"Dose ({unit})", "scale": scale,
-         "axis": {"format": "~g", "labelOverlap": "greedy"}}  # fmt: skip
-    y = {"field": field, "type": "quantitative", "title": title}
-    domain = ["Hit", "No hit"]
+def dose_chart(frame: pl.DataFrame, field: str, title: str, unit: str) -> dict[str, Any]:
+    """Return a curve over the doses of a frame in Vega-Lite, hits marked by colour and shape."""
+    doses = frame["dose"].unique().sort().to_list()
+    scale = {"type": "log"} if unit != "step" and doses and doses[0] > 0 else {}
+    x = {"field": "dose", "type": "quantitative", "title": f"Dose ({unit})",
+         "scale": {**scale, "padding": 20, "nice": False, "zero": False},
+         "axis": {"format": "~g", "values": doses, "labelOverlap": "greedy"}}  # fmt: skip
+    y = {"field": field, "type": "quantitative", "title": title, "scale": {"zero": True, "nice": True, "padding": 12}}
+    looks = {"Hit": (CATEGORIES[0], "circle"), "No hit": (LINES, "square")}
+    domain = [call for call in looks if call in set(frame["call"])]
+    colours, shapes = ([looks[call][place] for call in domain] for place in (0, 1))
     told = [("dose", f"Dose ({unit})"), (field, title), ("q", "q")]
     marks = {
         "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
         "encoding": {
             "x": x,
             "y": y,
-            "color": {"field": "call", "type": "nominal", "scale": {"domain": domain, "range": [CATEGORIES[0], LINES]},
+            "color": {"field": "call", "type": "nominal", "scale": {"domain": domain, "range": colours},
                       "legend": {"orient": "bottom", "title": None}},
-            "shape": {"field": "call", "type": "nominal", "scale": {"domain": domain, "range": ["circle", "square"]}},
+            "shape": {"field": "call", "type": "nominal", "scale": {"domain": domain, "range": shapes}},
             "tooltip": [{"field": name, "title": words, "type": "quantitative", "format": ".3~g"}
                         for name, words in told],
         },
     }  # fmt: skip
     line = {"mark": {"type": "line", "color": LINES, "tooltip": None}, "encoding": {"x": x, "y": y}}
-    return {"height": 260, "layer": [line, marks]}
+    return {"height": 320, "layer": [line, marks]}
 
 
 def show_neighbours(neighbours: Sequence[Neighbour], *, own: str | None, run: str, profile: str) -> None:
@@ -189,7 +195,8 @@ def _wells(plate: str, run: str) -> list[Well]:
 def _neighbour(item: Neighbour) -> str:
     name = shortened(item.name or item.perturbation or item.neighbour, longest=28)
     mechanism = f", {shortened(item.mechanism, longest=26)}" if item.mechanism else ""
-    return f"{number(item.similarity, digits=2)} {name}{mechanism}"
+    similar = NOTHING if item.similarity is None else f"{item.similarity:.2f}"
+    return f"{name}{mechanism} ({similar})"
 
 
 _DOSE = st.column_config.NumberColumn("Dose (\N{MICRO SIGN}M)", format="%.4g")

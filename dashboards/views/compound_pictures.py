@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -90,20 +90,30 @@ def show_pictures(wells: Sequence[PerturbationWell], *, run: str) -> None:
     channel = st.segmented_control("Channels", channels, default=ALL, required=True, key="channel", bind="query-params")
     pairs = [Beside(well, _control_of(well.plate, run)) for well in chosen]
     pictures = _pictures(pairs, run=run, channel=None if channel in {None, ALL} else str(channel))
+    missing = [told for told in pictures.values() if isinstance(told, str)]
+    if len(missing) == len(pictures):
+        st.info(
+            f"There are no pictures of it: {plain(shortened(missing[0], longest=300))}", icon=":material/hide_image:"
+        )
+        return
     for column, pair in zip(st.columns(PLATES_SHOWN, gap="medium"), pairs, strict=False):
         with column:
-            link("plates", plain(shortened(pair.treated.plate)), icon=":material/grid_on:",
-                 plate=pair.treated.plate, well=pair.treated.well, run=run)  # fmt: skip
-            _show_one(pictures[pair.treated.plate, pair.treated.well], "This compound", pair.treated)
-            if pair.control is None:
-                st.caption("The plate has no negative control that was read.")
-            else:
-                name = shortened(pair.control.name or pair.control.perturbation, longest=30)
-                _show_one(pictures[pair.treated.plate, pair.control.well], f"{name}, negative control", pair.control)
+            _show_pair(pair, pictures, run=run)
     st.caption(
         "Every picture of a plate has the same contrast: the range that the run found on the whole plate. "
         "The wells are those whose cell count is nearest the median."
     )
+
+
+def _show_pair(pair: Beside, pictures: Mapping[tuple[str, str], bytes | str], *, run: str) -> None:
+    plate, treated = pair.treated.plate, pair.treated.well
+    link("plates", plain(shortened(plate)), icon=":material/grid_on:", plate=plate, well=treated, run=run)
+    _show_one(pictures[plate, treated], "This compound", pair.treated)
+    if pair.control is None:
+        st.caption("The plate has no negative control that was read.")
+        return
+    name = shortened(pair.control.name or pair.control.perturbation, longest=30)
+    _show_one(pictures[plate, pair.control.well], f"{name}, negative control", pair.control)
 
 
 def _control_of(plate: str, run: str) -> Well | None:

@@ -53,7 +53,7 @@ def _alike(hit: Hit) -> list[str]:
     if hit.mean_average_precision is None:
         return [f"It was in {seen}, beside {controls}."]
     said = [
-        f"**Alike**: searched for with one of its wells, the others ({seen}) stand before the {controls} with a mean "
+        f"**Alike**: searched for with one of its {seen}, the others stand before the {controls} with a mean "
         f"average precision of {number(hit.mean_average_precision)} (1 is always before every control)."
     ]
     if hit.p_value is not None:
@@ -118,8 +118,8 @@ def evidence_of(hit: Hit) -> list[dict[str, Any]]:
     """Return the annotated hits that a prediction rests on, the most similar first."""
     if not hit.mechanism_evidence:
         return []
-    neighbours: list[dict[str, Any]] = json.loads(hit.mechanism_evidence).get("neighbours", [])
-    return neighbours
+    neighbours = json.loads(hit.mechanism_evidence).get("neighbours")
+    return list(neighbours) if isinstance(neighbours, list) else []
 
 
 def neighbours_in_words(neighbours: Sequence[Neighbour], own: str | None) -> str:
@@ -149,7 +149,7 @@ def quality_in_words(wells: Sequence[PerturbationWell], flagged: int | None) -> 
     excluded = sum(well.excluded_reason is not None for well in wells)
     said = [
         f"{counted(len(wells), 'well')} with {counted(sites, 'site')}",
-        "none could not be read" if not failed else f"**{counted(failed, 'site')} could not be read**",
+        "every site was read" if not failed else f"**{counted(failed, 'site')} could not be read**",
         "none taken out by a person" if not excluded else f"**{counted(excluded, 'well')} taken out by a person**",
     ]
     if flagged is not None:

@@ -8,19 +8,15 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
+from dashboards.components.addresses import asked_for
 from dashboards.components.choices import chosen_profile, chosen_run
-from dashboards.components.tables import frame_of_rows, show_table
+from dashboards.components.tables import ROWS_SHOWN, frame_of_rows, show_table
 from dashboards.connection import ask, ask_all, ask_first
 from dashboards.places import link
 from dashboards.troubles import drawn
-from dashboards.views.hits_charts import MARKS, chart_in_words, points, precision, states_in, volcano
+from dashboards.views.hits_charts import MARKS, chart_in_words, points, precision, volcano
 from dashboards.views.hits_choices import KINDS, Question, chosen_question
-from dashboards.views.hits_linked import (
-    chosen_in_chart,
-    chosen_in_table,
-    key_of,
-    selected_from,
-)
+from dashboards.views.hits_linked import TREATMENT, chosen_in_chart, chosen_in_table, key_of, selected_from
 from dashboards.views.hits_words import answer, described, in_short, loosened, why_none
 from dashboards.words import plain, shortened
 from hcs.client import Client
@@ -64,29 +60,31 @@ def show() -> None:
     question = chosen_question(ask(Client.mechanisms, **here))
     shown = question.kept(ask_all(Client.hits, **here, **question.to_the_api()))
     st.markdown(answer(shown, question))
-    every = ask_first(Client.hits, MARKS, **here, q_max=1.0, control_type=KINDS[question.kind][1])
-    if not shown:
-        _show_why_none(every, question, here)
-    if not every and not shown:
-        return
-    chosen = _show_charts(shown, every, question)
-    if chosen is not None:
-        _show_card(chosen, here)
+    above, table = st.container(), st.container()
     if shown:
-        _show_table(shown, chosen, run.id)
+        with table:
+            _show_table(shown, asked_for(TREATMENT), run.id)
+    kind = KINDS[question.kind][1]
+    every = [] if len(shown) >= MARKS else ask_first(Client.hits, MARKS, **here, q_max=1.0, control_type=kind)
+    with above:
+        if not shown:
+            _show_why_none(every, question, here)
+        if shown or every:
+            _show_charts(shown, every, question, here)
 
 
-def _show_charts(shown: Sequence[Hit], every: Sequence[Hit], question: Question) -> Hit | None:
+def _show_charts(shown: Sequence[Hit], every: Sequence[Hit], question: Question, here: dict[str, str]) -> None:
     charts = st.container()
     chosen = selected_from(shown, every)
+    if chosen is not None:
+        _show_card(chosen, here)
     frame = points(shown, every)
-    states = states_in(frame)
     left, right = charts.columns(2, gap="medium")
     left.subheader("How strong, how sure")
     right.subheader("How alike its wells are")
     for column, source, spec, what in (
-        (left, "volcano", volcano(q_max=question.q_max, states=states, selected=chosen), "Effect against q"),
-        (right, "precision", precision(states=states, selected=chosen), "Mean average precision against p"),
+        (left, "volcano", volcano(frame, q_max=question.q_max, selected=chosen), "Effect against q"),
+        (right, "precision", precision(frame, selected=chosen), "Mean average precision against p"),
     ):
         column.vega_lite_chart(
             frame,
@@ -96,15 +94,14 @@ def _show_charts(shown: Sequence[Hit], every: Sequence[Hit], question: Question)
             selection_mode="point",
             alt=chart_in_words(frame, what),
         )
-    if len(every) == MARKS:
-        charts.caption(f"The charts show the surest {MARKS:,} treatments; the table and its file show every hit.")
-    return chosen
+    if frame.height == MARKS:
+        charts.caption(f"The charts show the surest {MARKS:,} treatments; the table and its file have every hit.")
 
 
-def _show_table(shown: Sequence[Hit], chosen: Hit | None, run: str) -> None:
+def _show_table(shown: Sequence[Hit], chosen: str | None, run: str) -> None:
     st.subheader("Every one of them")
     key = f"{key_of('table')}-{_digest(shown)}"
-    rows = [place for place, hit in enumerate(shown[:1000]) if chosen is not None and hit.treatment == chosen.treatment]
+    rows = [place for place, hit in enumerate(shown[:ROWS_SHOWN]) if hit.treatment == chosen]
     show_table(
         table_of(shown),
         key=key,
@@ -128,7 +125,7 @@ def table_of(shown: Sequence[Hit]) -> pl.DataFrame:
     )
     optional = ("name", "concentration_micromolar", "dose_step")
     empty = [name for name in optional if frame[name].null_count() == frame.height]
-    alike = ["control_type"] if frame["control_type"].n_unique() == 1 else []
+    alike = [name for name in ("control_type", "call") if frame[name].n_unique() == 1]
     return frame.drop(empty + alike)
 
 

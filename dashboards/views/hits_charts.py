@@ -12,8 +12,11 @@ from dashboards.views.hits_words import MAYBE_COUNT, described
 from dashboards.words import counted
 from schemas.api import Hit
 
-MARKS = 5_000
-"""More are not drawn."""
+MARKS = 2_500
+"""More are not drawn in one chart, and there are two."""
+
+MARKS_OF_SVG = 600
+"""Above them a chart is one picture, which a browser draws many times faster."""
 
 SHOWN, DOUBTFUL, OTHER = "Shown", "Shown, count may explain it", "Every other treatment"
 STATES = (SHOWN, DOUBTFUL, OTHER)
@@ -28,7 +31,8 @@ _SCHEMA = {
     "p": pl.Float64,
     "state": pl.String,
 }
-_HEIGHT = 320
+_HEIGHT = 380
+_DECADES = [10.0**-power for power in range(17)]
 
 
 def points(shown: Sequence[Hit], others: Sequence[Hit]) -> pl.DataFrame:
@@ -46,19 +50,19 @@ def points(shown: Sequence[Hit], others: Sequence[Hit]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
-def volcano(*, q_max: float, states: Sequence[str] = STATES, selected: Hit | None = None) -> dict[str, Any]:
-    """Return the chart of effect against q, with the threshold, in Vega-Lite."""
+def volcano(frame: pl.DataFrame, *, q_max: float, selected: Hit | None = None) -> dict[str, Any]:
+    """Return the chart of effect against q, with the threshold, in Vega-Lite; the frame is that of `points`."""
     ring = None if selected is None else {"effect": selected.effect, "q": selected.q_value}
     x = {"field": "effect", "type": "quantitative", "title": "Effect (\N{MULTIPLICATION SIGN} control)"}
-    return _chart(x, _probability("q", "q (logarithmic, the surest above)"), states=states, ring=ring, threshold=q_max)
+    return _chart(frame, x, _probability("q", "q (logarithmic, the surest above)"), ring=ring, threshold=q_max)
 
 
-def precision(*, states: Sequence[str] = STATES, selected: Hit | None = None) -> dict[str, Any]:
-    """Return the chart of mean average precision against p, in Vega-Lite."""
+def precision(frame: pl.DataFrame, *, selected: Hit | None = None) -> dict[str, Any]:
+    """Return the chart of mean average precision against p, in Vega-Lite; the frame is that of `points`."""
     ring = None if selected is None else {"mAP": selected.mean_average_precision, "p": selected.p_value}
     x = {"field": "mAP", "type": "quantitative", "title": "Mean average precision (0 to 1)",
          "scale": {"domain": [0, 1]}}  # fmt: skip
-    return _chart(x, _probability("p", "p (logarithmic, the surest above)"), states=states, ring=ring, threshold=None)
+    return _chart(frame, x, _probability("p", "p (logarithmic, the surest above)"), ring=ring, threshold=None)
 
 
 def chart_in_words(frame: pl.DataFrame, what: str) -> str:
@@ -84,18 +88,19 @@ def _probability(field: str, title: str) -> dict[str, Any]:
         "type": "quantitative",
         "title": title,
         "scale": {"type": "log", "reverse": True, "nice": False, "padding": 12},
-        "axis": {"format": "~g", "tickCount": 5, "labelOverlap": "greedy"},
+        "axis": {"format": "~g", "values": _DECADES, "labelOverlap": "greedy"},
     }
 
 
 def _chart(
+    frame: pl.DataFrame,
     x: dict[str, Any],
     y: dict[str, Any],
     *,
-    states: Sequence[str],
     ring: dict[str, float | None] | None,
     threshold: float | None,
 ) -> dict[str, Any]:
+    states = states_in(frame)
     colours, shapes = ([_LOOKS[state][place] for state in states] for place in (0, 1))
     cloud = {
         "params": [{"name": "point", "select": {"type": "point", "fields": ["treatment"], "on": "click"}}],
@@ -104,10 +109,10 @@ def _chart(
         "encoding": {
             "x": x,
             "y": y,
-            "color": {"field": "state", "type": "nominal", "scale": {"domain": list(states), "range": colours},
+            "color": {"field": "state", "type": "nominal", "scale": {"domain": states, "range": colours},
                       "legend": {"orient": "bottom", "title": None, "columns": 3, "labelLimit": 260}},
             "shape": {"field": "state", "type": "nominal",
-                      "scale": {"domain": list(states), "range": shapes}},
+                      "scale": {"domain": states, "range": shapes}},
             "size": {"condition": {"test": f"datum.state === '{OTHER}'", "value": 28}, "value": 70},
             "opacity": {"condition": {"test": f"datum.state === '{OTHER}'", "value": 0.45}, "value": 0.9},
             "tooltip": [
@@ -122,7 +127,8 @@ def _chart(
         layers.insert(0, _rule(y, threshold))
     if ring is not None and all(value is not None for value in ring.values()):
         layers.append(_ring(x, y, ring))
-    return {"height": _HEIGHT, "layer": layers}
+    renderer = "svg" if frame.height <= MARKS_OF_SVG else "canvas"
+    return {"height": _HEIGHT, "layer": layers, "usermeta": {"embedOptions": {"renderer": renderer}}}
 
 
 _TOLD = (("q", "q"), ("effect", "Effect (\N{MULTIPLICATION SIGN} control)"), ("mAP", "mAP"), ("p", "p"))

@@ -14,9 +14,11 @@ AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
 
 def answer(hits: Sequence[Hit], question: Question) -> str:
     """Return what was found, as a sentence of Markdown: how many treatments of how many compounds, and the doubt."""
+    if not hits:
+        return _no_answer(question)
     what = _what(len(hits), question)
     compounds = len({hit.perturbation for hit in hits})
-    of = f" of {counted(compounds, 'compound')}" if compounds != len(hits) and hits else ""
+    of = f" of {counted(compounds, 'compound')}" if compounds != len(hits) else ""
     verb = "is" if len(hits) == 1 else "are"
     if question.q_max >= 1:
         first = f"**{what}{of}** {verb} shown{_conditions(question)}, whatever the q"
@@ -24,11 +26,18 @@ def answer(hits: Sequence[Hit], question: Question) -> str:
         noun = "a hit" if len(hits) == 1 else "hits"
         first = f"**{what}{of}** {verb} {noun}{_conditions(question)} at q {AT_MOST} {question.q_max:g}"
     doubtful = sum(hit.explained_by_count in MAYBE_COUNT for hit in hits)
-    if not hits or question.not_count:
+    if question.not_count:
         return f"{first}."
     if doubtful == 0:
         return f"{first}; none of them is known to be explained by cell count."
     return f"{first}; {doubtful:,} of them may be explained by cell count."
+
+
+def _no_answer(question: Question) -> str:
+    what = f"**No {_what(1, question).removeprefix('1 ')}**"
+    if question.q_max >= 1:
+        return f"{what} is there{_conditions(question)}, whatever the q."
+    return f"{what} is a hit{_conditions(question)} at q {AT_MOST} {question.q_max:g}."
 
 
 def why_none(every: Sequence[Hit], question: Question) -> list[str]:
@@ -47,7 +56,10 @@ def why_none(every: Sequence[Hit], question: Question) -> list[str]:
         told = f": {plain(shortened(reasons[0], longest=200))}" if reasons else ""
         return [f"None of {_what(len(every), question)} could be called{told}."]
     smallest = min(hit.q_value for hit in callable_ones if hit.q_value is not None)
-    said.append(f"The smallest q of {_what(len(callable_ones), question)} is {number(smallest)}.")
+    if smallest > question.q_max:
+        said.append(f"The smallest q of {_what(len(callable_ones), question)} is {number(smallest)}.")
+    else:
+        said.append("Some have such a q, but none of them also has the rest of what is asked.")
     weak = sum(hit.call == "underpowered" for hit in every)
     if weak:
         said.append(

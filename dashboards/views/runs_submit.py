@@ -140,7 +140,7 @@ def _checked(config: ScreenConfig, digest: str) -> Checked:
 
 
 def _submit(config: ScreenConfig, checked: Checked) -> None:
-    left, right = st.columns([1, 3], vertical_alignment="center")
+    left, right = st.columns([1, 6], vertical_alignment="center")
     again = right.checkbox("Run it once more, also where the same screen was run before", key=AGAIN)
     if not left.button("Submit", key="submit", type="primary", icon=":material/play_arrow:"):
         return
