@@ -44,12 +44,8 @@ def chosen_run(*, finished: bool = True) -> RunSummary | None:
         shown.append(asked)
     if asked is not None and asked not in by_name:
         st.warning(f"`{asked[:40]}` is not there, or has no results: the newest is shown.", icon=":material/history:")
-<<<<<<< HEAD
     told = _told if finished else _named  # how far a run is changes while one looks, and with it what is chosen
-    name = chosen("Run", shown, key=RUN, format_func=lambda run: told(by_name[run])) or shown[0]
-=======
-    name = chosen("Run", shown, key=RUN, always=True, format_func=lambda run: _told(by_name[run])) or shown[0]
->>>>>>> main
+    name = chosen("Run", shown, key=RUN, always=True, format_func=lambda run: told(by_name[run])) or shown[0]
     st.session_state[_LAST_RUN] = name
     return by_name[name]
 

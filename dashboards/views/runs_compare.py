@@ -115,6 +115,7 @@ def _other_run(run: RunSummary) -> RunSummary:
         "Against",
         ordered,
         key=OTHER,
+        always=True,
         format_func=lambda one: "the same run" if one == run.id else f"{one}: {shortened(by_name[one].screen)}",
     )
     return by_name[name or first]
