@@ -33,6 +33,15 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class WellState(StrEnum):
+    """waiting -> running -> done | failed."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
 class RunPin(Record):
     """What a worker must honour so that results are byte-identical: mixed engines are a batch effect."""
 

@@ -6,6 +6,7 @@
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `focus_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
+- `cell_count_means`, `channel_means`, `parts_of_well`, `plate_standing`: the wells of one plate, added up;
 - `publish`: the results of a run, once;
 - `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
 - `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
@@ -38,9 +39,19 @@ from hcs.catalog.ledger import (
     retry,
     units_of,
 )
-from hcs.catalog.measurements import channel_rows, failures_of, focus_rows, site_rows, visible_parts
+from hcs.catalog.measurements import (
+    cell_count_means,
+    channel_means,
+    channel_rows,
+    failures_of,
+    focus_rows,
+    parts_of_well,
+    site_rows,
+    visible_parts,
+)
 from hcs.catalog.overview import calls_on_plate, check_answers, count_mechanisms
 from hcs.catalog.owners import is_alive_here, is_dead_here, owner_of_this_process
+from hcs.catalog.plate_progress import PlateStanding, WellStanding, plate_standing
 from hcs.catalog.progress import PlateProgress, RunStatus, acceptance_reports, list_runs, plates_of, run_status
 from hcs.catalog.publishing import publish
 from hcs.catalog.registration import PlateOfRun, Registration, configuration_sha256, register_run
@@ -71,11 +82,13 @@ __all__ = [
     "PlateOfRun",
     "PlateProgress",
     "PlateRun",
+    "PlateStanding",
     "Registration",
     "RunRecord",
     "RunStatus",
     "Submission",
     "SubmissionRecord",
+    "WellStanding",
     "acceptance_reports",
     "add_notes",
     "adopt_finished",
@@ -84,6 +97,8 @@ __all__ = [
     "calls_on_plate",
     "cancel_run",
     "catalog_id",
+    "cell_count_means",
+    "channel_means",
     "channel_rows",
     "check_answers",
     "claim_run",
@@ -122,8 +137,10 @@ __all__ = [
     "neighbours_of",
     "open_catalog",
     "owner_of_this_process",
+    "parts_of_well",
     "plan",
     "plate_runs",
+    "plate_standing",
     "plates_of",
     "profiles_of",
     "publish",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import equals, schema_of, select_frame
@@ -28,6 +28,7 @@ PARTS = {
 }
 FOCUS = ("power_loglog_slope", "saturation_fraction")
 SITE_ORDER = ("plate", "well", "site")
+MEANS = ("power_loglog_slope", "mean", "saturation_fraction")
 PartKind = Literal["survey", "embedding", "sites", "channels", "images"]
 
 
@@ -58,6 +59,45 @@ def focus_rows(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
     with catalog.reading() as connection:
         frame = select_frame(connection, query, schema, by=["well", "site", "channel"])
     return frame.select(pl.lit(plate).alias("plate"), *schema)
+
+
+@patient
+def cell_count_means(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
+    """Return `well` and the mean `cell_count` of its counted sites, of every well of a plate that was read so far."""
+    schema = {"well": pl.String, "cells": pl.Int64, "counted": pl.Int64}
+    query = select(Site.well, func.sum(Site.cell_count), func.count(Site.cell_count))
+    query = query.where(Site.run_id == run_id, equals(Site.plate, plate)).group_by(Site.well)
+    with catalog.reading() as connection:
+        sums = select_frame(connection, query, schema, by=["well"])
+    return sums.select("well", (pl.col("cells") / pl.col("counted")).alias("cell_count"))
+
+
+@patient
+def channel_means(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
+    """Return `well`, `channel` and the means of `MEANS` over the sites of a well, added up by the database.
+
+    In which order it adds is its own affair, so that the last digits are too.
+    """
+    schema = {"well": pl.String, "channel": pl.String, **dict.fromkeys(MEANS, pl.Float64)}
+    query = select(SiteChannel.well, SiteChannel.channel, *(func.avg(getattr(SiteChannel, name)) for name in MEANS))
+    query = query.where(SiteChannel.run_id == run_id, equals(SiteChannel.plate, plate))
+    with catalog.reading() as connection:
+        grouped = query.group_by(SiteChannel.well, SiteChannel.channel)
+        return select_frame(connection, grouped, schema, by=["well", "channel"])
+
+
+@patient
+def parts_of_well(catalog: Catalog, run_id: int, plate: str, well: str, *, kind: PartKind) -> pl.DataFrame:
+    """Return `relative_path` and `sha256` of the files of one kind that hold a well: those of the unit it was part of.
+
+    There are none where the unit is not done.
+    """
+    names = ("relative_path", "sha256")
+    units = select(Site.unit_key).where(Site.run_id == run_id, equals(Site.plate, plate), equals(Site.well, well))
+    query = select(*(getattr(Part, name) for name in names))
+    query = query.where(Part.run_id == run_id, Part.kind == kind, Part.unit_key.in_(units))
+    with catalog.reading() as connection:
+        return select_frame(connection, query, dict.fromkeys(names, pl.String), by=["relative_path"])
 
 
 @patient

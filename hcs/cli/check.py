@@ -13,7 +13,7 @@ from hcs.errors import UsageError
 from hcs.settings import read_settings
 
 if TYPE_CHECKING:
-    from hcs.pipeline.submission import ExaminedPlate
+    from hcs.pipeline.examination import ExaminedPlate
     from schemas.screen import ScreenConfig
 
 YAML = (".yaml", ".yml")
@@ -42,7 +42,7 @@ def check(
 
     Example: hcs check /data/BR00117035 --pattern "{well}_{site}_{channel}.tif" --platemap platemap.csv
     """
-    from hcs.pipeline.submission import examine_screen
+    from hcs.pipeline.examination import examine_screen
     from hcs.pipeline.weights import describe_encoders
 
     config = _config(delivery, layout, platemap or [], pattern, channels or [], negcon or [])

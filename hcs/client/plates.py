@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 from hcs.client.asking import Asking, RunName, name_of
 from hcs.client.transport import Parameter
 from schemas.api import Plate, PlatePage, PlateSummary, Screen, ScreenPage, Well, WellPage
+from schemas.api_plates import PlateMeasures, WellProvenance
 
 
 class View(TypedDict, total=False):
@@ -49,6 +50,15 @@ class PlateQuestions(Asking):
         """Return the wells of a plate by row and column, each with its quality and what is said of its treatment."""
         asked = {"run": name_of(run), "profile": profile}
         return list(self._line.ask(WellPage, "GET", "plates", barcode, "wells", parameters=asked).items)
+
+    def measures(self, barcode: str, *, run: RunName | None = None) -> PlateMeasures:
+        """Return the maps of a plate: everything that is measured in its wells, raw and corrected for its place."""
+        return self._line.ask(PlateMeasures, "GET", "plates", barcode, "measures", parameters={"run": name_of(run)})
+
+    def provenance(self, barcode: str, well: str, *, run: RunName | None = None) -> WellProvenance:
+        """Return what the results of a well were made from, down to the hashes of weights and images."""
+        path = ("plates", barcode, "wells", well, "provenance")
+        return self._line.ask(WellProvenance, "GET", *path, parameters={"run": name_of(run)})
 
     def image(self, barcode: str, well: str, *, site: int | None = None, **view: Unpack[View]) -> bytes:
         """Return a picture of a well, or of one site, as WebP.

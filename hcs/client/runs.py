@@ -9,11 +9,24 @@ from hcs.client.asking import Asking, RunName, known
 from hcs.client.submissions import Submitted, body_of
 from hcs.client.waiting import wait_for
 from schemas.api import Profile, ProfilePage, Run, RunPage, RunPlate, RunPlatePage, RunSummary
+from schemas.api_plates import ScreenCheck, WellProgress
 from schemas.screen import ScreenConfig
+
+SECONDS_OF_A_CHECK = 600.0
+"""In which every image of a screen can have been looked at, also after others have been checked."""
 
 
 class RunQuestions(Asking):
     """Methods about runs."""
+
+    def check(self, screen: Submitted, *, timeout: float = SECONDS_OF_A_CHECK) -> ScreenCheck:
+        """Return what the check says of every plate of a screen, before anything runs; nothing is written.
+
+        Args:
+            screen: As `submit` takes it.
+            timeout: Seconds to wait for the answer: the head of every image is read, and screens are checked in turn.
+        """
+        return self._line.ask(ScreenCheck, "POST", "checks", body=body_of(screen), timeout=timeout)
 
     def submit(self, screen: Submitted, *, new: bool = False, idempotency_key: str | None = None) -> Run:
         """Return the run that a dispatcher performs: a new one, or the one that there is of the same screen.
@@ -43,6 +56,10 @@ class RunQuestions(Asking):
     def plates_of(self, run: RunName = "latest") -> list[RunPlate]:
         """Return the plates of a run by barcode."""
         return list(self._line.ask(RunPlatePage, "GET", "runs", known(run), "plates").items)
+
+    def well_progress(self, run: RunName, barcode: str) -> WellProgress:
+        """Return which wells of a plate wait, are under work, done or failed."""
+        return self._line.ask(WellProgress, "GET", "runs", known(run), "plates", barcode, "progress")
 
     def profiles_of(self, run: RunName = "latest") -> list[Profile]:
         """Return which tables of well profiles a run published."""

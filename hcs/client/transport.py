@@ -70,13 +70,14 @@ class Transport:
         parameters: Mapping[str, Parameter] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        timeout: float | None = None,
     ) -> Answer:
         """Return what a request is answered with; `send` says the rest.
 
         Raises:
             AnswerError: If the answer is something else.
         """
-        response = self.send(method, *path, parameters=parameters, headers=headers, body=body)
+        response = self.send(method, *path, parameters=parameters, headers=headers, body=body, timeout=timeout)
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
@@ -95,6 +96,7 @@ class Transport:
         parameters: Mapping[str, Parameter] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Any = None,
+        timeout: float | None = None,
     ) -> httpx.Response:
         """Return the answer to a request that was carried out.
 
@@ -108,6 +110,7 @@ class Transport:
             parameters: Of the query; those that are None are left out.
             headers: Further ones.
             body: Sent as JSON where it is not None.
+            timeout: Seconds to wait for the next byte of the answer; None as the line has it.
 
         Raises:
             ApiError: If the answer is a problem.
@@ -120,6 +123,7 @@ class Transport:
             params={name: value for name, value in (parameters or {}).items() if value is not None},
             headers=headers,
             json=body,
+            timeout=self._http.timeout if timeout is None else timeout,
         )
         is_repeatable = method == "GET" or "Idempotency-Key" in request.headers
         give_up = time.monotonic() + self.patience

@@ -78,6 +78,26 @@ def identify_encoder(choice: EncoderChoice, *, folder: Path = PACKAGED) -> Known
     return _known(name, choice.name)
 
 
+def check_choice(choice: EncoderChoice) -> bool:
+    """Return whether it is known that there is such an encoder; whether timm has it is left to whoever may load timm.
+
+    Weights are not looked for, and no engine is loaded.
+
+    Raises:
+        UnknownEncoderError: If nobody knows the name; the message offers the nearest names.
+        UsageError: If the choice contradicts itself.
+    """
+    if choice.name == NAMED:
+        _describe_named(choice)
+        return True
+    name = parse_name(choice.name)
+    known = known_encoders().get(name.architecture)
+    if name.training is not Training.PACKAGED and (known is None or name.tag not in {None, known.tag}):
+        return False
+    identify_encoder(choice)
+    return True
+
+
 def describe_known(
     choice: EncoderChoice, known: KnownEncoder, *, settings: Settings, folder: Path = PACKAGED
 ) -> EncoderInfo:

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import polars as pl
-import structlog
 
 from hcs.embedding.engine import pin_for
 from hcs.errors import ChannelMismatchError, DeliveryError, InputRejectedError, UsageError
 from hcs.imaging.tiles import tile_origins
-from hcs.io.acceptance import examine
-from hcs.io.layouts import Delivery, read_delivery
-from hcs.io.platemaps import read_plate_wells
-from hcs.io.storage import reading_once
+from hcs.pipeline.examination import ExaminedPlate, examine_screen
 from hcs.pipeline.plan import PlannedPlate, is_brightfield, missing_channels, planes_of, survey_order
 from hcs.pipeline.weights import describe_encoders
 from hcs.settings import Settings
-from schemas.acceptance import AcceptanceReport, Verdict
 from schemas.encoders import EncoderInfo
-from schemas.screen import PlateEntry, ScreenConfig
+from schemas.screen import ScreenConfig
 from schemas.work import RunPin
-
-log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class ExaminedPlate:
-    """One delivered plate with its report; one that cannot even be listed has no delivery. A reason rejects it.
-
-    `sizes` are the (height, width) of its images that can be read, by path.
-    """
-
-    entry: PlateEntry
-    plate: str
-    delivery: Delivery | None
-    report: AcceptanceReport | None
-    reason: str | None = None
-    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether the plate takes part in the run."""
-        return self.reason is None and self.report is not None and self.report.verdict is not Verdict.REJECT
 
 
 @dataclass(frozen=True)
@@ -64,85 +35,6 @@ class PreparedRun:
     def rejected(self) -> tuple[ExaminedPlate, ...]:
         """The plates that do not take part, each with its reason."""
         return tuple(plate for plate in self.examined if not plate.is_accepted)
-
-
-def examine_screen(config: ScreenConfig, *, decode: str = "headers") -> tuple[tuple[ExaminedPlate, ...], pl.DataFrame]:
-    """Return every plate of a screen with its acceptance report, and what was done to the wells of all of them.
-
-    A plate that cannot be listed does not stop the others.
-
-    Raises:
-        PlatemapError: If a platemap cannot be read: nothing is loaded unless all rows are valid.
-        UsageError: If two entries name the same plate.
-    """
-    with reading_once():
-        return _examined(config, decode=decode)
-
-
-def _examined(config: ScreenConfig, *, decode: str) -> tuple[tuple[ExaminedPlate, ...], pl.DataFrame]:
-    listed = [_list_plate(entry, config) for entry in config.plates]
-    names = [plate for _, plate, _, _ in listed]
-    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise UsageError(
-            f"screen {config.screen}: expected every plate once, but {', '.join(repeated)} is given more than once; "
-            "give each entry of `plates` its own `barcode`"
-        )
-    wells = read_plate_wells(config, names)
-    _refuse_unmatched(config, listed, wells)
-    examined = []
-    for entry, plate, delivery, reason in listed:
-        own = wells.filter(pl.col("plate") == plate)
-        found = None if delivery is None else examine(delivery, own, config=config, decode=decode)
-        report, sizes = (None, {}) if found is None else (found.report, found.sizes)
-        examined.append(ExaminedPlate(entry, plate, delivery, report, reason=reason, sizes=sizes))
-    return tuple(examined), wells
-
-
-def _refuse_unmatched(
-    config: ScreenConfig, listed: Sequence[tuple[PlateEntry, str, Delivery | None, str | None]], wells: pl.DataFrame
-) -> None:
-    """Refuse names in a SCREEN.yaml that match nothing: a typing error there would silently change the calls.
-
-    Raises:
-        UsageError: If `exclude_wells` or `controls` names a plate, well or perturbation that is not there.
-    """
-    plates = [plate for _, plate, _, _ in listed]
-    for item in config.exclude_wells:
-        if item.plate not in plates:
-            raise UsageError(_unmatched(config, f"plate {item.plate}", "`exclude_wells`", plates))
-    places = set(wells.select("plate", "well").iter_rows())
-    for _, plate, delivery, _ in listed:
-        if delivery is not None:
-            places |= {(plate, well) for well in delivery.images["well"].unique()}
-    for item in config.exclude_wells:
-        if (item.plate, item.well) not in places:
-            known = sorted(well for plate, well in places if plate == item.plate)
-            raise UsageError(_unmatched(config, f"well {item.plate}:{item.well}", "`exclude_wells`", known))
-    perturbations = sorted({str(name) for name in wells["perturbation"].drop_nulls().unique()})
-    folded = {name.strip().casefold() for name in perturbations}
-    for name in config.controls.poscon:
-        if wells.height and name.strip().casefold() not in folded:
-            raise UsageError(_unmatched(config, f"positive control {name}", "`controls`", perturbations))
-
-
-def _unmatched(config: ScreenConfig, what: str, field: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(what.rsplit(" ", maxsplit=1)[-1].rpartition(":")[-1], known, n=3, cutoff=0.0)
-    return f"screen {config.screen}: {what}, named in {field}, is neither in the delivery nor in a platemap" + (
-        f"; did you mean {', '.join(near)}?" if near else ""
-    )
-
-
-def _list_plate(entry: PlateEntry, config: ScreenConfig) -> tuple[PlateEntry, str, Delivery | None, str | None]:
-    try:
-        delivery = read_delivery(entry, config)
-    except DeliveryError as error:
-        if len(config.plates) == 1:
-            raise
-        name = entry.barcode or entry.uri.rstrip("/").rsplit("/", 1)[-1]
-        log.warning("plate cannot be listed", plate=name, reason=str(error))
-        return entry, name, None, str(error)
-    return entry, delivery.plate, delivery, None
 
 
 def prepare_run(config: ScreenConfig, *, settings: Settings, pin: Callable[[int], RunPin] = pin_for) -> PreparedRun:

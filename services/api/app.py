@@ -23,7 +23,7 @@ from services.api.envelope import Envelope
 from services.api.limits import BodyLimit
 from services.api.parameters import only_known_parameters
 from services.api.problems import BAD_REQUEST, BY_STATUS, RequestError, problem_response
-from services.api.routes import health, hits, perturbations, pictures, plates, runs, screens
+from services.api.routes import checks, health, hits, perturbations, pictures, plates, runs, screens, wells
 
 THREADS = 11
 """That handlers run in. A catalog has fifteen connections: for these, who compose pictures, and who looks for it."""
@@ -60,7 +60,8 @@ def make_app(context: Context | None) -> FastAPI:
 
 def _routers() -> list[APIRouter]:
     reading = APIRouter(prefix="/v1", dependencies=[Depends(needs(Scope.READ)), Depends(only_known_parameters)])
-    for module in (screens, pictures, plates, runs, hits, perturbations):  # a picture's path begins like a plate's
+    asked_of_plates = (pictures, wells, plates)  # paths that begin alike, the longest first
+    for module in (screens, *asked_of_plates, checks, runs, hits, perturbations):
         reading.include_router(module.router)
     return [health.router, reading]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
@@ -48,13 +49,17 @@ class Answers:
 
 @dataclass(frozen=True)
 class Context:
-    """The catalog that is asked, where deliveries may lie, who signs cursors, and who makes pictures and answers."""
+    """The catalog that is asked, where deliveries may lie, who signs cursors, and who makes pictures and answers.
+
+    One screen is checked at a time: more at once would only wait for the same disk, and hold all their tables.
+    """
 
     catalog: Catalog
     roots: Roots
     cursors: Cursors
     pictures: PictureRoom
     answers: Answers = field(default_factory=Answers)
+    checks: CapacityLimiter = field(default_factory=partial(CapacityLimiter, 1))
 
 
 async def _context(request: Request) -> Context:

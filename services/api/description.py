@@ -24,7 +24,7 @@ RFC 9457: programs match on `type`, people read `detail`, and `errors` points to
 they look like markup. A number that is not known is null.
 """
 TAGS = {
-    "runs": "Submit a screen, look how far it is, cancel it, try failures again, delete it.",
+    "runs": "Check or submit a screen, look how far it is, cancel it, try failures again, delete it.",
     "hits": "Which treatments are active, and what they do.",
     "perturbations": "Everything of one compound, ORF or guide.",
     "plates": "What was delivered, and what became of it.",
@@ -36,12 +36,19 @@ KEY, READ, SUBMIT, ADMINISTER = "key", Scope.READ.value, Scope.SUBMIT.value, Sco
 EVERY_PATH = (400, 401, 403, 404, 413, 422, 500, 503)
 WITHOUT_KEY = (500, 503)
 FURTHER = {
+    ("/v1/checks", "post"): (408, 415),
     ("/v1/runs", "post"): (408, 409, 415),
     ("/v1/runs/{run}/cancel", "post"): (409,),
     ("/v1/runs/{run}/retry", "post"): (409,),
     ("/v1/runs/{run}", "delete"): (409,),
 }
-SUBMITTING = {("/v1/runs", "post"), ("/v1/runs/{run}/cancel", "post"), ("/v1/runs/{run}/retry", "post")}
+SUBMITTING = {
+    ("/v1/checks", "post"),
+    ("/v1/runs", "post"),
+    ("/v1/runs/{run}/cancel", "post"),
+    ("/v1/runs/{run}/retry", "post"),
+}
+TAKING_SCREENS = {("/v1/checks", "post"), ("/v1/runs", "post")}
 ADMINISTERING = {("/v1/runs/{run}", "delete")}
 
 
@@ -190,6 +197,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         operation["parameters"].append(IF_NONE_MATCH)
     responses["default"] = {"$ref": "#/components/responses/bad-request"}
     operation["responses"] = dict(sorted(responses.items()))
+    if (path, method) in TAKING_SCREENS:
+        operation["requestBody"] = _screen_as_body()
     if (path, method) == ("/v1/runs", "post"):
         _complete_submission(operation)
     for status in ("200", "202"):
@@ -206,8 +215,8 @@ def _leave_out_null(schema: dict[str, Any]) -> None:
         schema |= choices[0]
 
 
-def _complete_submission(operation: dict[str, Any]) -> None:
-    operation["requestBody"] = {
+def _screen_as_body() -> dict[str, Any]:
+    return {
         "required": True,
         "description": "A SCREEN.yaml as JSON; its URIs are absolute.",
         "content": {
@@ -217,15 +226,18 @@ def _complete_submission(operation: dict[str, Any]) -> None:
             }
         },
     }
+
+
+def _complete_submission(operation: dict[str, Any]) -> None:
     answer = operation["responses"]["202"]
     answer["description"] = "A dispatcher performs this run"
     operation["responses"]["200"] = {**answer, "description": "The run that there is of this screen or request"}
 
 
 def _add_headers(path: str, method: str, answer: dict[str, Any]) -> None:
-    if method == "post":
+    if method == "post" and path.startswith("/v1/runs"):
         answer["headers"] = _of("Location", "Retry-After")
-    elif path == "/v1/runs/{run}":
+    elif path in {"/v1/runs/{run}", "/v1/runs/{run}/plates/{barcode}/progress"}:
         answer["headers"] = _of("Retry-After")
     elif path in {"/v1/hits", "/v1/runs"}:
         answer["headers"] = _of("Link")
@@ -235,14 +247,14 @@ def _add_headers(path: str, method: str, answer: dict[str, Any]) -> None:
 
 def _add_links(path: str, method: str, answer: dict[str, Any]) -> None:
     """Say which requests an answer leads to."""
-    if method == "post":
+    if method == "post" and path.startswith("/v1/runs"):
         answer["links"] = {
             name: {"operationId": operation, "parameters": {"run": "$response.body#/id"}}
             for name, operation in (("look", "one_run"), ("cancel", "cancel"), ("retry", "retry"), ("delete", "delete"))
         }
     elif path == "/v1/plates/{barcode}":
         itself = {"path.barcode": "$response.body#/barcode"}
-        answer["links"] = {name: {"operationId": name, "parameters": itself} for name in ("wells", "sheet")}
+        answer["links"] = {name: {"operationId": name, "parameters": itself} for name in ("wells", "measures", "sheet")}
     elif path == "/v1/perturbations/{perturbation}":
         itself = {"path.perturbation": "$response.body#/perturbation"}
         answer["links"] = {"neighbours": {"operationId": "neighbours", "parameters": itself}}

@@ -38,6 +38,7 @@ Flag = Annotated[bool, _exactly(re.compile("true|false"), "true or false")]
 
 RunPath = Annotated[str, Path(max_length=40, description="A run, such as `run-12`, or `latest`.", examples=["run-1"])]
 PlatePath = Annotated[str, Path(max_length=NAME_LIMIT, description="Barcode of a plate.", examples=["P1"])]
+WellPath = Annotated[str, Path(max_length=20, description="A well in any spelling.", examples=["A01"])]
 RunQuery = Annotated[
     str, Query(max_length=40, description="A run, such as `run-12`; `latest` is the one that finished last.")
 ]

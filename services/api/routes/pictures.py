@@ -16,7 +16,7 @@ from hcs.imaging.composite import Colour
 from hcs.imaging.scaling import HIGH_PERCENTILE, LOW_PERCENTILE
 from hcs.pipeline.pictures import View
 from services.api.context import Asked, Context
-from services.api.parameters import NUMBER, WHOLE, Flag, PlatePath, RunOfPlate
+from services.api.parameters import NUMBER, WHOLE, Flag, PlatePath, RunOfPlate, WellPath
 from services.api.pictures import Made, Wanted
 from services.api.problems import explained
 from services.api.routes.plates import run_of
@@ -34,7 +34,6 @@ CHANNEL = r"[^,:\x00-\x1f]{1,100}(?::[0-9a-fA-F]{6})?"
 
 router = APIRouter(tags=["pictures"])
 
-WellPath = Annotated[str, Path(max_length=20, description="A well in any spelling.", examples=["A01"])]
 SiteNumber = Annotated[int, Field(ge=1, le=1_000_000), WHOLE]
 SitePath = Annotated[SiteNumber, Path(description="Number of the site.", examples=[1])]
 SiteQuery = Annotated[

@@ -103,6 +103,7 @@ def plate(context: Asked, barcode: PlatePath, run: RunOfPlate = None) -> Plate:
             "self": f"{here}?run={record.name}",
             "run": path_of("runs", record.name),
             "wells": f"{here}/wells?run={record.name}",
+            "measures": f"{here}/measures?run={record.name}",
             "sheet": f"{here}/sheet.webp?run={record.name}",
         },
     )

@@ -20,7 +20,7 @@ from hcs.catalog import create_key, local_key, open_catalog, revoke_key
 from hcs.errors import UsageError
 from schemas.keys import Scope
 from services.api.__main__ import read_options
-from services.api.description import document
+from services.api.description import TAKING_SCREENS, document
 from services.api.serving import is_loopback, open_door
 
 HEAVY = {"ray", "torch", "timm", "torchvision", "sklearn", "umap", "numba", "skimage", "alembic"}
@@ -69,7 +69,7 @@ def test_whatever_it_is_asked_it_never_loads_what_computes_embeddings(finished, 
             statuses = {}
             for path, item in document()["paths"].items():
                 for method in item:
-                    body = {"json": finished.submission("loads")} if (path, method) == ("/v1/runs", "post") else {}
+                    body = {"json": finished.submission("loads")} if (path, method) in TAKING_SCREENS else {}
                     statuses[path, method] = client.request(method, path.format(**values), **body).status_code
         server.process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + 20
