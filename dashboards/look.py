@@ -35,6 +35,16 @@ FRAME, LINES, MISSING = "#d55e00", "#888888", "#c8c8c8"
 CONTROL_MARKS = {"negcon": "N", "poscon": "P", "treatment": "", "empty": ""}
 """A letter in the well, since colour alone is no mark."""
 
+CHANNEL_COLOURS = {
+    "blue": "0046ff",
+    "green": "00dc3c",
+    "yellow": "e6c800",
+    "orange": "ff6e00",
+    "red": "ff003c",
+    "violet": "ff00c8",
+}
+"""What channels are shown in: the word that Markdown has for a colour, and the colour itself."""
+
 _CSS = """
 <style>
   [data-testid="stMainBlockContainer"] { padding-top: 3.5rem; max-width: 1400px; }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -24,6 +24,7 @@ def show_table(
     file_name: str,
     selectable: bool = False,
     height: int | None = None,
+    on_select: Callable[[], None] | None = None,
 ) -> list[int]:
     """Draw a table with a download of exactly its rows, and return the places of the rows that are selected.
 
@@ -34,6 +35,7 @@ def show_table(
         file_name: Of the download, a CSV.
         selectable: Whether a row can be selected; then at most one place comes back.
         height: Pixels.
+        on_select: Called before the page is drawn anew, where a selection changes the state of other widgets.
     """
     config = dict(columns or {})
     selected: list[int] = []
@@ -45,7 +47,7 @@ def show_table(
             hide_index=True,
             column_config=config,
             key=key,
-            on_select="rerun",
+            on_select=on_select or "rerun",
             selection_mode="single-row",
             **sized,
         )
