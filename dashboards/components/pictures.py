@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from dashboards.components.addressed import choose, choose_several
 from dashboards.look import CHANNEL_COLOURS
 from dashboards.words import plain, shortened
 from hcs.client.plates import View
@@ -59,34 +60,27 @@ def view_of(
     hues = hues_of(every)
     coloured = {channel: CHANNEL_COLOURS[hues[channel]] for channel in every if channel in shown}
     channels = list(coloured) if len(coloured) == 1 else coloured
-    return View(
-        channels=channels, low=contrast.low, high=contrast.high, raw=as_delivered, size=size, run=run
-    )
+    return View(channels=channels, low=contrast.low, high=contrast.high, raw=as_delivered, size=size, run=run)
 
 
 def chosen_channels(channels: Sequence[str]) -> list[str]:
     """Draw a switch for every channel, and return those that are on; with all of them off, all are shown."""
     hues = hues_of(channels)
-    on = st.pills(
+    return choose_several(
         "Channels",
         channels,
-        default=list(channels),
-        selection_mode="multi",
-        format_func=lambda name: f":{hues[name]}[\N{BLACK CIRCLE}] {plain(shortened(name, longest=24))}",
         key=CHANNELS,
-        bind="query-params",
+        told=lambda name: f":{hues[name]}[\N{BLACK CIRCLE}] {plain(shortened(name, longest=24))}",
         help="One channel alone is shown in grey.",
     )
-    return list(on) or list(channels)
 
 
 def chosen_contrast() -> tuple[Contrast, bool]:
     """Draw the choice of the contrast, and return it with whether pixels are wanted as they were delivered."""
     left, right = st.columns(2, vertical_alignment="bottom")
-    how = left.selectbox(
-        "Contrast", list(_IN_WORDS), format_func=_IN_WORDS.__getitem__, key=CONTRAST, bind="query-params",
-        help=_ABOUT_CONTRAST,
-    )  # fmt: skip
+    how = choose(
+        "Contrast", list(_IN_WORDS), key=CONTRAST, told=_IN_WORDS.__getitem__, place=left, help=_ABOUT_CONTRAST
+    )
     as_delivered = right.toggle(
         "As delivered", key=AS_DELIVERED, bind="query-params", help="Without the correction of the illumination."
     )

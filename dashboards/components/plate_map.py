@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import streamlit as st
 
-from dashboards.components.plate_profiles import beside
+from dashboards.components.plate_profiles import SAME_EXTENT, beside
 from dashboards.look import CATEGORIES, CONTROL_MARKS, FRAME, MISSING, SEQUENTIAL
 from dashboards.words import shortened
 
@@ -78,7 +78,7 @@ def show_plate_map(
     key: str,
     selected: str | None = None,
     profiles: bool = False,
-    on_click: Callable[[], None] | str = "rerun",
+    on_click: Callable[[], None] | Literal["rerun"] = "rerun",
 ) -> str | None:
     """Draw the map, and return the well that is clicked, if one is.
 
@@ -93,7 +93,7 @@ def show_plate_map(
         well_rows(drawn),
         plate_chart(drawn, selected=selected, profiles=profiles),
         key=key,
-        on_select=on_click,  # type: ignore[arg-type]  # "rerun" or a callable
+        on_select=on_click,
         selection_mode=_PARAMETER,
         alt=described(drawn),
         width="content",
@@ -162,7 +162,7 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
         "encoding": {
             "x": {"field": "column", "type": "ordinal", "title": None, "axis": {**_AXIS, "orient": "top"},
                   "scale": {"domain": domains[0], **padding}},
-            "y": {"field": "row", "type": "ordinal", "title": None, "axis": _AXIS,
+            "y": {"field": "row", "type": "ordinal", "title": None, "axis": {**_AXIS, **SAME_EXTENT},
                   "scale": {"domain": domains[1], **padding}},
         },
         "layer": [squares, letters, inner, frame],
@@ -190,7 +190,7 @@ def _colour(drawn: Drawn, *, width: int) -> dict[str, Any]:
         known |= {"type": "nominal", "scale": {"range": list(CATEGORIES)}, "legend": legend}
     else:
         legend = {"orient": "top", "gradientLength": min(320, width), "gradientThickness": 10, "titleLimit": 0}
-        known |= {"type": "quantitative", "scale": {"scheme": SEQUENTIAL}, "legend": {**legend, "format": "~g"}}
+        known |= {"type": "quantitative", "scale": {"scheme": SEQUENTIAL}, "legend": {**legend, "format": ".4~r"}}
     return {"condition": {"test": "isValid(datum.value)", **known}, "value": MISSING}
 
 

@@ -10,6 +10,9 @@ import polars as pl
 from dashboards.look import CATEGORIES
 
 _SIDE, _GAP = 96, 14
+SAME_EXTENT = {"minExtent": 44, "maxExtent": 44}
+"""Of axes on the left, so that what stands below one another has the same columns."""
+
 _VALUES = {"type": "quantitative", "scale": {"zero": False, "nice": False}}
 _AXIS = {"tickCount": 3, "format": ".3~g", "labelOverlap": True, "domain": False, "title": None}
 
@@ -38,10 +41,10 @@ def beside(
     of_columns = _profile(rows, "column", unit=unit) | {"width": chart["width"], "height": _SIDE}
     of_columns["encoding"] |= {
         "x": {"field": "column", "type": "ordinal", "scale": {"domain": list(columns)}, "axis": None},
-        "y": {"field": "median", **_VALUES, "axis": _AXIS},
+        "y": {"field": "median", **_VALUES, "axis": {**_AXIS, **SAME_EXTENT}},
     }
     upper = {"hconcat": [chart, of_rows], "spacing": _GAP, "bounds": "flush"}
-    return {"vconcat": [upper, of_columns], "spacing": _GAP, "bounds": "flush"}
+    return {"vconcat": [upper, of_columns], "spacing": _GAP}
 
 
 def _profile(rows: pl.DataFrame, line: str, *, unit: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import streamlit as st
 
+from dashboards.components.addressed import choose
 from dashboards.components.plate_map import (
     CONTROL_NAMES,
     MARKS_IN_WORDS,
@@ -46,21 +47,22 @@ def title_of(measure: str) -> str:
     return _TITLES.get(measure, measure)
 
 
-def drawn_of(
-    measures: PlateMeasures, wells: Mapping[str, Well], *, measure: str, corrected: bool
-) -> Drawn:
+def drawn_of(measures: PlateMeasures, wells: Mapping[str, Well], *, measure: str, corrected: bool) -> Drawn:
     """Return what is drawn of one measure; what is one number a treatment is that of the profile of `wells`."""
-    unit, values = "", _words(measures, wells, measure)
-    if values is None:
+    unit = ""
+    values: Sequence[float | None] | Sequence[str | None]
+    if measure in {CALL, CONTENT}:
+        values = _words(measures, wells, measure)
+    else:
         found = _measure(measures, measure)
-        unit = found.unit
-        if measure in OF_TREATMENTS:
-            values = [_said(wells.get(well), measure) for well in measures.wells]
-        else:
-            values = list(found.corrected if corrected else found.raw)
-    title = f"{title_of(measure)}, without rows and columns" if is_correctable(measure) and corrected else title_of(measure)
+        unit, values = found.unit, found.corrected if corrected else found.raw
+    if measure in OF_TREATMENTS:
+        values = [_said(wells.get(well), measure) for well in measures.wells]
+    title = title_of(measure)
+    if corrected and is_correctable(measure):
+        title += ", without rows and columns"
     contents = [content_of(wells.get(well)) for well in measures.wells]
-    return Drawn(measures.wells, values, measures.control_type, title, unit, contents)  # type: ignore[arg-type]
+    return Drawn(measures.wells, values, measures.control_type, title, unit, contents)
 
 
 def is_correctable(measure: str) -> bool:
@@ -108,7 +110,7 @@ def chosen_measure(measures: PlateMeasures) -> tuple[str, bool]:
     """Draw the choice of what the map shows, and return it with whether it is corrected for rows and columns."""
     names = [*(one.name for one in measures.measures), CALL, CONTENT]
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    measure = left.selectbox("Map of", names, format_func=title_of, key=MEASURE, bind="query-params")
+    measure = choose("Map of", names, key=MEASURE, told=title_of, place=left) or names[0]
     corrected = right.toggle(
         "Without rows and columns",
         key=CORRECTED,
@@ -169,11 +171,9 @@ def _key(of: Sequence[object], selected: str | None) -> str:
     return key
 
 
-def _words(measures: PlateMeasures, wells: Mapping[str, Well], measure: str) -> list[str | None] | None:
+def _words(measures: PlateMeasures, wells: Mapping[str, Well], measure: str) -> list[str | None]:
     if measure == CONTENT:
         return [CONTROL_NAMES.get(kind, kind) for kind in measures.control_type]
-    if measure != CALL:
-        return None
     known = [wells.get(well) for well in measures.wells]
     return [well.call.call.replace("_", " ") if well and well.call else None for well in known]
 
