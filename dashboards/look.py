@@ -29,8 +29,9 @@ CATEGORIES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", 
 """Colours that people with any colour vision tell apart (Okabe and Ito 2008), the yellow darker so that it is seen on
 white. The last one is for everything else."""
 
-FRAME, LINES, MISSING = "#d55e00", "#888888", "#c8c8c8"
-"""Around what is selected, around everything else, and where nothing is known."""
+FRAME, LINES, MISSING, PROFILE = "#d55e00", "#888888", "#c8c8c8", "#3a87c8"
+"""Around what is selected, around everything else, where nothing is known, and of lines that stand alone; the last is
+seen on white and on black."""
 
 CONTROL_MARKS = {"negcon": "N", "poscon": "P", "treatment": "", "empty": ""}
 """A letter in the well, since colour alone is no mark."""

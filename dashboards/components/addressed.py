@@ -23,6 +23,7 @@ def choose(
     told: Callable[[str], str] = str,
     remembered: str | None = None,
     is_open: bool = False,
+    is_pinned: bool = False,
     place: DeltaGenerator | None = None,
     **drawn: Any,
 ) -> str | None:
@@ -35,6 +36,7 @@ def choose(
         told: What an option is called.
         remembered: What is chosen at first where the address says nothing.
         is_open: Whether nothing is chosen at first, instead of the first.
+        is_pinned: Whether the first stands in the address too, since another may be the first tomorrow.
         place: Where it is drawn, if not here.
         **drawn: As `st.selectbox` has it.
     """
@@ -45,7 +47,7 @@ def choose(
     chosen: str | None = (place or st).selectbox(
         label, options, index=None if is_open else 0, format_func=told, key=key, **drawn
     )
-    _write(key, None if chosen == default else chosen)
+    _write(key, None if chosen == default and not is_pinned else chosen)
     return chosen
 
 

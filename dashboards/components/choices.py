@@ -43,9 +43,8 @@ def chosen_run(*, finished: bool = True) -> RunSummary | None:
     if asked is not None and asked not in by_name:
         st.warning(f"`{asked[:40]}` is not there, or has no results: the newest is shown.", icon=":material/history:")
     last = st.session_state.get(_LAST_RUN)
-    name = choose(
-        "Run", shown, key=RUN, told=lambda run: _told(by_name[run]), remembered=last if last in by_name else None
-    )
+    remembered = last if last in by_name else None
+    name = choose("Run", shown, key=RUN, told=lambda run: _told(by_name[run]), remembered=remembered, is_pinned=True)
     st.session_state[_LAST_RUN] = name
     return by_name[name or shown[0]]
 

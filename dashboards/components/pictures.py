@@ -63,13 +63,13 @@ def view_of(
     return View(channels=channels, low=contrast.low, high=contrast.high, raw=as_delivered, size=size, run=run)
 
 
-def chosen_channels(channels: Sequence[str]) -> list[str]:
+def chosen_channels(channels: Sequence[str], *, key: str = CHANNELS) -> list[str]:
     """Draw a switch for every channel, and return those that are on; with all of them off, all are shown."""
     hues = hues_of(channels)
     return choose_several(
         "Channels",
         channels,
-        key=CHANNELS,
+        key=key,
         told=lambda name: f":{hues[name]}[\N{BLACK CIRCLE}] {plain(shortened(name, longest=24))}",
         help="One channel alone is shown in grey.",
     )

@@ -19,9 +19,11 @@ CONTROL_NAMES = {"negcon": "negative control", "poscon": "positive control", "tr
 MARKS_IN_WORDS = "N negative control, P positive control"
 
 _WELL = re.compile(r"([A-Z]{1,2})(\d{1,2})")
-_WIDTH, _LARGEST_STEP, _SMALLEST_STEP = 576, 42, 9
+_WIDTH, _LARGEST_STEP, _SMALLEST_STEP = 528, 42, 9
 _ROUND_FROM = 20
 """Pixels of a well from which its corners are round."""
+_ON_A_CANVAS_FROM = 500
+"""Wells; so many elements of a page would take longer to draw than all the rest. The table says the same."""
 _AXIS = {"labelAngle": 0, "ticks": False, "domain": False, "labelOverlap": "parity"}
 _PARAMETER = "well"
 
@@ -131,6 +133,7 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
     """
     rows, columns = geometry_of(drawn.wells)
     step = max(_SMALLEST_STEP, min(_LARGEST_STEP, _WIDTH // columns))
+    shape = {"type": "rect", "cornerRadius": 3 if step >= _ROUND_FROM else 0}
     squares = {
         "params": [
             {
@@ -139,7 +142,12 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
                 "value": [{"well": selected}] if selected in drawn.wells else [],
             }
         ],
-        "mark": {"type": "rect", "cursor": "pointer", "cornerRadius": 3 if step >= _ROUND_FROM else 0},
+        "mark": {**shape, "cursor": "pointer", "color": MISSING},
+        "encoding": {"tooltip": _tooltip(drawn)},
+    }
+    values = {
+        "transform": [{"filter": "isValid(datum.value)"}],
+        "mark": {**shape, "cursor": "pointer"},
         "encoding": {"color": _colour(drawn, width=step * columns), "tooltip": _tooltip(drawn)},
     }
     letters = {
@@ -151,9 +159,8 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
     inner = {**letters, "mark": {**letters["mark"], "strokeWidth": 0}}  # type: ignore[dict-item]
     frame = {
         "transform": [{"filter": {"param": _PARAMETER, "empty": False}}],
-        "mark": {"type": "rect", "fill": None, "stroke": FRAME, "strokeWidth": 3, "tooltip": None,
-                 "cornerRadius": 3 if step >= _ROUND_FROM else 0},
-    }  # fmt: skip
+        "mark": {**shape, "fill": None, "stroke": FRAME, "strokeWidth": 3, "tooltip": None},
+    }
     padding = {"paddingInner": 0.08 if step >= _ROUND_FROM else 0.04, "paddingOuter": 0.04}
     domains = list(range(1, columns + 1)), [row_name(row) for row in range(1, rows + 1)]
     chart: dict[str, Any] = {
@@ -165,11 +172,13 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
             "y": {"field": "row", "type": "ordinal", "title": None, "axis": {**_AXIS, **SAME_EXTENT},
                   "scale": {"domain": domains[1], **padding}},
         },
-        "layer": [squares, letters, inner, frame],
+        "layer": [squares, values, letters, inner, frame],
     }  # fmt: skip
-    if not profiles or drawn.is_words:
-        return chart
-    return beside(chart, well_rows(drawn), domains=domains, unit=drawn.unit)
+    if profiles and not drawn.is_words:
+        chart = beside(chart, well_rows(drawn), domains=domains, unit=drawn.unit)
+    if len(drawn.wells) >= _ON_A_CANVAS_FROM:
+        chart["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
+    return chart
 
 
 def described(drawn: Drawn) -> str:
@@ -183,7 +192,7 @@ def described(drawn: Drawn) -> str:
 
 
 def _colour(drawn: Drawn, *, width: int) -> dict[str, Any]:
-    """Return how a value becomes a colour; what is not known is grey."""
+    """Return how a value becomes a colour."""
     known: dict[str, Any] = {"field": "value", "title": drawn.heading}
     if drawn.is_words:
         legend = {"orient": "top", "titleLimit": 0, "labelLimit": 0}
@@ -191,7 +200,7 @@ def _colour(drawn: Drawn, *, width: int) -> dict[str, Any]:
     else:
         legend = {"orient": "top", "gradientLength": min(320, width), "gradientThickness": 10, "titleLimit": 0}
         known |= {"type": "quantitative", "scale": {"scheme": SEQUENTIAL}, "legend": {**legend, "format": ".4~r"}}
-    return {"condition": {"test": "isValid(datum.value)", **known}, "value": MISSING}
+    return known
 
 
 def _tooltip(drawn: Drawn) -> list[dict[str, Any]]:

@@ -7,14 +7,23 @@ from typing import Any
 
 import polars as pl
 
-from dashboards.look import CATEGORIES
+from dashboards.look import PROFILE
 
-_SIDE, _GAP = 96, 14
+_SIDE, _GAP = 80, 14
 SAME_EXTENT = {"minExtent": 44, "maxExtent": 44}
 """Of axes on the left, so that what stands below one another has the same columns."""
 
 _VALUES = {"type": "quantitative", "scale": {"zero": False, "nice": False}}
-_AXIS = {"tickCount": 3, "format": ".3~g", "labelOverlap": True, "domain": False, "title": None}
+_AXIS = {
+    "tickCount": 3,
+    "format": ".4~r",
+    "labelOverlap": True,
+    "domain": False,
+    "title": "median",
+    "titleFontWeight": "normal",
+    "titleFontSize": 11,
+    "titlePadding": 4,
+}
 
 
 def line_medians(rows: pl.DataFrame, line: str) -> pl.DataFrame:
@@ -36,7 +45,7 @@ def beside(
     of_rows = _profile(rows, "row", unit=unit) | {"width": _SIDE, "height": chart["height"]}
     of_rows["encoding"] |= {
         "y": {"field": "row", "type": "ordinal", "scale": {"domain": list(letters)}, "axis": None},
-        "x": {"field": "median", **_VALUES, "axis": {**_AXIS, "orient": "top"}},
+        "x": {"field": "median", **_VALUES, "axis": {**_AXIS, "orient": "top", "tickCount": 2, "labelSeparation": 8}},
     }
     of_columns = _profile(rows, "column", unit=unit) | {"width": chart["width"], "height": _SIDE}
     of_columns["encoding"] |= {
@@ -53,8 +62,8 @@ def _profile(rows: pl.DataFrame, line: str, *, unit: str) -> dict[str, Any]:
     median = f"Median ({unit})" if unit else "Median"
     return {
         "data": {"values": line_medians(rows, line).to_dicts()},
-        "mark": {"type": "line", "color": CATEGORIES[0], "strokeWidth": 1.5,
-                 "point": {"filled": True, "size": 22, "color": CATEGORIES[0]}},
+        "mark": {"type": "line", "color": PROFILE, "strokeWidth": 1.5,
+                 "point": {"filled": True, "size": 22, "color": PROFILE}},
         "encoding": {
             "order": {"field": "place", "type": "quantitative"},
             "tooltip": [

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboards.components.addressed import choose
 from dashboards.components.choices import chosen_profile, chosen_run
-from dashboards.components.pictures import Contrast, view_of
+from dashboards.components.pictures import Contrast, chosen_channels, view_of
 from dashboards.components.tables import show_table
 from dashboards.connection import ask
 from dashboards.troubles import apart, drawn
@@ -65,14 +65,14 @@ def chosen_plate(plates: Sequence[RunPlate]) -> str:
     asked = st.query_params.get(PLATE)
     if asked is not None and asked not in barcodes:
         st.warning(f"This run has no plate {plain(shortened(asked))}: its first is shown.", icon=":material/grid_off:")
-    return choose("Plate", barcodes, key=PLATE, told=shortened) or barcodes[0]
+    return choose("Plate", barcodes, key=PLATE, told=shortened, is_pinned=True) or barcodes[0]
 
 
 def explore(barcode: str, *, run: str, profile: str, channels: Sequence[str]) -> None:
     """Draw the map of a plate, and beside it the well that is chosen on it."""
     measures: PlateMeasures = ask(Client.measures, barcode, run=run)
     wells: dict[str, Well] = {well.well: well for well in ask(Client.wells, barcode, run=run, profile=profile)}
-    left, right = st.columns([1.2, 1], gap="large")
+    left, right = st.columns([1.4, 1], gap="medium")
     with right:
         well = chosen_well(list(measures.wells), wells)
     with left:
@@ -115,10 +115,11 @@ def show_sheet(barcode: str, *, run: str, channels: Sequence[str]) -> None:
         if not area.open:
             return
         st.caption(_ABOUT_SHEET)
+        shown = chosen_channels(channels, key="sheet_channels")
         with apart("The contact sheet"), st.spinner("Reading one site of every well"):
-            view = view_of(channels, every=channels, contrast=Contrast(), as_delivered=False, size=None, run=run)
+            view = view_of(shown, every=channels, contrast=Contrast(), as_delivered=False, size=None, run=run)
             picture = ask(Client.sheet, barcode, **view)
-            st.image(picture, width="stretch", alt=f"Contact sheet of plate {barcode}: {', '.join(channels)}")
+            st.image(picture, width="stretch", alt=f"Contact sheet of plate {barcode}: {', '.join(shown)}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ MEASURE, CORRECTED, WELL = "measure", "corrected", "well"
 CALL, CONTENT = "call", "what_it_is"
 _OF_CHANNELS = {"focus": "Focus of {}", "intensity": "Mean intensity of {}", "saturation": "Saturated pixels of {}"}
 _TITLES = {
-    "cell_count": "Cells a site",
+    "cell_count": "Number of cells",
     "effect": "Effect of the treatment",
     "mean_average_precision": "mAP of the treatment",
     CALL: "Call on the treatment",

@@ -59,13 +59,22 @@ def standing(plate: Plate) -> str:
 def show_report(report: AcceptanceReport) -> None:
     """Draw what the check said of a delivery: each finding in words, and all of them as a table."""
     findings = sorted(report.findings, key=lambda finding: list(SEVERITIES).index(finding.severity))
-    title = f"Acceptance: {counted(len(findings), 'finding')}" if findings else "Acceptance: nothing was found"
-    with st.expander(title, icon=":material/fact_check:", expanded=report.verdict is not Verdict.ACCEPT):
+    with st.expander(headline(findings), icon=":material/fact_check:"):
         st.markdown(delivered(report))
         for finding in findings[:_FINDINGS_IN_WORDS]:
             st.markdown(f"- {in_words(finding)}")
         if findings:
             show_table(findings_table(findings), key="findings", file_name=f"{report.plate}-findings.csv")
+
+
+def headline(findings: Sequence[Finding]) -> str:
+    """Return in a few words what was found, and whether it matters."""
+    if not findings:
+        return "Acceptance: nothing was found"
+    kinds = [(Severity.FATAL, "rejecting the plate"), (Severity.HOLE, "leaving something out")]
+    counts = [(sum(finding.severity is severity for finding in findings), words) for severity, words in kinds]
+    worse = [f"{n:,} {words}" for n, words in counts if n]
+    return f"Acceptance: {counted(len(findings), 'finding')}, {', '.join(worse) or 'none that changes a result'}"
 
 
 def delivered(report: AcceptanceReport) -> str:
@@ -137,7 +146,7 @@ def plates_table(plates: Sequence[Plate]) -> pl.DataFrame:
             "sites": pl.Series([plate.quality.sites for plate in plates], dtype=numbers),
             "sites failed": pl.Series([plate.quality.sites_failed for plate in plates], dtype=numbers),
             "sites flagged": pl.Series([plate.quality.sites_flagged for plate in plates], dtype=numbers),
-            "cells a site in negative controls": pl.Series(
+            "cells a site in negatives": pl.Series(
                 [plate.quality.median_negcon_cells for plate in plates], dtype=pl.Float64
             ),
         }

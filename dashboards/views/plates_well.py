@@ -44,7 +44,7 @@ def show_well(well: Well, *, plate: str, run: str, profile: str, channels: Seque
         show_pictures(well, plate=plate, run=run, channels=channels)
     cells = st.columns(4)
     cells[0].metric("Sites", f"{well.sites:,}")
-    cells[1].metric("Failed", f"{well.sites_failed:,}")
+    cells[1].metric("Failed sites", f"{well.sites_failed:,}")
     cells[2].metric("Flags", f"{len(well.flags):,}", help="Sites out of focus or saturated.")
     cells[3].metric("Cells a site", number(well.cell_count))
     if well.flags:
@@ -120,7 +120,7 @@ def call_figures(call: WellCall) -> list[tuple[str, str, str]]:
             "How well its wells find one another among controls; 1 is always.",
         ),
         ("Effect", number(call.effect), "Length of its mean profile, in lengths of such a mean of controls."),
-        ("Cells", _percent(call.cell_count_ratio), "Cells a site, in percent of the negative controls."),
+        ("Cell count", _percent(call.cell_count_ratio), "Cells a site, in percent of the negative controls."),
     ]
 
 
