@@ -120,6 +120,14 @@ def show_sheet(barcode: str, *, run: str, channels: Sequence[str]) -> None:
             view = view_of(shown, every=channels, contrast=Contrast(), as_delivered=False, size=None, run=run)
             picture = ask(Client.sheet, barcode, **view)
             st.image(picture, width="stretch", alt=f"Contact sheet of plate {barcode}: {', '.join(shown)}")
+            st.download_button(
+                "Download sheet",
+                picture,
+                file_name=f"{run}-{barcode}.webp",
+                mime="image/webp",
+                icon=":material/download:",
+                on_click="ignore",
+            )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from schemas.api_plates import WellProvenance
 
 SITE = "site"
 EVERY_SITE = "all"
-_SIDE, _SIDE_OF_ONE, _WIDEST = 420, 720, 1500
+_SIDE, _SIDE_OF_ONE, _WIDEST = 420, 720, 1400
 """Pixels of a site's longer side beside others, and alone; and of all of them together."""
 
 CALLS = {
