@@ -33,6 +33,9 @@ FRAME, LINES, MISSING, PROFILE = "#d55e00", "#888888", "#c8c8c8", "#3a87c8"
 """Around what is selected, around everything else, where nothing is known, and of lines that stand alone; the last is
 seen on white and on black."""
 
+OUTLINE = (("#ffffff", 5.0), ("#111111", 2.5))
+"""Two lines, one upon the other, that are seen on every colour of a map; with their widths."""
+
 CONTROL_MARKS = {"negcon": "N", "poscon": "P", "treatment": "", "empty": ""}
 """A letter in the well, since colour alone is no mark."""
 

@@ -11,7 +11,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.plate_profiles import SAME_EXTENT, beside
-from dashboards.look import CATEGORIES, CONTROL_MARKS, FRAME, MISSING, SEQUENTIAL
+from dashboards.look import CATEGORIES, CONTROL_MARKS, MISSING, OUTLINE, SEQUENTIAL
 from dashboards.words import shortened
 
 GEOMETRIES = ((8, 12), (16, 24), (32, 48))
@@ -133,7 +133,7 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
     """
     rows, columns = geometry_of(drawn.wells)
     step = max(_SMALLEST_STEP, min(_LARGEST_STEP, _WIDTH // columns))
-    shape = {"type": "rect", "cornerRadius": 3 if step >= _ROUND_FROM else 0}
+    shape: dict[str, Any] = {"type": "rect", "cornerRadius": 3 if step >= _ROUND_FROM else 0}
     squares = {
         "params": [
             {
@@ -157,10 +157,13 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
         "encoding": {"text": {"field": "mark"}},
     }  # fmt: skip
     inner = {**letters, "mark": {**letters["mark"], "strokeWidth": 0}}  # type: ignore[dict-item]
-    frame = {
-        "transform": [{"filter": {"param": _PARAMETER, "empty": False}}],
-        "mark": {**shape, "fill": None, "stroke": FRAME, "strokeWidth": 3, "tooltip": None},
-    }
+    frames = [
+        {
+            "transform": [{"filter": {"param": _PARAMETER, "empty": False}}],
+            "mark": {**shape, "fill": None, "stroke": colour, "strokeWidth": wide, "tooltip": None},
+        }
+        for colour, wide in OUTLINE
+    ]
     padding = {"paddingInner": 0.08 if step >= _ROUND_FROM else 0.04, "paddingOuter": 0.04}
     domains = list(range(1, columns + 1)), [row_name(row) for row in range(1, rows + 1)]
     chart: dict[str, Any] = {
@@ -172,10 +175,12 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
             "y": {"field": "row", "type": "ordinal", "title": None, "axis": {**_AXIS, **SAME_EXTENT},
                   "scale": {"domain": domains[1], **padding}},
         },
-        "layer": [squares, values, letters, inner, frame],
+        "layer": [squares, values, letters, inner, *frames],
     }  # fmt: skip
     if profiles and not drawn.is_words:
         chart = beside(chart, well_rows(drawn), domains=domains, unit=drawn.unit)
+    else:
+        chart = {"vconcat": [chart]}  # a chart by itself would be squeezed into the height that Streamlit gives it
     if len(drawn.wells) >= _ON_A_CANVAS_FROM:
         chart["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
     return chart

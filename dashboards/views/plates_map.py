@@ -144,7 +144,7 @@ def legend_of(drawn: Drawn) -> str:
     """Return what the letters and the grey of a map mean, as far as it has them."""
     letters = [text for text in MARKS_IN_WORDS.split(", ") if any(kind in drawn.control_types for kind in _kinds(text))]
     grey = ["grey: not known"] if any(value is None for value in drawn.values) else []
-    frame = ["orange frame: the well shown"]
+    frame = ["framed: the well shown"]
     profiles = [] if drawn.is_words else ["lines: medians of rows and columns"]
     return " \N{MIDDLE DOT} ".join([*letters, *grey, *frame, *profiles])
 

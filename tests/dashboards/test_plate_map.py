@@ -26,9 +26,15 @@ def plate(rows: int, columns: int, *, missing: int = 7) -> Drawn:
     return Drawn([f"{row_name(row)}{column:02d}" for row, column in places], values, kinds, "Cells", "cells a site")
 
 
+def square(chart: dict[str, Any]) -> dict[str, Any]:
+    """The map itself, with profiles beside it or without."""
+    upper: dict[str, Any] = chart["vconcat"][0]
+    return upper["hconcat"][0] if "hconcat" in upper else upper
+
+
 def layers(chart: dict[str, Any]) -> list[dict[str, Any]]:
-    """The layers of the map, with profiles beside it or without."""
-    return chart["layer"] if "layer" in chart else chart["vconcat"][0]["hconcat"][0]["layer"]  # type: ignore[no-any-return]
+    found: list[dict[str, Any]] = square(chart)["layer"]
+    return found
 
 
 @given(st.integers(1, 99), st.integers(1, 32))
@@ -45,7 +51,7 @@ def test_what_is_no_well_is_refused() -> None:
 def test_a_plate_of_any_format_is_drawn_whole_in_the_same_width(size: tuple[int, int]) -> None:
     drawn = plate(*size)
 
-    chart = plate_chart(drawn)
+    chart = square(plate_chart(drawn))
 
     assert geometry_of(drawn.wells) == size
     assert chart["encoding"]["x"]["scale"]["domain"] == list(range(1, size[1] + 1))
@@ -87,7 +93,8 @@ def test_words_have_a_colour_each_and_no_profiles() -> None:
 
     chart = plate_chart(drawn, profiles=True)
 
-    assert "vconcat" not in chart
+    assert len(chart["vconcat"]) == 1
+    assert "hconcat" not in chart["vconcat"][0]
     assert layers(chart)[1]["encoding"]["color"]["type"] == "nominal"
     assert described(drawn) == "Map of 2 wells: Call."
 
