@@ -133,52 +133,21 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
     """
     rows, columns = geometry_of(drawn.wells)
     step = max(_SMALLEST_STEP, min(_LARGEST_STEP, _WIDTH // columns))
-    shape: dict[str, Any] = {"type": "rect", "cornerRadius": 3 if step >= _ROUND_FROM else 0}
-    squares = {
-        "params": [
-            {
-                "name": _PARAMETER,
-                "select": {"type": "point", "fields": ["well"], "on": "rect:click", "clear": False, "toggle": False},
-                "value": [{"well": selected}] if selected in drawn.wells else [],
-            }
-        ],
-        "mark": {**shape, "cursor": "pointer", "color": MISSING},
-        "encoding": {"tooltip": _tooltip(drawn)},
-    }
-    values = {
-        "transform": [{"filter": "isValid(datum.value)"}],
-        "mark": {**shape, "cursor": "pointer"},
-        "encoding": {"color": _colour(drawn, width=step * columns), "tooltip": _tooltip(drawn)},
-    }
-    letters = {
-        "transform": [{"filter": "datum.mark !== ''"}],
-        "mark": {"type": "text", "fontSize": max(7, step // 2), "fontWeight": "bold", "color": "white",
-                 "stroke": "black", "strokeWidth": 2.2, "strokeOpacity": 0.65, "strokeJoin": "round", "tooltip": None},
-        "encoding": {"text": {"field": "mark"}},
-    }  # fmt: skip
-    inner = {**letters, "mark": {**letters["mark"], "strokeWidth": 0}}  # type: ignore[dict-item]
-    frames = [
-        {
-            "transform": [{"filter": {"param": _PARAMETER, "empty": False}}],
-            "mark": {**shape, "fill": None, "stroke": colour, "strokeWidth": wide, "tooltip": None},
-        }
-        for colour, wide in OUTLINE
-    ]
     padding = {"paddingInner": 0.08 if step >= _ROUND_FROM else 0.04, "paddingOuter": 0.04}
-    domains = list(range(1, columns + 1)), [row_name(row) for row in range(1, rows + 1)]
+    numbers, letters = list(range(1, columns + 1)), [row_name(row) for row in range(1, rows + 1)]
     chart: dict[str, Any] = {
         "width": step * columns,
         "height": step * rows,
         "encoding": {
             "x": {"field": "column", "type": "ordinal", "title": None, "axis": {**_AXIS, "orient": "top"},
-                  "scale": {"domain": domains[0], **padding}},
+                  "scale": {"domain": numbers, **padding}},
             "y": {"field": "row", "type": "ordinal", "title": None, "axis": {**_AXIS, **SAME_EXTENT},
-                  "scale": {"domain": domains[1], **padding}},
+                  "scale": {"domain": letters, **padding}},
         },
-        "layer": [squares, values, letters, inner, *frames],
+        "layer": [*_squares(drawn, step=step, selected=selected), *_letters(step), *_frames(step)],
     }  # fmt: skip
     if profiles and not drawn.is_words:
-        chart = beside(chart, well_rows(drawn), domains=domains, unit=drawn.unit)
+        chart = beside(chart, well_rows(drawn), domains=(numbers, letters), unit=drawn.unit)
     else:
         chart = {"vconcat": [chart]}  # a chart by itself would be squeezed into the height that Streamlit gives it
     if len(drawn.wells) >= _ON_A_CANVAS_FROM:
@@ -194,6 +163,44 @@ def described(drawn: Drawn) -> str:
         return said + "."
     unit = f" {drawn.unit}" if drawn.unit else ""
     return f"{said}, from {numbers[0]:.4g} to {numbers[-1]:.4g}{unit}, median {numbers[len(numbers) // 2]:.4g}."
+
+
+def _squares(drawn: Drawn, *, step: int, selected: str | None) -> list[dict[str, Any]]:
+    """Return the layers of the wells: all of them, of which one can be clicked, and those whose value is known."""
+    clicked = {"type": "point", "fields": ["well"], "on": "rect:click", "clear": False, "toggle": False}
+    first = [{"well": selected}] if selected in drawn.wells else []
+    tooltip = _tooltip(drawn)
+    return [
+        {
+            "params": [{"name": _PARAMETER, "select": clicked, "value": first}],
+            "mark": {**_shape(step), "cursor": "pointer", "color": MISSING},
+            "encoding": {"tooltip": tooltip},
+        },
+        {
+            "transform": [{"filter": "isValid(datum.value)"}],
+            "mark": {**_shape(step), "cursor": "pointer"},
+            "encoding": {"color": _colour(drawn, width=step * geometry_of(drawn.wells)[1]), "tooltip": tooltip},
+        },
+    ]
+
+
+def _letters(step: int) -> list[dict[str, Any]]:
+    """Return the layers of the letters on controls: dark edges, and on them the letters in white."""
+    text = {"type": "text", "fontSize": max(7, step // 2), "fontWeight": "bold", "color": "white", "tooltip": None}
+    edges = {"stroke": "black", "strokeWidth": 2.2, "strokeOpacity": 0.65, "strokeJoin": "round"}
+    filtered = {"transform": [{"filter": "datum.mark !== ''"}], "encoding": {"text": {"field": "mark"}}}
+    return [{**filtered, "mark": {**text, **edges}}, {**filtered, "mark": text}]
+
+
+def _frames(step: int) -> list[dict[str, Any]]:
+    """Return the layers of the frame around the well that is clicked."""
+    framed = [{"filter": {"param": _PARAMETER, "empty": False}}]
+    line = {**_shape(step), "fill": None, "tooltip": None}
+    return [{"transform": framed, "mark": {**line, "stroke": colour, "strokeWidth": wide}} for colour, wide in OUTLINE]
+
+
+def _shape(step: int) -> dict[str, Any]:
+    return {"type": "rect", "cornerRadius": 3 if step >= _ROUND_FROM else 0}
 
 
 def _colour(drawn: Drawn, *, width: int) -> dict[str, Any]:
