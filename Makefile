@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-long check openapi fuzz-api wheel-test imports docs bench clean
+.PHONY: help install browser demo test test-slow test-long check openapi fuzz-api chaos-api wheel-test imports docs bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -20,6 +20,11 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,docs]"
 	@touch $(STAMP)
+
+browser: ## Install Chromium, through which the tests look at the dashboard (Debian and its relatives)
+	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && as= || as=sudo; \
+		$$as apt-get update -qq && $$as apt-get install -y -qq --no-install-recommends chromium; }
+	@chromium --version
 
 demo: install ## Simulate a screen, run the whole line on it, print hits beside the truth
 	$(BIN)/hcs demo --out $(DEMO_OUT) $(DEMO_OPTIONS)

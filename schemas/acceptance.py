@@ -58,34 +58,34 @@ class Verdict(StrEnum):
 class Finding(Record):
     """One kind of thing found at one place, with how often and what follows from it."""
 
-    kind: FindingKind
-    severity: Severity
+    kind: FindingKind = Field(description="Name of what was found; it is stable.")
+    severity: Severity = Field(description="What it does to the results.")
     place: str = Field(description="A plate, a well, a channel or a file, relative to the delivery.")
-    count: int = Field(ge=1)
-    examples: tuple[str, ...] = Field(default=(), max_length=10)
+    count: int = Field(ge=1, description="How often.")
+    examples: tuple[str, ...] = Field(default=(), max_length=10, description="The first of them.")
     consequence: str = Field(description="What happens to the results, and what can be done about it.")
 
 
 class PlaneCounts(Record):
     """How many of each a plate has. `images` are single channel planes on disk."""
 
-    wells: int = Field(ge=0)
+    wells: int = Field(ge=0, description="Of the plate.")
     sites: int = Field(ge=0, description="Over all wells.")
-    channels: int = Field(ge=0)
-    images: int = Field(ge=0)
+    channels: int = Field(ge=0, description="Channels of a site.")
+    images: int = Field(ge=0, description="Single planes.")
 
 
 class AcceptanceReport(Record):
     """The verdict on one delivered plate."""
 
-    plate: str
-    uri: str
-    layout: str
-    verdict: Verdict
-    channels: tuple[str, ...]
-    expected: PlaneCounts
-    delivered: PlaneCounts
-    n_negcon_wells: int = Field(ge=0)
-    n_poscon_wells: int = Field(ge=0)
-    n_treatment_wells: int = Field(ge=0)
-    findings: tuple[Finding, ...]
+    plate: str = Field(description="Barcode of the plate.")
+    uri: str = Field(description="Where it was delivered.")
+    layout: str = Field(description="How the delivery is laid out, by which its files were read.")
+    verdict: Verdict = Field(description="What may be done with the plate.")
+    channels: tuple[str, ...] = Field(description="Names of its channels.")
+    expected: PlaneCounts = Field(description="What a plate without gaps would have.")
+    delivered: PlaneCounts = Field(description="What came.")
+    n_negcon_wells: int = Field(ge=0, description="Negative control wells with images.")
+    n_poscon_wells: int = Field(ge=0, description="Positive control wells with images.")
+    n_treatment_wells: int = Field(ge=0, description="Treated wells with images.")
+    findings: tuple[Finding, ...] = Field(description="Whatever is noteworthy.")

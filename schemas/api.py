@@ -13,6 +13,50 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.acceptance import AcceptanceReport, Verdict
+from schemas.described import (
+    AnnotatedMechanism,
+    AnyCall,
+    AnyPerturbation,
+    AnySource,
+    AnyTreatment,
+    Barcode,
+    Call,
+    CellCount,
+    CellCountRatio,
+    CodeVersion,
+    CommonName,
+    Concentration,
+    ControlType,
+    Created,
+    DoseStep,
+    Effect,
+    ExcludedReason,
+    ExplainedByCount,
+    Family,
+    Finished,
+    IsHit,
+    LayoutName,
+    Links,
+    MechanismLabel,
+    PerturbationId,
+    Picture,
+    Precision,
+    ProfileName,
+    QValue,
+    RunId,
+    ScreenName,
+    Sites,
+    SitesDone,
+    SitesFailed,
+    Smiles,
+    Source,
+    TreatmentKey,
+    Units,
+    UnitsDone,
+    UnitsFailed,
+    WellKind,
+    WellName,
+)
 from schemas.encoders import EncoderInfo
 from schemas.work import RunPin, RunState
 
@@ -20,9 +64,6 @@ LARGEST_PAGE = 500
 """Rows of one page, at most."""
 
 T = TypeVar("T")
-ControlType = Literal["treatment", "negcon", "poscon", "empty"]
-CallName = Literal["active", "inactive", "underpowered", "not_callable"]
-MechanismSource = Literal["annotated", "predicted", "none"]
 
 
 class Body(BaseModel):
@@ -49,36 +90,36 @@ class Problem(Body):
     type: str = Field(
         description="Kind of problem: one word behind `urn:hcs:`, and stable.", examples=["urn:hcs:not-found"]
     )
-    title: str
-    status: int = Field(ge=400, le=599)
+    title: str = Field(description="The kind in words.")
+    status: int = Field(ge=400, le=599, description="Status of the answer.")
     detail: str = Field(description="One paragraph: what was expected, what came, where, and what to do.")
     instance: str = Field(description="Path that was asked.")
     request_id: str = Field(description="Stands in the server's log too.")
-    errors: tuple[FieldError, ...] = ()
+    errors: tuple[FieldError, ...] = Field(default=(), description="Each place that is wrong, where there are such.")
 
 
 class Page(Body, Generic[T]):
     """A part of a list."""
 
-    items: tuple[T, ...]
+    items: tuple[T, ...] = Field(description="Rows of this page, in the order of the list.")
     next_cursor: str | None = Field(description="Goes into `cursor` for the next page; null on the last one.")
 
 
 class Health(Body):
     """That the process is there, or the database too."""
 
-    status: Literal["ok"] = "ok"
-    version: str
+    status: Literal["ok"] = Field(default="ok", description="Else the answer is a problem.")
+    version: CodeVersion
 
 
 class Screen(Body):
     """One project."""
 
-    screen: str
-    plates: int = Field(ge=0)
-    runs: int = Field(ge=0)
+    screen: ScreenName
+    plates: int = Field(ge=0, description="Plates of it that runs have read.")
+    runs: int = Field(ge=0, description="Runs of it, in any state.")
     newest_run: str | None = Field(description="In any state, such as run-12.")
-    created_at: datetime
+    created_at: Created
 
 
 class ScreenPage(Page[Screen]):
@@ -88,22 +129,22 @@ class ScreenPage(Page[Screen]):
 class PlateDescription(Body):
     """What a plate was made with, as far as its SCREEN.yaml says."""
 
-    batch: str | None
-    source: str | None
-    cell_line: str | None
-    timepoint: str | None
-    stain_lot: str | None
-    instrument: str | None
-    compound_lot: str | None
+    batch: str | None = Field(description="Batch that it was made in.")
+    source: str | None = Field(description="Site or laboratory that it comes from.")
+    cell_line: str | None = Field(description="Cells in its wells.")
+    timepoint: str | None = Field(description="How long the cells were treated.")
+    stain_lot: str | None = Field(description="Lot of the stains.")
+    instrument: str | None = Field(description="Microscope.")
+    compound_lot: str | None = Field(description="Lot of the compounds.")
 
 
 class PlateSummary(PlateDescription):
     """One physical plate, as it was last described."""
 
-    screen: str
-    barcode: str
-    runs: int = Field(ge=0)
-    newest_run: str | None
+    screen: ScreenName
+    barcode: Barcode
+    runs: int = Field(ge=0, description="Runs that it took part in.")
+    newest_run: str | None = Field(description="Of these, in any state.")
 
 
 class PlatePage(Page[PlateSummary]):
@@ -113,34 +154,34 @@ class PlatePage(Page[PlateSummary]):
 class RunPlate(PlateDescription):
     """One plate as it took part in a run: where it lay then, and what the check said."""
 
-    barcode: str
-    run: str
+    barcode: Barcode
+    run: RunId
     uri: str = Field(description="Where the run has read it.")
-    layout: str
-    manifest_sha256: str
-    verdict: Verdict
+    layout: LayoutName
+    manifest_sha256: str = Field(description="Of its images' names and sizes, not of their pixels.")
+    verdict: Verdict = Field(description="What the check said of the delivery.")
 
 
 class RunPlatePage(Page[RunPlate]):
     """Plates of a run by barcode; never more than one page."""
 
-    run: str
+    run: RunId
 
 
 class PlateRun(Body):
     """One run that a plate took part in."""
 
-    run: str
-    state: RunState
-    verdict: Verdict
+    run: RunId
+    state: RunState = Field(description="How far the run is.")
+    verdict: Verdict = Field(description="What the check said of the delivery.")
 
 
 class PlateQuality(Body):
     """What became of a plate's wells and sites."""
 
     wells: dict[str, int] = Field(description="Wells of each control type.")
-    sites: int = Field(ge=0)
-    sites_failed: int = Field(ge=0, description="That could not be read.")
+    sites: Sites
+    sites_failed: SitesFailed
     sites_flagged: int = Field(ge=0, description="Out of focus or saturated.")
     median_negcon_cells: float | None = Field(description="Cells a site of the negative controls.")
 
@@ -148,102 +189,102 @@ class PlateQuality(Body):
 class Plate(RunPlate):
     """One plate of a run with its acceptance report, and the other runs that it took part in."""
 
-    screen: str
+    screen: ScreenName
     runs: tuple[PlateRun, ...] = Field(description="Newest first.")
-    report: AcceptanceReport
-    quality: PlateQuality
-    links: dict[str, str]
+    report: AcceptanceReport = Field(description="What the check of the delivery found.")
+    quality: PlateQuality = Field(description="What became of its wells and sites.")
+    links: Links
 
 
 class WellCall(Body):
     """What a run says of the treatment of a well; the numbers are of the treatment, not of this well alone."""
 
-    call: CallName
-    is_hit: bool
-    q_value: float | None
-    mean_average_precision: float | None
-    effect: float | None
-    cell_count_ratio: float | None
-    explained_by_count: str | None
+    call: Call
+    is_hit: IsHit
+    q_value: QValue
+    mean_average_precision: Precision
+    effect: Effect
+    cell_count_ratio: CellCountRatio
+    explained_by_count: ExplainedByCount
 
 
 class Well(Body):
     """One well of a plate: what was done to it, what became of its sites, and what is said of its treatment."""
 
-    well: str
-    perturbation: str | None
-    concentration_micromolar: float | None
-    dose_step: float | None
-    treatment: str | None = Field(description="Key of the treatment: perturbation with its dose.")
-    control_type: ControlType
-    name: str | None
-    mechanism: str | None = Field(description="As annotated.")
-    excluded_reason: str | None
-    sites: int = Field(ge=0)
-    sites_failed: int = Field(ge=0)
+    well: WellName
+    perturbation: AnyPerturbation
+    concentration_micromolar: Concentration
+    dose_step: DoseStep
+    treatment: AnyTreatment
+    control_type: WellKind
+    name: CommonName
+    mechanism: AnnotatedMechanism
+    excluded_reason: ExcludedReason
+    sites: Sites
+    sites_failed: SitesFailed
     flags: tuple[str, ...] = Field(description="Of its sites, such as blurred:DNA.")
-    cell_count: float | None = Field(description="Mean over the sites that were counted.")
+    cell_count: CellCount
     call: WellCall | None = Field(description="Null where none is made: controls, empty wells, unfinished runs.")
-    image: str = Field(description="Path of its picture.")
+    image: Picture
 
 
 class WellPage(Page[Well]):
     """Wells of a plate, in the order of rows and columns; never more than one page."""
 
-    plate: str
-    run: str
-    profile: str
+    plate: Barcode
+    run: RunId
+    profile: ProfileName
 
 
 class PlateProgress(Body):
     """How far a plate of a run is."""
 
-    barcode: str
-    units: int
-    units_done: int
-    units_failed: int
-    sites: int
-    sites_done: int
-    sites_failed: int
+    barcode: Barcode
+    units: Units
+    units_done: UnitsDone
+    units_failed: UnitsFailed
+    sites: Sites
+    sites_done: SitesDone
+    sites_failed: SitesFailed
 
 
 class Progress(Body):
     """How far a run is; null where nothing has finished lately."""
 
     units: dict[str, int] = Field(description="Units in each state.")
-    sites: int
-    sites_done: int
-    sites_failed: int
-    sites_per_second: float | None
-    eta_seconds: float | None
+    sites: Sites
+    sites_done: SitesDone
+    sites_failed: SitesFailed
+    sites_per_second: float | None = Field(description="Of late.")
+    eta_seconds: float | None = Field(description="Seconds until the last site is done, at that speed.")
     drivers: int = Field(description="Processes that hold units now.")
-    plates: tuple[PlateProgress, ...]
+    plates: tuple[PlateProgress, ...] = Field(description="The same, plate by plate.")
 
 
 class Failure(Body):
     """A unit or a site that failed, with its reason."""
 
-    plate: str
-    well: str | None
-    site: int | None
+    plate: Barcode
+    well: str | None = Field(description="Null where a whole unit failed.")
+    site: int | None = Field(description="Number of the site in its well; null where a whole unit failed.")
     sites: int = Field(description="That have no vectors because of it.")
-    reason: str
+    reason: str = Field(description="Why; `retry` takes a part of this text.")
 
 
 class RunSummary(Body):
     """One run in a list."""
 
-    id: str = Field(examples=["run-12"])
-    screen: str
-    state: RunState
-    plates: int
-    units: int
-    units_done: int
-    units_failed: int
-    sites: int
-    code_version: str
-    created_at: datetime
-    finished_at: datetime | None
+    id: RunId
+    screen: ScreenName
+    state: RunState = Field(description="How far it is.")
+    plates: int = Field(description="Plates of it; 0 until the delivery was looked at.")
+    units: Units
+    units_done: UnitsDone
+    units_failed: UnitsFailed
+    sites: Sites
+    code_version: CodeVersion
+    created_at: Created
+    finished_at: Finished
 
 
 class RunPage(Page[RunSummary]):
@@ -253,146 +294,150 @@ class RunPage(Page[RunSummary]):
 class Run(Body):
     """One run: what it is, how far it is, what failed, and what people should know of its results."""
 
-    id: str = Field(examples=["run-12"])
-    screen: str
-    state: RunState
+    id: RunId
+    screen: ScreenName
+    state: RunState = Field(description="How far it is.")
     is_finished: bool = Field(description="Whether its results can be asked for.")
-    code_version: str
-    config_sha256: str
-    pin: RunPin | None = Field(description="Null until the delivery was looked at.")
+    code_version: CodeVersion
+    config_sha256: str = Field(description="Of all that determines its results; of the submission until it is begun.")
+    pin: RunPin | None = Field(description="What it is computed with; null until the delivery was looked at.")
     encoders: tuple[EncoderInfo, ...] = Field(description="Empty until the delivery was looked at.")
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    notes: tuple[str, ...]
-    progress: Progress
+    created_at: Created
+    started_at: datetime | None = Field(description="When it was first begun, in UTC.")
+    finished_at: Finished
+    notes: tuple[str, ...] = Field(description="What people should know of its results, or why it failed.")
+    progress: Progress = Field(description="How far it is, in numbers.")
     failures: tuple[Failure, ...] = Field(description="The first of them.")
-    n_failures: int
-    links: dict[str, str]
+    n_failures: int = Field(description="All of them.")
+    links: Links
 
 
 class Hit(Body):
     """A call on one treatment: the columns of `hcs hits`."""
 
-    treatment: str
-    perturbation: str
-    concentration_micromolar: float | None
-    dose_step: float | None
-    control_type: Literal["treatment", "poscon"]
-    profile: str
-    n_replicates: int
-    n_plates: int
-    n_batches: int
-    n_controls: int
-    mean_average_precision: float | None
-    p_value: float | None
-    smallest_possible_p: float | None
-    q_value: float | None
-    is_hit: bool
-    call: CallName
-    reason: str | None
-    effect: float | None
-    cell_count_ratio: float | None
-    explained_by_count: Literal["explained", "not_explained", "cannot_tell"] | None
-    name: str | None
-    smiles: str | None
-    mechanism: str | None
-    mechanism_source: MechanismSource
-    predicted_mechanism: str | None
-    mechanism_evidence: str | None = Field(description="A JSON object as text.")
+    treatment: TreatmentKey
+    perturbation: PerturbationId
+    concentration_micromolar: Concentration
+    dose_step: DoseStep
+    control_type: Family
+    profile: ProfileName
+    n_replicates: int = Field(description="Wells of the treatment that were compared.")
+    n_plates: int = Field(description="Plates that they are on.")
+    n_batches: int = Field(description="Batches of these plates.")
+    n_controls: int = Field(description="Negative control wells on the plates of the replicates.")
+    mean_average_precision: Precision
+    p_value: float | None = Field(
+        description="How often the same wells agree as much when replicates and controls are exchanged."
+    )
+    smallest_possible_p: float | None = Field(description="The p that a perfect score gets in this design.")
+    q_value: QValue
+    is_hit: IsHit
+    call: Call
+    reason: str | None = Field(description="Why a treatment is `not_callable`.")
+    effect: Effect
+    cell_count_ratio: CellCountRatio
+    explained_by_count: ExplainedByCount
+    name: CommonName
+    smiles: Smiles
+    mechanism: MechanismLabel
+    mechanism_source: Source
+    predicted_mechanism: str | None = Field(description="For hits: that of the nearest annotated hit.")
+    mechanism_evidence: str | None = Field(
+        description="A JSON object as text: the `neighbours` that a prediction stands on, and their `agreement`."
+    )
 
 
 class HitPage(Page[Hit]):
     """Hits, the smallest q first, then the largest effect."""
 
-    run: str
-    profile: str
+    run: RunId
+    profile: ProfileName
 
 
 class Neighbour(Body):
     """One of the most similar treatments of a treatment, and what is known of it."""
 
-    profile: str
-    treatment: str
-    rank: int
-    neighbour: str = Field(description="Key of the similar treatment.")
-    similarity: float | None
-    perturbation: str | None
-    concentration_micromolar: float | None
-    dose_step: float | None
-    control_type: ControlType | None
-    name: str | None
-    mechanism: str | None
-    mechanism_source: MechanismSource | None
-    q_value: float | None
-    call: CallName | None
+    profile: ProfileName
+    treatment: TreatmentKey
+    rank: int = Field(description="1 is the nearest.")
+    neighbour: str = Field(description="Key of the similar treatment, of which all that follows is said.")
+    similarity: float | None = Field(description="Cosine of the two profiles, from -1 to 1.")
+    perturbation: AnyPerturbation
+    concentration_micromolar: Concentration
+    dose_step: DoseStep
+    control_type: ControlType | None = Field(description="Of the neighbour's wells.")
+    name: CommonName
+    mechanism: MechanismLabel
+    mechanism_source: AnySource
+    q_value: QValue
+    call: AnyCall
 
 
 class NeighbourPage(Page[Neighbour]):
     """Neighbours of each dose, nearest first."""
 
-    run: str
-    perturbation: str
+    run: RunId
+    perturbation: PerturbationId
 
 
 class PerturbationWell(Body):
     """One well that a perturbation was in."""
 
-    plate: str
-    well: str
-    treatment: str | None
-    concentration_micromolar: float | None
-    dose_step: float | None
-    control_type: ControlType
-    excluded_reason: str | None
-    sites: int
-    sites_failed: int
-    cell_count: float | None = Field(description="Mean over the sites that were counted.")
-    image: str = Field(description="Path of its picture.")
+    plate: Barcode
+    well: WellName
+    treatment: AnyTreatment
+    concentration_micromolar: Concentration
+    dose_step: DoseStep
+    control_type: WellKind
+    excluded_reason: ExcludedReason
+    sites: Sites
+    sites_failed: SitesFailed
+    cell_count: CellCount
+    image: Picture
 
 
 class Perturbation(Body):
     """Everything that a run holds of one perturbation."""
 
-    run: str
-    perturbation: str
-    name: str | None
-    smiles: str | None
-    inchikey: str | None
-    mechanism: str | None
+    run: RunId
+    perturbation: PerturbationId
+    name: CommonName
+    smiles: Smiles
+    inchikey: str | None = Field(description="Hash of the structure, as annotated.")
+    mechanism: AnnotatedMechanism
     calls: tuple[Hit, ...] = Field(description="One a dose and profile.")
-    neighbours: tuple[Neighbour, ...]
-    wells: tuple[PerturbationWell, ...]
+    neighbours: tuple[Neighbour, ...] = Field(description="Of each dose and profile, the nearest first.")
+    wells: tuple[PerturbationWell, ...] = Field(description="By plate, in the order of rows and columns.")
     n_wells: int = Field(description="All of them; `wells` holds the first.")
-    links: dict[str, str]
+    links: Links
 
 
 class Mechanism(Body):
     """One label, and how many treatments have it."""
 
-    label: str
-    treatments: int = Field(ge=1)
-    hits: int = Field(ge=0)
+    label: str = Field(description="What `mechanism` of the hits asks for.")
+    treatments: int = Field(ge=1, description="Treatments that have it, annotated or predicted.")
+    hits: int = Field(ge=0, description="Of these, those that are hits.")
 
 
 class MechanismPage(Page[Mechanism]):
     """Mechanisms by name; never more than one page."""
 
-    run: str
-    profile: str
+    run: RunId
+    profile: ProfileName
 
 
 class Profile(Body):
     """One file of well profiles that a run published."""
 
-    name: str
-    n_rows: int
-    n_features: int
-    n_bytes: int
-    sha256: str
+    name: str = Field(description="`combined`, or the encoder that it is made of.")
+    n_rows: int = Field(description="Wells.")
+    n_features: int = Field(description="Numbers a well.")
+    n_bytes: int = Field(description="Size of the file.")
+    sha256: str = Field(description="Of the file.")
 
 
 class ProfilePage(Page[Profile]):
     """Profiles of a run by name; never more than one page."""
 
-    run: str
+    run: RunId

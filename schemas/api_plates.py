@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from schemas.acceptance import AcceptanceReport, Verdict
-from schemas.api import Body, ControlType
+from schemas.api import Body
+from schemas.described import Barcode, CodeVersion, ControlType, RunId, ScreenName, WellName
 from schemas.encoders import EncoderInfo
 from schemas.work import RunPin, WellState
 
@@ -13,8 +14,8 @@ from schemas.work import RunPin, WellState
 class PlateCheck(Body):
     """What the check says of one plate of a screen that nobody has submitted."""
 
-    barcode: str
-    verdict: Verdict
+    barcode: Barcode
+    verdict: Verdict = Field(description="Rejected plates take no part in a run.")
     reason: str | None = Field(description="Why the plate cannot even be listed; null where it has a report.")
     report: AcceptanceReport | None = Field(description="Null where the plate cannot be listed: it is rejected.")
 
@@ -22,7 +23,7 @@ class PlateCheck(Body):
 class ScreenCheck(Body):
     """What the check says of every plate of a screen, before anything runs. Nothing of it is kept."""
 
-    screen: str
+    screen: ScreenName
     verdict: Verdict = Field(description="That of the worst plate. A run leaves out the plates that are rejected.")
     plates: tuple[PlateCheck, ...] = Field(description="In the order of the screen.")
     notes: tuple[str, ...] = Field(description="What could not be checked here.")
@@ -35,8 +36,8 @@ class PlateMeasure(Body):
         description="`cell_count`, `focus:CHANNEL`, `intensity:CHANNEL`, `saturation:CHANNEL`, `effect` or "
         "`mean_average_precision`."
     )
-    unit: str
-    description: str
+    unit: str = Field(description="Of the values.")
+    description: str = Field(description="What is measured, in a sentence.")
     raw: tuple[float | None, ...] = Field(description="Null where it is not known.")
     corrected: tuple[float | None, ...] = Field(
         description="Residual of Tukey's median polish with the overall effect: without what the plate's rows and "
@@ -49,33 +50,33 @@ class PlateMeasure(Body):
 class PlateMeasures(Body):
     """Every measure of a plate as a map: all wells that are described or were read."""
 
-    plate: str
-    run: str
+    plate: Barcode
+    run: RunId
     rows: int = Field(description="Of the smallest plate format that has all the wells.")
-    columns: int
+    columns: int = Field(description="As `rows`.")
     wells: tuple[str, ...] = Field(description="In the order of rows and columns.")
     control_type: tuple[ControlType, ...] = Field(description="Parallel to `wells`.")
-    measures: tuple[PlateMeasure, ...]
+    measures: tuple[PlateMeasure, ...] = Field(description="Cells, then channels, then what is said of treatments.")
 
 
 class ImageFile(Body):
     """One image that a run has used, with the hash that was taken in the read that decoded it."""
 
-    site: int
-    channel: str
+    site: int = Field(description="Place in the well, from 1.")
+    channel: str = Field(description="Stain.")
     uri: str = Field(description="Where the run has read it.")
-    size_bytes: int
-    sha256: str
+    size_bytes: int = Field(description="Of the file.")
+    sha256: str = Field(description="Of the file.")
 
 
 class WellProvenance(Body):
     """What the results of a well were made from."""
 
-    plate: str
-    well: str
-    run: str
+    plate: Barcode
+    well: WellName
+    run: RunId
     config_sha256: str = Field(description="Of everything that determines the results of the run.")
-    code_version: str
+    code_version: CodeVersion
     manifest_sha256: str = Field(description="Of the paths and sizes of the plate's images.")
     pin: RunPin | None = Field(description="What every worker of the run honoured.")
     encoders: tuple[EncoderInfo, ...] = Field(description="Each with the hash of its weights.")
@@ -87,8 +88,8 @@ class WellProvenance(Body):
 class WellStanding(Body):
     """How far a well is. Failed is one of which no site could be used, or whose unit of work is given up."""
 
-    well: str
-    state: WellState
+    well: WellName
+    state: WellState = Field(description="What becomes of it.")
     sites: int = Field(ge=0, description="0 until the plate is surveyed.")
     sites_failed: int = Field(ge=0, description="That could not be used, or belong to a unit that is given up.")
 
@@ -99,8 +100,8 @@ class WellProgress(Body):
     Until the plate is surveyed these are the wells that are known by then, and afterwards those that were delivered.
     """
 
-    run: str
-    plate: str
+    run: RunId
+    plate: Barcode
     rows: int = Field(description="Of the smallest plate format that has all the wells.")
-    columns: int
+    columns: int = Field(description="As `rows`.")
     wells: tuple[WellStanding, ...] = Field(description="In the order of rows and columns.")

@@ -32,14 +32,16 @@ class WeightsOrigin(StrEnum):
 class EncoderInfo(Record):
     """Everything that determines what an encoder computes; enough for another process to load the same one."""
 
-    name: str
+    name: str = Field(description="As SCREEN.yaml asks for it.")
     architecture: str = Field(description="timm's name of the backbone; `named` for the named features.")
-    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    weights_origin: WeightsOrigin
+    weights_sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="Of the weights; of a version, where there are none."
+    )
+    weights_origin: WeightsOrigin = Field(description="Where the weights were found.")
     weights_uri: str | None = Field(default=None, description="Where the file lay; not part of the identity.")
     embedding_size: int = Field(ge=1, description="Per channel.")
     mean: float = Field(description="Subtracted from grey values in [0, 1].")
-    std: float = Field(gt=0)
+    std: float = Field(gt=0, description="What the difference is divided by.")
     input_size: int | None = Field(
         default=None, ge=1, description="Side in pixels that planes are resized to; null takes them as they are."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -32,7 +33,7 @@ class Record(BaseModel):
 
 
 def _repeated(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def _string_keys(value: Any) -> Any:
@@ -50,12 +51,12 @@ class PlateEntry(Record):
     barcode: str | None = Field(default=None, pattern=NAME_PATTERN, description="Beats the folder's name.")
     layout: str = Field(default="auto", description="How the delivery is arranged: auto, cpg or files.")
     batch: str | None = Field(default=None, description="Plates treated and imaged together.")
-    source: str | None = None
-    cell_line: str | None = None
-    timepoint: str | None = None
-    stain_lot: str | None = None
-    instrument: str | None = None
-    compound_lot: str | None = None
+    source: str | None = Field(default=None, description="Site or laboratory that it comes from.")
+    cell_line: str | None = Field(default=None, description="Cells in its wells.")
+    timepoint: str | None = Field(default=None, description="How long the cells were treated.")
+    stain_lot: str | None = Field(default=None, description="Lot of the stains.")
+    instrument: str | None = Field(default=None, description="Microscope.")
+    compound_lot: str | None = Field(default=None, description="Lot of the compounds.")
     pattern: str | None = Field(default=None, description="Beats the screen's pattern for this plate.")
     channels: ChannelNames | None = Field(default=None, description="Beats the screen's channels for this plate.")
 
@@ -68,7 +69,7 @@ class PlateEntry(Record):
 class EncoderChoice(Record):
     """An encoder asked for by name, with explicit weights when they are not the named ones."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="As `hcs encoders list` shows it.")
     weights: str | None = Field(
         default=None, min_length=1, description="A safetensors file; relative paths start at the SCREEN.yaml."
     )
@@ -76,13 +77,13 @@ class EncoderChoice(Record):
         default=None,
         description="Of the weights' training input, in [0, 1]; null takes what the file's header says, else timm's.",
     )
-    std: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = Field(default=None, description="Of the same, as `mean`.")
 
 
 class PixelsConfig(Record):
     """What is cut out of a site and how its pixels are prepared."""
 
-    unit: Literal["tiles"] = "tiles"
+    unit: Literal["tiles"] = Field(default="tiles", description="What an encoder sees at once.")
     tile: int = Field(default=224, ge=16, le=2048, description="Side of a tile in pixels.")
     projection: Literal["max", "mean", "none"] = Field(
         default="max", description="How the planes of a z stack become one; none refuses a stack."
@@ -93,11 +94,15 @@ class PixelsConfig(Record):
 class ProfileConfig(Record):
     """How embeddings become profiles."""
 
-    normalize: Literal["mad_robustize"] = "mad_robustize"
+    normalize: Literal["mad_robustize"] = Field(
+        default="mad_robustize", description="Robust z of every feature, by the negative controls of each plate."
+    )
     correct: Literal["auto", "none"] = Field(
         default="auto", description="auto whitens over all wells where every plate has enough controls."
     )
-    consensus: Literal["median", "mean"] = "median"
+    consensus: Literal["median", "mean"] = Field(
+        default="median", description="How the wells of a treatment become one profile."
+    )
     combine: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
         default=None,
         description="Encoders whose blocks make `combined`, the others being baselines; null takes all of the run.",
@@ -123,23 +128,23 @@ class ProfileConfig(Record):
 class HitsConfig(Record):
     """When a treatment counts as a hit."""
 
-    q_max: float = Field(default=0.05, gt=0, lt=1)
-    seed: int = Field(default=0, ge=0)
+    q_max: float = Field(default=0.05, gt=0, lt=1, description="Largest q of a hit.")
+    seed: int = Field(default=0, ge=0, description="Of the permutations behind p.")
 
 
 class ControlNames(Record):
     """Which perturbations are controls, where the platemap does not say."""
 
-    negcon: tuple[str, ...] = ("DMSO",)
-    poscon: tuple[str, ...] = ()
+    negcon: tuple[str, ...] = Field(default=("DMSO",), description="Perturbations that are negative controls.")
+    poscon: tuple[str, ...] = Field(default=(), description="Perturbations that are positive controls.")
 
 
 class ExcludedWell(Record):
     """A well that a person takes out of the calls, and why."""
 
-    plate: str
-    well: str = Field(pattern=WELL_PATTERN)
-    reason: str = Field(min_length=1)
+    plate: str = Field(description="Barcode of its plate.")
+    well: str = Field(pattern=WELL_PATTERN, description="Row and column, such as B03.")
+    reason: str = Field(min_length=1, description="Why, for those who look at it later.")
 
     @model_validator(mode="before")
     @classmethod
@@ -157,7 +162,7 @@ class ScreenConfig(Record):
     """One SCREEN.yaml. Only `screen` and `plates` are required."""
 
     screen: str = Field(min_length=1, description="Name of the project that all these plates belong to.")
-    plates: tuple[PlateEntry, ...] = Field(min_length=1)
+    plates: tuple[PlateEntry, ...] = Field(min_length=1, description="Where they lie, and what they were made with.")
     platemaps: str | tuple[str, ...] | dict[str, str] | None = Field(
         default=None, description="One platemap or a barcode map, a list of them, or a map from barcode to platemap."
     )
@@ -173,12 +178,15 @@ class ScreenConfig(Record):
             EncoderChoice(name="named"),
         ),
         min_length=1,
+        description="What sees every site, by name or with weights of its own.",
     )
-    pixels: PixelsConfig = PixelsConfig()
-    profile: ProfileConfig = ProfileConfig()
-    hits: HitsConfig = HitsConfig()
-    controls: ControlNames = ControlNames()
-    exclude_wells: tuple[ExcludedWell, ...] = ()
+    pixels: PixelsConfig = Field(default=PixelsConfig(), description="What is cut out of a site, and how.")
+    profile: ProfileConfig = Field(default=ProfileConfig(), description="How vectors become profiles.")
+    hits: HitsConfig = Field(default=HitsConfig(), description="When a treatment is a hit.")
+    controls: ControlNames = Field(
+        default=ControlNames(), description="Names of the controls, for platemaps that do not say."
+    )
+    exclude_wells: tuple[ExcludedWell, ...] = Field(default=(), description="Wells that take part in no call.")
     quality: Literal["keep", "drop"] = Field(default="keep", description="drop: flagged sites leave the profiles.")
 
     @field_validator("encoders", mode="before")

@@ -45,9 +45,9 @@ class WellState(StrEnum):
 class RunPin(Record):
     """What a worker must honour so that results are byte-identical: mixed engines are a batch effect."""
 
-    engine: Literal["eager"] = "eager"
-    precision: Literal["float32"] = "float32"
-    device: Literal["cpu", "cuda"] = "cpu"
+    engine: Literal["eager"] = Field(default="eager", description="How torch performs a forward.")
+    precision: Literal["float32"] = Field(default="float32", description="Of the numbers of a forward.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="What computes forwards.")
     instruction_set: str = Field(description="Of the processor, as the engine reports it, e.g. AVX512.")
     accelerator: str | None = Field(default=None, description="Model and capability of the GPU, for device cuda.")
     batch_size: int = Field(ge=1, description="Planes of one forward.")

@@ -6,9 +6,11 @@
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `focus_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
-- `cell_count_means`, `channel_means`, `parts_of_well`, `plate_standing`: the wells of one plate, added up;
+- `count_sites`, `channel_means`, `parts_of_well`, `plate_standing`: the wells of one plate, added up;
 - `publish`: the results of a run, once;
 - `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
+- `compare_hits`: which hits one run or profile has and another has not;
+- `find_grouping`, `keep_grouping`, `results_digest`: maps of treatments, made once;
 - `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
 - `create_key`, `find_key`, `list_keys`, `revoke_key`, `local_key`: who may ask;
 - `catalog_id`, `cursor_secret`, `check_answers`: which catalog this is, and whether it answers;
@@ -16,10 +18,12 @@
 """
 
 from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
+from hcs.catalog.comparing import HitComparison, compare_hits
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.deletion import DeletedRun, delete_run
 from hcs.catalog.engine import Catalog, open_catalog
 from hcs.catalog.finishing import interrupt
+from hcs.catalog.groupings import find_grouping, keep_grouping, results_digest
 from hcs.catalog.hits import HitsPage, find_hits, hits_page, known_mechanisms
 from hcs.catalog.identity import catalog_id, cursor_secret
 from hcs.catalog.keys import KeyRecord, create_key, find_key, list_keys, revoke_key
@@ -40,13 +44,14 @@ from hcs.catalog.ledger import (
     units_of,
 )
 from hcs.catalog.measurements import (
-    cell_count_means,
     channel_means,
     channel_rows,
+    count_sites,
     failures_of,
     focus_rows,
     parts_of_well,
     site_rows,
+    stored_flags,
     visible_parts,
 )
 from hcs.catalog.overview import calls_on_plate, check_answers, count_mechanisms
@@ -74,6 +79,7 @@ __all__ = [
     "Claim",
     "DeletedRun",
     "HeldLease",
+    "HitComparison",
     "HitsPage",
     "KeyRecord",
     "LeasedUnit",
@@ -97,14 +103,15 @@ __all__ = [
     "calls_on_plate",
     "cancel_run",
     "catalog_id",
-    "cell_count_means",
     "channel_means",
     "channel_rows",
     "check_answers",
     "claim_run",
+    "compare_hits",
     "complete",
     "configuration_sha256",
     "count_mechanisms",
+    "count_sites",
     "count_units",
     "create_key",
     "cursor_secret",
@@ -112,6 +119,7 @@ __all__ = [
     "fail",
     "fail_claimed",
     "failures_of",
+    "find_grouping",
     "find_hits",
     "find_key",
     "find_plates",
@@ -125,6 +133,7 @@ __all__ = [
     "is_dead_here",
     "is_run_waiting",
     "keep_claim",
+    "keep_grouping",
     "keep_leases",
     "known_mechanisms",
     "lease",
@@ -147,6 +156,7 @@ __all__ = [
     "register_run",
     "release_claim",
     "release_dead_owners",
+    "results_digest",
     "retry",
     "revoke_key",
     "run_state",
@@ -154,6 +164,7 @@ __all__ = [
     "set_run_state",
     "show_perturbation",
     "site_rows",
+    "stored_flags",
     "submission_of",
     "submit_run",
     "units_of",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Select, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, literal, select, update
 from sqlalchemy.orm import aliased
 
 from hcs.catalog.bulk import insert_frame
@@ -75,7 +76,7 @@ def complete(
         owner = {"run_id": run_id, "unit_key": receipt.key}
         _insert_parts(connection, receipt.parts, owner)
         insert_frame(connection, Site, site_rows, **owner)
-        insert_frame(connection, SiteChannel, channel_rows, **owner)
+        insert_frame(connection, SiteChannel, channel_rows, run_id=run_id)
         _note_survey(connection, run_id, spec.plate, receipt.parts)
 
 
@@ -236,11 +237,15 @@ def _copy_unit(connection: Connection, run_id: int, *, source: int, key: str) ->
     ready = (Unit.run_id == run_id, Unit.key == key, Unit.state == UnitState.READY)
     if connection.execute(update(Unit).where(*ready).values(**done)).rowcount != 1:
         return False
-    for model in (Part, Site, SiteChannel):
-        table = model.__table__
-        names = [column.name for column in table.columns if column.name != "run_id"]
-        rows = select(literal(run_id), *(table.c[name] for name in names)).where(
-            table.c.run_id == source, table.c.unit_key == key
-        )
-        connection.execute(insert(model).from_select(["run_id", *names], rows))
+    of_unit = (Site.run_id == source, Site.unit_key == key)
+    _copy_rows(connection, Part, run_id, Part.run_id == source, Part.unit_key == key)
+    _copy_rows(connection, Site, run_id, *of_unit)
+    same = [getattr(SiteChannel, name) == getattr(Site, name) for name in ("run_id", "plate", "well", "site")]
+    _copy_rows(connection, SiteChannel, run_id, *same, *of_unit)
     return True
+
+
+def _copy_rows(connection: Connection, model: type[Any], run_id: int, *conditions: ColumnElement[bool]) -> None:
+    names = [column.name for column in model.__table__.columns if column.name != "run_id"]
+    rows = select(literal(run_id), *(getattr(model, name) for name in names)).where(*conditions)
+    connection.execute(insert(model).from_select(["run_id", *names], rows))

@@ -12,6 +12,8 @@ from hcs.catalog.engine import Catalog
 from hcs.catalog.models import (
     Call,
     CallMechanism,
+    FlaggedSite,
+    Grouping,
     IdempotencyKey,
     Neighbour,
     Part,
@@ -36,7 +38,9 @@ _OF_RUN = (
     CallMechanism,
     Call,
     Neighbour,
+    Grouping,
     Profile,
+    FlaggedSite,
     SiteChannel,
     Site,
     Part,

@@ -203,7 +203,7 @@ def _bring_up_to_date(engine: Engine, *, location: str, create: bool) -> None:
 
 def _no_catalog(location: str) -> str:
     return (
-        f"there is no catalog at {location}. `hcs run SCREEN.yaml` and `hcs demo` make one; "
+        f"there is no catalog at {location}. `hcs run`, `hcs submit`, `hcs keys create` and `hcs demo` make one; "
         "name an existing one with --catalog or HCS_CATALOG."
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Integer, case, func, select
 
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import equals, schema_of, select_frame
-from hcs.catalog.models import Part, Site, SiteChannel, Unit
+from hcs.catalog.models import FlaggedSite, Part, Run, Site, SiteChannel, Unit
 from hcs.catalog.patience import patient
+from hcs.catalog.runs import FINISHED
 from schemas.tables import ChannelQuality, SiteResults
 from schemas.work import UnitState
 
@@ -26,6 +27,8 @@ PARTS = {
     "n_bytes": pl.Int64,
     "n_rows": pl.Int32,
 }
+FLAGS = {"plate": pl.String, "well": pl.String, "site": pl.Int32, "flags": pl.String}
+COUNTS = {"well": pl.String, **dict.fromkeys(("sites", "sites_failed", "cells", "counted"), pl.Int64)}
 FOCUS = ("power_loglog_slope", "saturation_fraction")
 SITE_ORDER = ("plate", "well", "site")
 MEANS = ("power_loglog_slope", "mean", "saturation_fraction")
@@ -62,14 +65,35 @@ def focus_rows(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
 
 
 @patient
-def cell_count_means(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
-    """Return `well` and the mean `cell_count` of its counted sites, of every well of a plate that was read so far."""
-    schema = {"well": pl.String, "cells": pl.Int64, "counted": pl.Int64}
-    query = select(Site.well, func.sum(Site.cell_count), func.count(Site.cell_count))
+def count_sites(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
+    """Return `well`, `sites`, `sites_failed` and the mean `cell_count` of the sites counted, of every well read so far.
+
+    Counts are whole numbers, whose sum is the same in whatever order a database adds.
+    """
+    failed = func.sum(case((Site.status == "failed", 1), else_=0), type_=Integer())
+    query = select(
+        Site.well, func.count(), failed, func.sum(Site.cell_count, type_=Integer()), func.count(Site.cell_count)
+    )
     query = query.where(Site.run_id == run_id, equals(Site.plate, plate)).group_by(Site.well)
     with catalog.reading() as connection:
-        sums = select_frame(connection, query, schema, by=["well"])
-    return sums.select("well", (pl.col("cells") / pl.col("counted")).alias("cell_count"))
+        sums = select_frame(connection, query, COUNTS, by=["well"])
+    return sums.select("well", "sites", "sites_failed", (pl.col("cells") / pl.col("counted")).alias("cell_count"))
+
+
+@patient
+def stored_flags(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame | None:
+    """Return the flagged sites of a plate, by well and site, as the run published them.
+
+    The columns are `plate, well, site, flags`. None where a run has published no flags, or goes on: look at
+    `focus_rows` then.
+    """
+    query = select(*(getattr(FlaggedSite, name) for name in FLAGS))
+    query = query.where(FlaggedSite.run_id == run_id, equals(FlaggedSite.plate, plate))
+    with catalog.reading() as connection:
+        is_known = select(Run.has_flags).where(Run.id == run_id, Run.state.in_(FINISHED))
+        if not connection.scalar(is_known):
+            return None
+        return select_frame(connection, query, FLAGS, by=SITE_ORDER)
 
 
 @patient

@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -101,6 +102,7 @@ class Run(Base):
     state: Mapped[RunState]
     notes: Mapped[str]
     results_sha256: Mapped[str | None] = mapped_column(Sha256)
+    has_flags: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
@@ -282,18 +284,18 @@ class Site(OfUnit, Base):
     width: Mapped[int | None]
 
 
-class SiteChannel(OfUnit, Base):
-    """The measures of one channel of a site that could be read."""
+def _site_reference() -> ForeignKeyConstraint:
+    names = ["run_id", "plate", "well", "site"]
+    return ForeignKeyConstraint(names, [f"sites.{name}" for name in names])
+
+
+class SiteChannel(Base):
+    """The measures of one channel of a site that could be read. They belong to the unit of the site."""
 
     __tablename__ = "site_channels"
-    __table_args__ = (
-        _unit_reference(),
-        ForeignKeyConstraint(
-            ["run_id", "plate", "well", "site"], ["sites.run_id", "sites.plate", "sites.well", "sites.site"]
-        ),
-        Index(None, "run_id", "unit_key"),
-    )
+    __table_args__ = (_site_reference(),)
 
+    run_id: Mapped[int] = mapped_column(primary_key=True)
     plate: Mapped[str] = mapped_column(primary_key=True)
     well: Mapped[str] = mapped_column(primary_key=True)
     site: Mapped[int] = mapped_column(primary_key=True)
@@ -304,6 +306,19 @@ class SiteChannel(OfUnit, Base):
     sd: Mapped[float]
     percentile_1: Mapped[float]
     percentile_99: Mapped[float]
+
+
+class FlaggedSite(Base):
+    """One site of a run that looks unlike the rest of its plate. `Run.has_flags` says whether sites were looked at."""
+
+    __tablename__ = "flagged_sites"
+    __table_args__ = (_site_reference(),)
+
+    run_id: Mapped[int] = mapped_column(primary_key=True)
+    plate: Mapped[str] = mapped_column(primary_key=True)
+    well: Mapped[str] = mapped_column(primary_key=True)
+    site: Mapped[int] = mapped_column(primary_key=True)
+    flags: Mapped[str]
 
 
 class Profile(Base):
@@ -385,3 +400,19 @@ class Neighbour(OfTreatment, Base):
     rank: Mapped[int] = mapped_column(Integer(), primary_key=True)
     neighbour: Mapped[str]
     similarity: Mapped[float]
+
+
+class Grouping(Base):
+    """A map of the treatments of a run on one profile, compressed: where they lie and which belong together.
+
+    It is of the results with that digest. `form` counts the ways in which versions of hcs have written maps.
+    """
+
+    __tablename__ = "groupings"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    profile: Mapped[str] = mapped_column(primary_key=True)
+    everything: Mapped[bool] = mapped_column(primary_key=True)
+    form: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    results_sha256: Mapped[str] = mapped_column(Sha256)
+    content: Mapped[bytes]

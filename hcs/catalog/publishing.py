@@ -11,7 +11,7 @@ from hcs.catalog.bulk import insert_frame
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import checked, sha256_of_json
 from hcs.catalog.ledger import counts
-from hcs.catalog.models import Call, CallMechanism, Neighbour, Profile, Run
+from hcs.catalog.models import Call, CallMechanism, FlaggedSite, Grouping, Neighbour, Profile, Run
 from hcs.catalog.names import check_name, check_texts
 from hcs.catalog.patience import patient
 from hcs.catalog.runs import FINISHED, hold_run, move, replace_notes, run_record
@@ -34,6 +34,7 @@ def publish(
     profiles: Sequence[ProfileReceipt],
     state: RunState,
     notes: Sequence[str] = (),
+    flags: pl.DataFrame | None = None,
 ) -> bool:
     """Make the results of a run visible and finish it, in one transaction.
 
@@ -49,6 +50,8 @@ def publish(
         profiles: The files of profiles that were written before.
         state: Complete, or complete with holes.
         notes: Sentences that who reads the results should know; they take the place of earlier ones.
+        flags: `plate, well, site, flags` of the sites that look wrong, so that nobody has to look again; None if nobody
+            has looked. They follow from what is stored of the sites, and results are the same with other ones.
 
     Returns:
         Whether the run was finished by this call; False if it was already, with these results.
@@ -71,7 +74,10 @@ def publish(
         _check_can_finish(connection, run_id, present=run.state, state=state)
         _remove_results(connection, run_id)
         _insert_results(connection, run_id, calls, neighbours, profiles)
-        connection.execute(update(Run).where(Run.id == run_id).values(results_sha256=digest))
+        if flags is not None:
+            insert_frame(connection, FlaggedSite, flags.select("plate", "well", "site", "flags"), run_id=run_id)
+        values = {"results_sha256": digest, "has_flags": flags is not None}
+        connection.execute(update(Run).where(Run.id == run_id).values(values))
         replace_notes(connection, run_id, notes)
         move(connection, run_id, state)
     return True
@@ -135,7 +141,7 @@ def _check_can_finish(connection: Connection, run_id: int, *, present: RunState,
 
 
 def _remove_results(connection: Connection, run_id: int) -> None:
-    for model in (CallMechanism, Call, Neighbour, Profile):
+    for model in (CallMechanism, Call, Neighbour, Grouping, Profile, FlaggedSite):
         connection.execute(delete(model).where(model.run_id == run_id))
 
 

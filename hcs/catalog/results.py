@@ -176,7 +176,8 @@ def _find_perturbation(connection: Connection, run_id: int, wanted: str) -> str:
         raise NotFoundError(f"{wanted[:80]!r} names several perturbations of run-{run_id}: {', '.join(found[:10])}.")
     spelling = {word.casefold(): word for pair in sorted(rows, key=str) for word in pair if word}
     near = difflib.get_close_matches(fold[:NAME_LIMIT], sorted(spelling), n=3)
-    hint = f"; did you mean {', '.join(spelling[word] for word in near)}?" if near else "."
+    meant = ", ".join(spelling[word] for word in near)
+    hint = f"; did you mean {meant}?" if near else f"; `hcs hits --run run-{run_id} --q-max 1` lists what it holds."
     raise NotFoundError(f"run-{run_id} holds no perturbation {wanted[:80]!r}{hint}")
 
 

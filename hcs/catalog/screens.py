@@ -168,6 +168,10 @@ def _no_such_plate(connection: Connection, barcode: str, screen: str | None) -> 
 
 
 def _nearest(wanted: str, known: Any) -> str:
-    """Return the end of a sentence: what may have been meant."""
-    near = difflib.get_close_matches(wanted[:NAME_LIMIT], sorted(set(known)), n=_OFFERED)
-    return f"; did you mean {', '.join(near)}?" if near else "."
+    """Return the end of a sentence: what may have been meant, else some of what there is."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(wanted[:NAME_LIMIT], names, n=_OFFERED)
+    if near:
+        return f"; did you mean {', '.join(near)}?"
+    more = f" and {len(names) - _OFFERED} more" if len(names) > _OFFERED else ""
+    return f"; it has {', '.join(name[:80] for name in names[:_OFFERED])}{more}." if names else "; it has none."

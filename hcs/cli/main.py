@@ -15,6 +15,7 @@ from hcs import __version__
 from hcs.cli import (
     ask,
     check,
+    compare,
     dashboard,
     demo,
     doctor,
@@ -57,6 +58,7 @@ for group in (
     demo,
     ask,
     mechanisms,
+    compare,
     images,
     export,
     keys,

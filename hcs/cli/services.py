@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,12 +16,17 @@ def become(module: str, arguments: Sequence[str], *, catalog: str | None, parts:
 
     The catalog and the parts are said in the environment: a password in a URL is not to stand in a list of processes.
     """
-    said = {"HCS_CATALOG": catalog, "HCS_PARTS": parts}
-    environment = {**os.environ, **{name: value for name, value in said.items() if value is not None}, **_path()}
+    environment = environment_of(catalog=catalog, parts=parts)
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, "-P", "-m", module, *arguments]
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter, which then is this process
+
+
+def environment_of(*, catalog: str | None, parts: str | None) -> Mapping[str, str]:
+    """Return the environment of a service: this one, and what is said of the catalog and the parts."""
+    said = {"HCS_CATALOG": catalog, "HCS_PARTS": parts}
+    return {**os.environ, **{name: value for name, value in said.items() if value is not None}, **_path()}
 
 
 def _path() -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from hcs.client.transport import Parameter, Transport
+from hcs.errors import AnswerError, UsageError
 from schemas.api import LARGEST_PAGE, Body, Page, Run, RunSummary
 
 Item = TypeVar("Item", bound=Body)
@@ -23,14 +24,27 @@ class Asking:
         while True:
             answer = self._line.ask(page, "GET", path, parameters={**asked, "limit": LARGEST_PAGE, "cursor": cursor})
             yield from answer.items
-            cursor = answer.next_cursor
+            before, cursor = cursor, answer.next_cursor
             if cursor is None:
                 return
+            if cursor == before:
+                raise AnswerError(
+                    f"every page of {path} is expected to lead on, but one leads to itself: the list has no end. Look "
+                    "whether the URL is that of `hcs serve`, and what stands between keeps no answers."
+                )
 
 
 def known(run: RunName) -> str:
-    """Return the name of a run."""
-    return run if isinstance(run, str) else run.id
+    """Return the name of a run.
+
+    Raises:
+        UsageError: If it is neither a name nor a run that the API returned.
+    """
+    if isinstance(run, (Run, RunSummary)):
+        return run.id
+    if isinstance(run, str):
+        return run
+    raise UsageError(f"a run is expected as the API returned it, or its name such as 'run-12', but {run!r:.80} came")
 
 
 def name_of(run: RunName | None) -> str | None:

@@ -29,7 +29,7 @@ def retry_after(value: str | None, *, now: datetime) -> float | None:
         return float(text[:9])
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year may have any number of digits
         return None
     aware = when if when.tzinfo is not None else when.replace(tzinfo=UTC)
     return max((aware - now).total_seconds(), 0.0)

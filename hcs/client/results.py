@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
-from hcs.client.asking import Asking, RunName, name_of
+from hcs.client.asking import Asking, RunName, known, name_of
 from hcs.client.frames import frame_of
 from hcs.client.transport import Parameter
 from schemas.api import Hit, HitPage, Mechanism, MechanismPage, Neighbour, NeighbourPage, Perturbation
+from schemas.api_results import Comparison, RunMap
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,3 +74,44 @@ class ResultQuestions(Asking):
         """Return every mechanism that `hits` can ask for, with its numbers of treatments and of hits."""
         asked = {"run": name_of(run), "profile": profile}
         return list(self._line.ask(MechanismPage, "GET", "mechanisms", parameters=asked).items)
+
+    def map(self, run: RunName = "latest", *, profile: str = "combined", everything: bool = False) -> RunMap | None:
+        """Return where the treatments of a run lie and which belong together; None while that is being made.
+
+        It takes seconds, many for thousands of treatments, once: ask again after some. A map that cannot be made is an
+        `ApiError`, and is tried again when it is asked for later.
+
+        Args:
+            run: A run that has results; `latest` is the one that finished last.
+            profile: What the calls were made on: `combined`, or an encoder's name.
+            everything: Whether treatments that are no hits are in it too.
+        """
+        asked: dict[str, Parameter] = {"profile": profile, "everything": everything}
+        response = self._line.send("GET", "runs", known(run), "map", parameters=asked)
+        return None if response.status_code == HTTPStatus.ACCEPTED else self._line.read(RunMap, response)
+
+    def compare(
+        self,
+        run: RunName,
+        other: RunName,
+        *,
+        profile: str = "combined",
+        other_profile: str | None = None,
+        q_max: float = 0.05,
+    ) -> Comparison:
+        """Return the hits that a run gained and lost against another one, and those of both.
+
+        Args:
+            run: A run.
+            other: Another one, or the same, held against it on another profile.
+            profile: What the run's calls were made on: `combined`, or an encoder's name.
+            other_profile: The same of the other run; by default of the same name.
+            q_max: Largest q value of a hit.
+        """
+        asked: dict[str, Parameter] = {
+            "other": known(other),
+            "profile": profile,
+            "other_profile": other_profile,
+            "q_max": q_max,
+        }
+        return self._line.ask(Comparison, "GET", "runs", known(run), "compare", parameters=asked)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hcs.errors import ScreenFileError
+from hcs.errors import ScreenFileError, UsageError
 from hcs.screenfile import MAX_SCREEN_BYTES, parse_screen, with_places
 from schemas.screen import ScreenConfig
 
@@ -22,9 +22,20 @@ def body_of(screen: Submitted) -> dict[str, Any]:
 
     Raises:
         ScreenFileError: If a file cannot be read or does not say what it must.
+        UsageError: If it is no screen at all.
     """
     if isinstance(screen, Mapping):
         return dict(screen)
+    if not isinstance(screen, (ScreenConfig, str, os.PathLike)):
+        raise UsageError(
+            "a screen is expected as the path of a SCREEN.yaml, as its fields or as a ScreenConfig, but a "
+            f"{type(screen).__name__} came"
+        )
+    if isinstance(screen, str) and "://" in screen:
+        raise ScreenFileError(
+            f"expected the path of a SCREEN.yaml on this machine, but {screen[:120]!a} came: the client reads no "
+            "stores. Give a copy of the file, in which places are written out (s3://...)."
+        )
     config = screen if isinstance(screen, ScreenConfig) else _load(Path(screen))
     return config.model_dump(mode="json", exclude_unset=True)
 
@@ -34,7 +45,9 @@ def _load(path: Path) -> ScreenConfig:
         with path.open("rb") as file:
             data = file.read(MAX_SCREEN_BYTES + 1)
     except OSError as error:
-        raise ScreenFileError(f"expected a SCREEN.yaml in {path}, but it cannot be read: {error.strerror}") from error
+        raise ScreenFileError(
+            f"expected a SCREEN.yaml in {path}, but it cannot be read: {error.strerror}; check the path"
+        ) from error
     folder = path.absolute().parent
 
     def absolute(place: str) -> str:

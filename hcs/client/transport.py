@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from hcs import __version__
 from hcs.client.access import VERSION, is_loopback
+from hcs.client.answers import whole_answer
 from hcs.client.pauses import pause_before, retry_after
 from hcs.errors import (
     AnswerError,
@@ -54,6 +55,7 @@ class Transport:
         """Prepare a line; nothing is sent."""
         self.url = str(address)
         self.patience = patience
+        self._timeout = timeout
         headers = {"User-Agent": f"hcs/{__version__}"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
         is_here = is_loopback(address.host)  # what is said to this machine takes no way round by a proxy
         self._http = httpx.Client(headers=headers, timeout=timeout, trust_env=not is_here, follow_redirects=False)
@@ -78,15 +80,24 @@ class Transport:
             AnswerError: If the answer is something else.
         """
         response = self.send(method, *path, parameters=parameters, headers=headers, body=body, timeout=timeout)
+        return self.read(answer, response)
+
+    def read(self, answer: type[Answer], response: httpx.Response) -> Answer:
+        """Return the record that an answer is.
+
+        Raises:
+            AnswerError: If it is something else.
+        """
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
             (first, *_) = error.errors(include_url=False, include_input=False)
             place = ".".join(map(str, first["loc"])) or "the whole"
+            asked = f"{response.request.method} {response.url.path}"
             raise AnswerError(
-                f"a {answer.__name__} of the API is expected of {method} {response.url.path}, but what "
-                f"{self.url} answered is none ({place}: {first['msg']}). Look whether the URL is that of `hcs serve`, "
-                "and whether its version is that of this client."
+                f"a {answer.__name__} of the API is expected of {asked}, but what {self.url} answered is none "
+                f"({place}: {first['msg']}). Look whether the URL is that of `hcs serve`, and whether its version is "
+                "that of this client."
             ) from None
 
     def send(
@@ -114,7 +125,7 @@ class Transport:
 
         Raises:
             ApiError: If the answer is a problem.
-            AnswerError: If the answer leads elsewhere.
+            AnswerError: If the answer leads elsewhere, or does not end.
             NoAnswerError: If there was none within the patience.
         """
         request = self._http.build_request(
@@ -131,7 +142,7 @@ class Transport:
             response: httpx.Response | None = None
             error: HcsError
             try:
-                response = self._http.send(request)
+                response = whole_answer(self._http.send(request, stream=True), timeout=self._timeout)
             except httpx.RequestError as failure:
                 error = self._no_answer(method, request.url.path, failure, attempt - 1)
                 is_broken_line = isinstance(failure, httpx.TransportError)
@@ -177,6 +188,11 @@ def _explained(response: httpx.Response) -> HcsError:
             f"an answer of {response.url.path} is expected, but the server leads elsewhere (status {status}), where no "
             "key is sent. Give the URL that it leads to, if that is the API."
         )
+    if status >= 600:
+        return AnswerError(
+            f"an answer of {response.url.path} is expected, but its status is {status}, which HTTP does not have. Look "
+            "whether the URL is that of `hcs serve`."
+        )
     problem = _problem(response)
     return _OF_STATUS.get(status, ApiError)(problem)
 
@@ -191,10 +207,15 @@ def _problem(response: httpx.Response) -> Problem:
             type="about:blank",
             title=title,
             status=response.status_code,
-            detail=f"{title}: no problem as the API tells them, but {response.text[:_SHOWN]!a}",
+            detail=f"{title}: no problem as the API tells them, but {_beginning(response)!a}",
             instance=response.url.path,
             request_id=response.headers.get("X-Request-Id", "")[:100],
         )
+
+
+def _beginning(response: httpx.Response) -> str:
+    """Return the first characters of a body, whatever encoding it says it has: `base64` is one to Python."""
+    return response.content[:_SHOWN].decode("utf-8", "replace")
 
 
 def _title(status: int) -> str:

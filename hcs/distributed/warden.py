@@ -51,7 +51,11 @@ def main(folder: str) -> None:
         for pid in left:
             _kill(pid)
         time.sleep(0.05)
-    shutil.rmtree(folder, ignore_errors=True)
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)  # what is dying may still have written into it
+        if not Path(folder).exists() or time.monotonic() >= give_up:
+            return
+        time.sleep(0.05)
 
 
 def _processes_of(folder: str) -> Iterator[int]:

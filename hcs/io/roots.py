@@ -20,6 +20,9 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _CHAIN, _CHANNEL = "::", "#"
 """What fsspec takes for another URL behind the first, and what stands before a channel inside a file."""
 
+_LONGEST = 4096
+"""No system opens a longer path; to follow the links of one with a million folders takes minutes."""
+
 _SHOWN = 120
 
 
@@ -41,14 +44,17 @@ class Roots:
                 "at least one root is expected, such as the folder that plates are delivered to; none came"
             )
 
+    def missing(self) -> tuple[str, ...]:
+        """Return the local roots that are no folders now: one may have been mistyped, or not be mounted yet."""
+        return tuple(uri for uri in self.uris if not uri.startswith(S3) and not os.path.isdir(uri))
+
     def resolve(self, uri: str) -> str:
         """Return the place that a URI names, links followed, when it lies under a root.
 
         Raises:
             NotAllowedError: If it does not, is relative, climbs (`..`), or is neither a local path nor `s3://`.
         """
-        if not uri.isprintable() or _CHAIN in uri or _CHANNEL in uri:
-            raise self._refusal(uri, "holds characters that no such place needs")
+        self._check_spelling(uri, uri)
         if uri.startswith(S3):
             return self._resolve_s3(uri)
         return self._resolve_local(uri)
@@ -67,6 +73,7 @@ class Roots:
         path = _local_path(uri)
         if path is None or not path.startswith("/") or ".." in PurePosixPath(path).parts:
             raise self._refusal(uri, "is relative, climbs out of a folder, or is no local path and no s3://BUCKET/KEY")
+        self._check_spelling(path, uri)  # `%23` and `%00` are characters now
         spelled = os.path.normpath("/" + path.lstrip("/"))
         local = [root for root in self.uris if not root.startswith(S3)]
         real = [os.path.realpath(root) for root in local]
@@ -75,7 +82,19 @@ class Roots:
         found = os.path.realpath(spelled)
         if not any(_is_under(found, root) for root in real):
             raise self._refusal(uri, "is a link to a place outside")
+        self._check_spelling(found, uri)
         return found
+
+    def _check_spelling(self, place: str, uri: str) -> None:
+        """Refuse what who reads takes for another place than the one that was looked at.
+
+        Raises:
+            NotAllowedError: With the URI that came.
+        """
+        if len(place) > _LONGEST:
+            raise self._refusal(uri, f"has {len(place):,} characters, more than the {_LONGEST:,} of the longest path")
+        if not place.isprintable() or _CHAIN in place or _CHANNEL in place:
+            raise self._refusal(uri, "holds characters that no such place needs")
 
     def _refusal(self, uri: str, why: str) -> NotAllowedError:
         shown = ascii(uri if len(uri) <= _SHOWN else uri[:_SHOWN] + "...")

@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits
 from hcs.catalog import (
     Catalog,
     RunRecord,
-    channel_rows,
     count_units,
     plates_of,
     publish,
@@ -33,7 +32,7 @@ from hcs.io.tables import embedding_table_bytes, read_embedding_table
 from hcs.mechanisms.annotate import annotate_calls
 from hcs.mechanisms.neighbours import treatment_neighbours
 from hcs.pipeline.ahead import in_order
-from hcs.pipeline.flags import flag_sites
+from hcs.pipeline.flags import flagged_in_run
 from hcs.pipeline.parts import readers_of
 from hcs.pipeline.surveys import read_survey
 from hcs.profiling.aggregate import aggregate_sites
@@ -90,6 +89,7 @@ def finish_run(catalog: Catalog, run: RunRecord, *, holes: Sequence[str] = ()) -
         profiles=receipts,
         state=state,
         notes=list(dict.fromkeys([*told, *found])),
+        flags=flagged_in_run(catalog, run.id),
     )
     return state
 
@@ -168,8 +168,7 @@ def usable_sites(catalog: Catalog, run: RunRecord) -> pl.DataFrame:
     good = site_rows(catalog, run.id).filter(pl.col("status") == "ok").select("plate", "well", "site", "cell_count")
     if run.config.quality == "keep":
         return good
-    flagged = flag_sites(channel_rows(catalog, run.id)).filter(pl.col("flags") != "")
-    return good.join(flagged, on=["plate", "well", "site"], how="anti")
+    return good.join(flagged_in_run(catalog, run.id), on=["plate", "well", "site"], how="anti")
 
 
 def _plate_wells(

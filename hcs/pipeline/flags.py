@@ -7,12 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from hcs.catalog import Catalog, focus_rows, plates_of, stored_flags
 from hcs.statistics.robust import median_and_mad
 
 FLAG_Z = 5.0
 """Robust z beyond which a site is flagged (methods: flag relative to the plate and channel, never globally)."""
 SATURATED_FRACTION = 0.01
 """A saturation outlier is only flagged when at least this share of its pixels is at the top of the range."""
+
+NO_FLAGS = pl.DataFrame(schema={"plate": pl.String, "well": pl.String, "site": pl.Int32, "flags": pl.String})
 
 
 def flag_sites(channels: pl.DataFrame) -> pl.DataFrame:
@@ -38,6 +41,26 @@ def flag_sites(channels: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("flag").str.join("|").alias("flags"))
     )
     return sites.join(told, on=keys, how="left", maintain_order="left").with_columns(pl.col("flags").fill_null(""))
+
+
+def flagged_on_plate(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
+    """Return plate, well, site and flags of the sites of a plate that look wrong, as published or, before, as they are.
+
+    Flags need the sites of one plate alone.
+    """
+    stored = stored_flags(catalog, run_id, plate)
+    return look_at_plate(catalog, run_id, plate) if stored is None else stored
+
+
+def flagged_in_run(catalog: Catalog, run_id: int) -> pl.DataFrame:
+    """Return plate, well, site and flags of every site of a run that looks wrong, looked at plate by plate."""
+    plates = plates_of(catalog, run_id)["plate"].sort()
+    return pl.concat([NO_FLAGS, *(look_at_plate(catalog, run_id, plate) for plate in plates)])
+
+
+def look_at_plate(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
+    """Return plate, well, site and flags of the sites of a plate that look wrong, from what was measured of them."""
+    return flag_sites(focus_rows(catalog, run_id, plate)).filter(pl.col("flags") != "")
 
 
 def _wrong_in(group: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hcs.catalog import Catalog, RunRecord, calls_on_plate, cell_count_means, channel_means, wells_of
+from hcs.catalog import Catalog, RunRecord, calls_on_plate, channel_means, count_sites, wells_of
 from hcs.errors import NotFoundError
 from hcs.io.wells import row_and_column, smallest_format
 from hcs.statistics.polish import median_polish
@@ -85,7 +85,7 @@ def measure_plate(catalog: Catalog, run: RunRecord, plate: str) -> MeasuredPlate
         NotFoundError: If the run has no such plate.
     """
     layout = wells_of(catalog, run=run.id, plate=plate)
-    counts = cell_count_means(catalog, run.id, plate)
+    counts = count_sites(catalog, run.id, plate)
     wells = sorted({*layout["well"], *counts["well"]}, key=lambda well: (len(well), well))
     if not wells:
         raise NotFoundError(f"{run.name} has no plate {plate[:80]!r}; `hcs status {run.name}` lists its plates")
@@ -93,7 +93,7 @@ def measure_plate(catalog: Catalog, run: RunRecord, plate: str) -> MeasuredPlate
     n_rows, n_columns = smallest_format(wells)
     place = _placing(wells, n_rows, n_columns)
     measured = [
-        (CELL_COUNT, dict(counts.iter_rows())),
+        (CELL_COUNT, dict(counts.select("well", "cell_count").iter_rows())),
         *_of_channels(channel_means(catalog, run.id, plate)),
         *_of_treatments(layout, calls_on_plate(catalog, run.id, plate)),
     ]

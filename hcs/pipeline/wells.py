@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from hcs.catalog import Catalog, RunRecord, calls_on_plate, focus_rows, site_rows, wells_of
+from hcs.catalog import Catalog, RunRecord, calls_on_plate, count_sites, site_rows, wells_of
 from hcs.errors import NotFoundError
-from hcs.pipeline.flags import flag_sites
+from hcs.pipeline.flags import flagged_on_plate
 
 CALL_COLUMNS = (
     "call", "is_hit", "q_value", "mean_average_precision", "effect", "cell_count_ratio", "explained_by_count",
@@ -40,16 +40,15 @@ def view_wells(catalog: Catalog, run: RunRecord, plate: str, *, profile: str = "
         NotFoundError: If the run has no such plate.
     """
     layout = wells_of(catalog, run=run.id, plate=plate)
-    sites = site_rows(catalog, run.id, plate=plate)
-    if layout.is_empty() and sites.is_empty():
-        raise NotFoundError(f"{run.name} has no plate {plate[:80]!r}; `hcs status {run.name}` lists its plates")
-    flags = _flags_of_wells(flag_sites(focus_rows(catalog, run.id, plate)))
+    counts = count_sites(catalog, run.id, plate)
+    _refuse_unknown(run, plate, layout, counts)
+    flags = _flags_of_wells(flagged_on_plate(catalog, run.id, plate))
     calls = calls_on_plate(catalog, run.id, plate, profile=profile)
     keys = ["treatment", "control_type"]
     said = calls.select(*keys, *CALL_COLUMNS).with_columns(pl.col("control_type").cast(pl.String))
     return (
         layout.with_columns(pl.col("control_type").cast(pl.String))
-        .join(summarize_sites(sites), on=["plate", "well"], how="full", coalesce=True)
+        .join(counts.with_columns(plate=pl.lit(plate)), on=["plate", "well"], how="full", coalesce=True)
         .join(flags, on="well", how="left")
         .join(said, on=keys, how="left")
         .with_columns(pl.col("sites", "sites_failed").fill_null(0), pl.col("control_type").fill_null("empty"))
@@ -74,26 +73,25 @@ def count_plate(catalog: Catalog, run: RunRecord, plate: str) -> PlateCounts:
     """
     layout = wells_of(catalog, run=run.id, plate=plate)
     sites = site_rows(catalog, run.id, plate=plate)
-    if layout.is_empty() and sites.is_empty():
-        raise NotFoundError(f"{run.name} has no plate {plate[:80]!r}; `hcs status {run.name}` lists its plates")
+    _refuse_unknown(run, plate, layout, sites)
     negcon = layout.filter(pl.col("control_type") == "negcon")
     counts = sites.join(negcon, on=["plate", "well"], how="semi")["cell_count"].drop_nulls()
-    flagged = flag_sites(focus_rows(catalog, run.id, plate)).filter(pl.col("flags") != "")
     kinds = layout["control_type"].cast(pl.String).value_counts().sort("control_type").rows()
     median = counts.median()
     return PlateCounts(
         wells=dict(kinds),
         sites=sites.height,
         sites_failed=sites.filter(pl.col("status") == "failed").height,
-        flagged=flagged,
+        flagged=flagged_on_plate(catalog, run.id, plate),
         median_negcon_cells=float(median) if isinstance(median, (int, float)) else None,
     )
 
 
+def _refuse_unknown(run: RunRecord, plate: str, layout: pl.DataFrame, sites: pl.DataFrame) -> None:
+    if layout.is_empty() and sites.is_empty():
+        raise NotFoundError(f"{run.name} has no plate {plate[:80]!r}; `hcs status {run.name}` lists its plates")
+
+
 def _flags_of_wells(flagged: pl.DataFrame) -> pl.DataFrame:
     """Return `well` and the list of what is wrong with any of its sites, each named once."""
-    return (
-        flagged.filter(pl.col("flags") != "")
-        .group_by("well")
-        .agg(pl.col("flags").str.split("|").explode().unique().sort())
-    )
+    return flagged.group_by("well").agg(pl.col("flags").str.split("|").explode().unique().sort())

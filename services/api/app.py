@@ -23,7 +23,7 @@ from services.api.envelope import Envelope
 from services.api.limits import BodyLimit
 from services.api.parameters import only_known_parameters
 from services.api.problems import BAD_REQUEST, BY_STATUS, RequestError, problem_response
-from services.api.routes import checks, health, hits, perturbations, pictures, plates, runs, screens, wells
+from services.api.routes import checks, health, hits, maps, perturbations, pictures, plates, runs, screens, wells
 
 THREADS = 11
 """That handlers run in. A catalog has fifteen connections: for these, who compose pictures, and who looks for it."""
@@ -61,15 +61,16 @@ def make_app(context: Context | None) -> FastAPI:
 def _routers() -> list[APIRouter]:
     reading = APIRouter(prefix="/v1", dependencies=[Depends(needs(Scope.READ)), Depends(only_known_parameters)])
     asked_of_plates = (pictures, wells, plates)  # paths that begin alike, the longest first
-    for module in (screens, *asked_of_plates, checks, runs, hits, perturbations):
+    for module in (screens, *asked_of_plates, checks, runs, maps, hits, perturbations):
         reading.include_router(module.router)
     return [health.router, reading]
 
 
 @asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     yield
+    await app.state.context.maps.close()
 
 
 async def _openapi(request: Request) -> dict[str, object]:

@@ -15,6 +15,7 @@ from hcs.catalog import Catalog, KeyRecord, RunRecord
 from hcs.io.roots import Roots
 from services.api.cursors import Cursors
 from services.api.kept import Kept
+from services.api.maps import MapRoom
 from services.api.pictures import PictureRoom
 
 KEPT_ANSWERS_BYTES = 64 << 20
@@ -49,7 +50,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Context:
-    """The catalog that is asked, where deliveries may lie, who signs cursors, and who makes pictures and answers.
+    """The catalog that is asked, where deliveries may lie, who signs cursors, and who makes what takes long.
 
     One screen is checked at a time: more at once would only wait for the same disk, and hold all their tables.
     """
@@ -58,6 +59,7 @@ class Context:
     roots: Roots
     cursors: Cursors
     pictures: PictureRoom
+    maps: MapRoom
     answers: Answers = field(default_factory=Answers)
     checks: CapacityLimiter = field(default_factory=partial(CapacityLimiter, 1))
 

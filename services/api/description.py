@@ -42,6 +42,7 @@ FURTHER = {
     ("/v1/runs/{run}/retry", "post"): (409,),
     ("/v1/runs/{run}", "delete"): (409,),
 }
+OF_PICTURES = (410, 429)
 SUBMITTING = {
     ("/v1/checks", "post"),
     ("/v1/runs", "post"),
@@ -84,7 +85,7 @@ HEADERS = {
     "WWW-Authenticate": _header("How to come in."),
     "Allow": _header("The methods that the path knows."),
 }
-HEADERS_OF_PROBLEMS = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
+HEADERS_OF_PROBLEMS = {401: ("WWW-Authenticate",), 405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
@@ -189,8 +190,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     usual = (500,) if path == "/healthz" else WITHOUT_KEY if is_open else EVERY_PATH
-    gone = (410,) if path.endswith(".webp") else ()
-    for status in sorted({*usual, *gone, *FURTHER.get((path, method), ())}):
+    of_pictures = OF_PICTURES if path.endswith(".webp") else ()
+    for status in sorted({*usual, *of_pictures, *FURTHER.get((path, method), ())}):
         responses[str(status)] = {"$ref": f"#/components/responses/{BY_STATUS[status].word}"}
     if path.endswith(".webp"):
         responses["304"] = {"description": "The picture with this tag is still the same", "headers": _of("ETag")}
@@ -203,7 +204,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         _complete_submission(operation)
     for status in ("200", "202"):
         if status in responses:
-            _add_headers(path, method, responses[status])
+            _add_headers(path, method, status, responses[status])
             _add_links(path, method, responses[status])
 
 
@@ -234,8 +235,10 @@ def _complete_submission(operation: dict[str, Any]) -> None:
     operation["responses"]["200"] = {**answer, "description": "The run that there is of this screen or request"}
 
 
-def _add_headers(path: str, method: str, answer: dict[str, Any]) -> None:
-    if method == "post" and path.startswith("/v1/runs"):
+def _add_headers(path: str, method: str, status: str, answer: dict[str, Any]) -> None:
+    if path == "/v1/runs/{run}/map":
+        answer.update({"headers": _of("Retry-After")} if status == "202" else {})
+    elif method == "post" and path.startswith("/v1/runs"):
         answer["headers"] = _of("Location", "Retry-After")
     elif path in {"/v1/runs/{run}", "/v1/runs/{run}/plates/{barcode}/progress"}:
         answer["headers"] = _of("Retry-After")

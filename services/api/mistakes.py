@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hcs.screenfile import fields_near
@@ -17,14 +17,17 @@ _SHOWN = 80
 def of_body(mistakes: Sequence[Mapping[str, Any]], body: Any) -> RequestError:
     """Return the answer to a body that does not say what it must: a pointer to each field, and the nearest name."""
     placed = [(pointer_to(mistake["loc"], body, kind=mistake["type"]), mistake) for mistake in mistakes]
-    inner = [(place, mistake) for place, mistake in placed if not _has_inner(place, placed)]
+    outer = {place for inside, _ in placed for place in _around(inside)}  # called too short, or no text, for an item
+    inner = [(place, mistake) for place, mistake in placed if place not in outer]
     errors = [FieldError(pointer=place, detail=_detail(mistake)) for place, mistake in inner[:MOST_MISTAKES]]
     return _answer(errors, [f"{error.pointer}: {error.detail}" for error in errors], len(inner))
 
 
-def _has_inner(place: str, placed: Sequence[tuple[str, Any]]) -> bool:
-    """Return whether another mistake lies inside: a list is called too short, or no text, because of its item."""
-    return any(other.startswith(f"{place}/") for other, _ in placed)
+def _around(place: str) -> Iterator[str]:
+    """Yield the pointers of everything that a place lies inside."""
+    while "/" in place:
+        place = place.rpartition("/")[0]
+        yield place
 
 
 def of_parameters(mistakes: Sequence[Mapping[str, Any]]) -> RequestError:

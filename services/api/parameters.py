@@ -14,14 +14,14 @@ from starlette.requests import Request
 from hcs.catalog.names import NAME_LIMIT
 from schemas.api import LARGEST_PAGE, FieldError
 from services.api.cursors import LONGEST_CURSOR
-from services.api.mistakes import nearest
+from services.api.mistakes import MOST_MISTAKES, nearest
 from services.api.problems import INVALID, RequestError
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
-def _exactly(pattern: re.Pattern[str], what: str) -> BeforeValidator:
+def exactly(pattern: re.Pattern[str], what: str) -> BeforeValidator:
     """Return a check of how a query spells a value: pydantic alone takes ` 1_0 ` for a number."""
 
     def check(value: Any) -> Any:
@@ -32,9 +32,9 @@ def _exactly(pattern: re.Pattern[str], what: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-WHOLE = _exactly(_WHOLE, "a whole number")
-NUMBER = _exactly(_NUMBER, "a number")
-Flag = Annotated[bool, _exactly(re.compile("true|false"), "true or false")]
+WHOLE = exactly(_WHOLE, "a whole number")
+NUMBER = exactly(_NUMBER, "a number")
+Flag = Annotated[bool, exactly(re.compile("true|false"), "true or false")]
 
 RunPath = Annotated[str, Path(max_length=40, description="A run, such as `run-12`, or `latest`.", examples=["run-1"])]
 PlatePath = Annotated[str, Path(max_length=NAME_LIMIT, description="Barcode of a plate.", examples=["P1"])]
@@ -62,7 +62,7 @@ async def only_known_parameters(request: Request) -> None:
     """Refuse parameters that the route does not have, or has once: a typing error would change the answer silently."""
     known = known_parameters(request)
     given = Counter(name for name, _ in request.query_params.multi_items())
-    unknown = [name for name in given if name not in known]
+    unknown = [name for name in given if name not in known][:MOST_MISTAKES]  # to look for what was meant takes time
     errors = [
         FieldError(parameter=name[:80], detail=f"is no parameter of this path{nearest(name, known)}")
         for name in unknown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 import polars as pl
@@ -16,12 +17,17 @@ from hcs.io.storage import sha256_of_bytes
 from hcs.pipeline.images import PlateImages, known_channels, known_well, plate_images
 from hcs.pipeline.pictures import Composition, View, picture_plate, picture_well
 from services.api.kept import Kept
+from services.api.problems import BUSY, RequestError
 
 KEPT_PICTURES_BYTES = 256 << 20
 KEPT_PLATES_BYTES = 256 << 20
 """Of what was read of plates: which images there are, and how they are lit."""
 
 SITES_AT_ONCE, SHEETS_AT_ONCE = 2, 1
+SITES_WAITING, SHEETS_WAITING = 400, 16
+"""How many pictures are asked for and not composed, at most: a minute's work. Who leaves meanwhile does not end it."""
+
+SECONDS_TO_COME_BACK = 10
 """How many are composed at the same time; whoever asks meanwhile waits. A sheet takes seconds, a site does not."""
 
 MOST_VALUES = 100_000_000
@@ -58,7 +64,7 @@ class PictureRoom:
         self._catalog = catalog
         self._pictures: Kept[Made] = Kept(bytes_at_most=KEPT_PICTURES_BYTES)
         self._plates: Kept[PlateImages] = Kept(bytes_at_most=KEPT_PLATES_BYTES)
-        self._under_way: dict[tuple[object, ...], asyncio.Future[Made]] = {}
+        self._under_way: dict[tuple[int, datetime | None, Wanted], asyncio.Future[Made]] = {}
         sheets, sites = (ThreadPoolExecutor(n, "pictures") for n in (SHEETS_AT_ONCE, SITES_AT_ONCE))
         self._composers = {"plate": sheets, "well": sites, "site": sites}  # few threads: each keeps memory to itself
 
@@ -68,12 +74,14 @@ class PictureRoom:
         Raises:
             NotFoundError: If the run has no such plate, well, site or channel, or is not there any more.
             InputRejectedError: If nothing of it can be shown.
+            RequestError: If too many others are asked for.
         """
         key = (run.id, run.finished_at, wanted)
         found = self._pictures.find(key)
         if found is not None:
             return found
         if key not in self._under_way:
+            self._refuse_too_many(wanted)
             composer = self._composers[wanted.kind]
             work = asyncio.get_running_loop().run_in_executor(composer, self._make, run, wanted)
             self._under_way[key] = work
@@ -82,6 +90,22 @@ class PictureRoom:
         if made.is_whole and run.is_finished:
             self._pictures.put(key, made, size_bytes=len(made.content))
         return made
+
+    def _refuse_too_many(self, wanted: Wanted) -> None:
+        """Refuse a picture behind which others would wait too long.
+
+        Raises:
+            RequestError: 429, with the time after which there is room again.
+        """
+        is_sheet, most = wanted.kind == "plate", SHEETS_WAITING if wanted.kind == "plate" else SITES_WAITING
+        waiting = sum((other.kind == "plate") == is_sheet for _, _, other in self._under_way)
+        if waiting >= most:
+            raise RequestError(
+                BUSY,
+                f"at most {most} {'contact sheets' if is_sheet else 'pictures'} are composed or wait for it, and so "
+                f"many do; ask again in {SECONDS_TO_COME_BACK} seconds",
+                headers={"Retry-After": str(SECONDS_TO_COME_BACK)},
+            )
 
     def _make(self, run: RunRecord, wanted: Wanted) -> Made:
         try:

@@ -43,12 +43,13 @@ GONE = Kind(410, "gone", "The images are not there any more")
 TOO_LARGE = Kind(413, "too-large", "The body is too large")
 NOT_JSON = Kind(415, "not-json", "The body is not JSON")
 INVALID = Kind(422, "invalid", "The request does not say what it must")
+BUSY = Kind(429, "busy", "Too many ask for that at once")
 INTERNAL = Kind(500, "internal", "Something went wrong here")
 UNAVAILABLE = Kind(503, "unavailable", "The catalog cannot be reached")
 
 KINDS = (
     BAD_REQUEST, NO_KEY, NOT_ALLOWED, NOT_FOUND, NO_METHOD, TOO_SLOW, CONFLICT, GONE, TOO_LARGE, NOT_JSON, INVALID,
-    INTERNAL, UNAVAILABLE,
+    BUSY, INTERNAL, UNAVAILABLE,
 )  # fmt: skip
 BY_STATUS = {kind.status: kind for kind in KINDS}
 

@@ -14,12 +14,15 @@ import uvicorn
 
 from hcs.catalog import Catalog, cursor_secret, list_keys, local_key, local_key_path, open_catalog
 from hcs.catalog.laptop import LOCAL_KEY_NAME
+from hcs.cli.services import environment_of
 from hcs.errors import StorageError, UsageError
 from hcs.io.roots import Roots
 from schemas.keys import KeyState
 from services.api.app import make_app
+from services.api.connections import Attentive
 from services.api.context import Context
 from services.api.cursors import Cursors
+from services.api.maps import MapRoom
 from services.api.memory import return_large_blocks
 from services.api.pictures import PictureRoom
 
@@ -54,7 +57,8 @@ def serve(options: Serving) -> int:
     is_local = is_loopback(options.host)
     catalog = open_catalog(options.catalog, parts_uri=options.parts, create=is_local)
     where_the_key_is = open_door(catalog, is_local=is_local, host=options.host)
-    context = Context(catalog, roots, Cursors(cursor_secret(catalog)), PictureRoom(catalog))
+    maps = MapRoom(catalog, environment=environment_of(catalog=options.catalog, parts=options.parts))
+    context = Context(catalog, roots, Cursors(cursor_secret(catalog)), PictureRoom(catalog), maps)
     taken = take_port(options.host, options.port)
     _announce(taken, options.host, catalog, roots, where_the_key_is)
     config = uvicorn.Config(
@@ -63,6 +67,7 @@ def serve(options: Serving) -> int:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http=Attentive,
         ws="none",
         timeout_graceful_shutdown=SECONDS_TO_END,
     )
@@ -94,9 +99,10 @@ def open_door(catalog: Catalog, *, is_local: bool, host: str) -> str:
     valid = [key for key in list_keys(catalog) if key.state is KeyState.VALID]
     made = [key for key in valid if key.name != LOCAL_KEY_NAME]  # that one is for whoever works on this machine
     if not made:
+        why = f"others share {catalog.location}" if is_local else f"others can reach {host}"
         raise UsageError(
-            f"others can reach {host}, or share {catalog.location}, and whoever asks needs a key, but the catalog "
-            "holds none that is valid; make one with `hcs keys create --name NAME --scope read`, then start again"
+            f"{why}, and whoever asks needs a key, but the catalog holds none that is valid; make one with `hcs keys "
+            "create --name NAME --scope submit`, then start again"
         )
     return f"{len(made)} valid keys; `hcs keys list` lists them"
 
@@ -110,6 +116,12 @@ def take_port(host: str, port: int) -> socket.socket:
     plain = host.strip("[]")
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(plain, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise StorageError(
+            f"an address of this machine is expected as --host, but {host!a} is none: {error.strerror}. 127.0.0.1 "
+            "serves this machine alone, and 0.0.0.0 whoever reaches it."
+        ) from error
+    try:
         taken = socket.socket(family, kind, protocol)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(address)
@@ -143,6 +155,8 @@ def log_as_json() -> None:
 
 def _announce(taken: socket.socket, host: str, catalog: Catalog, roots: Roots, where_the_key_is: str) -> None:
     shown = f"[{host.strip('[]')}]" if ":" in host else host
+    for root in roots.missing():
+        sys.stderr.write(f"note: the root {root} is no folder now: what is submitted there cannot be performed\n")
     sys.stderr.write(
         f"serving http://{shown}:{taken.getsockname()[1]}/v1 of the catalog {catalog.location}; deliveries lie under "
         f"{', '.join(roots.uris)}; {where_the_key_is}\n"

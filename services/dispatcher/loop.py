@@ -56,13 +56,15 @@ class Dispatcher:
         Raises:
             StorageError: If the catalog cannot be read or written.
         """
-        codes = {0}
+        codes: set[int] = set()
         while (claim := self._claim()) is not None:
             ended = self._performed(claim)
             codes.add(EXIT_CODES.get(ended.became, 0))
             if ended.became is Became.HANDED_BACK:
                 break
-        return 1 if 1 in codes else max(codes)
+        if not codes:
+            self.say(f"no run waits in {self.catalog.location}; `hcs submit SCREEN.yaml` submits one")
+        return 1 if 1 in codes else max(codes, default=0)
 
     def work(self) -> None:
         """Perform what is submitted, and wait for more, until somebody interrupts."""

@@ -25,6 +25,7 @@ KINDS = ("image/svg+xml", "image/png")
 """What the notebook shows: a plot, and a well."""
 
 ON_A_SERVED_RUN = ("how-to/serve.md", "how-to/use-the-client.md")
+ON_AN_EMPTY_CATALOG = "how-to/give-access.md"
 BY_THEMSELVES = ("how-to/submit-and-work.md", "tutorials/ask-over-http.md")
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -48,7 +49,11 @@ def test_every_page_that_asks_the_api_is_typed() -> None:
     asks = re.compile(r"^\$ curl|^\$ hcs (?:submit|work|serve)\b|import Client\b", re.MULTILINE)
     names = (str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
 
-    assert {name for name in names if asks.search(page(name))} == {*ON_A_SERVED_RUN, *BY_THEMSELVES}
+    assert {name for name in names if asks.search(page(name))} == {
+        *ON_A_SERVED_RUN,
+        ON_AN_EMPTY_CATALOG,
+        *BY_THEMSELVES,
+    }
 
 
 @pytest.mark.parametrize("name", ON_A_SERVED_RUN)
@@ -69,6 +74,13 @@ def test_a_page_about_a_served_run_is_true(name: str, tmp_path: Path, tmp_path_f
     pictures = list(tmp_path.glob("*.webp"))
     assert len(pictures) >= 2
     assert all(path.read_bytes().startswith(b"RIFF") for path in pictures)
+
+
+def test_give_access_is_true(tmp_path: Path) -> None:
+    with serving(tmp_path / "hcs-data" / "catalog.sqlite", "--root", tmp_path) as server:
+        reading = Reader(tmp_path, port=server.host_and_port[1])
+
+        assert reading.read(page(ON_AN_EMPTY_CATALOG)) == 7
 
 
 @pytest.mark.slow

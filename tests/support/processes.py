@@ -57,10 +57,12 @@ class Marked:
     def left(self, *, seconds: float = 10.0) -> tuple[dict[int, str], list[str]]:
         """What of them is still there after `seconds`: processes, and temporary files."""
         give_up = time.monotonic() + seconds
-        while self.processes() and time.monotonic() < give_up:
+        while (left := (self.processes(), self._files())) != ({}, []) and time.monotonic() < give_up:
             time.sleep(0.1)
-        files = sorted(path.name for path in self.folder.iterdir())
-        return self.processes(), [name for name in files if not name.startswith(TORCH)]
+        return left
+
+    def _files(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir() if not path.name.startswith(TORCH))
 
     def end(self) -> None:
         """End what is left, so that one failed test does not disturb the others."""

@@ -22,13 +22,15 @@ MOST_TABLES = 200
 SHOWN = 5
 """Names of perturbations that are offered as negative controls, the most frequent first."""
 
-KINDS = ("map", "platemap", "facts", "wells")
-"""Of tables: a barcode map, a platemap, facts of perturbations, and wells of which nothing is said."""
+KINDS = ("map", "platemap", "facts", "wells", "results")
+"""Of tables: a barcode map, a platemap, facts of perturbations, wells of which nothing is said, and our own results."""
 
 _ENDING = re.compile(r".*\.(csv|tsv|txt)(\.gz)?", re.IGNORECASE)
 _LOAD_DATA = re.compile(r"load_data.*", re.IGNORECASE)
 _IN_A_BATCH = re.compile(r"(?P<above>.*?)/(?:images/)?(?P<batch>[^/]+)/images/[^/]+/?")
 _FACTS = ("mechanism", "smiles", "inchikey")
+_RESULTS = {"q_value", "is_hit", "mean_average_precision", "mechanism_source"}
+"""Columns of `hcs hits` and the API: what it predicted must not come back as what is known."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ def find_tables(folder: DeliveryFolder, *, wells: dict[str, tuple[str, ...]], ur
         f"{short(table.uri)} has wells, but no column that says what was done to them; call it `perturbation`. It has "
         f"{', '.join(table.columns[:10])}."
         for table in of_kind["wells"]
+    ]
+    remarks += [
+        f"{short(table.uri)} holds results ({', '.join(sorted(_RESULTS & set(table.columns)))}), and is left out: an "
+        "annotation says what was known before."
+        for table in of_kind["results"]
     ]
     annotations = tuple(table.uri for table in of_kind["facts"]) or None
     chosen = tuple(table.uri for table in of_kind["map"] or of_kind["platemap"])
@@ -154,6 +161,8 @@ def _classified(uri: str) -> _Table | None:
     if table.is_empty():
         return None
     columns = tuple(name for name in table.columns if name != LINE)
+    if _RESULTS & set(columns):
+        return _Table(uri, "results", columns)
     roles = columns_by_role(columns)
     has_wells = "well" in roles or {"row", "column"} <= set(roles)
     is_told = any(role in roles for role in ("perturbation", "control_type", "pert_type"))

@@ -72,8 +72,7 @@ class S3Store:
                 total = str(answer.get("ContentRange") or "").rpartition("/")[2]
                 if total.isdecimal() and int(total) != size_bytes:
                     raise _changed(uri, size_bytes, int(total))
-                content = _body(answer)
-                return content if len(content) == end - start else content[start:end]  # a store that knows no ranges
+                return _asked_for(_body(answer), start, end, size_bytes=size_bytes)
 
             return self._ask(uri, "read", ask)
 
@@ -151,7 +150,13 @@ class S3Store:
             yield page
             if not page.get("IsTruncated"):
                 return
-            following = {"ContinuationToken": page["NextContinuationToken"]}
+            token = page.get("NextContinuationToken")
+            if not token or token == following.get("ContinuationToken"):
+                raise StorageError(
+                    f"cannot list {shown(root)}: the store says that more follows and not where; check "
+                    "AWS_ENDPOINT_URL_S3: what answers there is no S3 store, or a broken one"
+                )
+            following = {"ContinuationToken": token}
 
     def _ask(self, uri: str, verb: str, ask: Callable[[BaseClient], T]) -> T:
         """Return the answer to a request, asked again while the store is busy or the answer is torn."""
@@ -238,6 +243,21 @@ def _folder(key: str) -> str:
 def _body(answer: dict[str, Any]) -> bytes:
     with closing(answer["Body"]) as body:  # its own context hands out the stream below, which checks no length
         return cast("bytes", body.read())
+
+
+def _asked_for(content: bytes, start: int, end: int, *, size_bytes: int) -> bytes:
+    """Return the bytes of a range from an answer, which is all of the object where a store knows no ranges.
+
+    Raises:
+        IncompleteReadError: If they are not there, though the answer is as long as it said: asked again, they may be.
+    """
+    from botocore.exceptions import IncompleteReadError  # noqa: PLC0415 - an extra
+
+    if len(content) == end - start:
+        return content
+    if len(content) == size_bytes:
+        return content[start:end]
+    raise IncompleteReadError(actual_bytes=len(content), expected_bytes=end - start)
 
 
 def _size(answer: dict[str, Any]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from hcs.imaging.composite import Colour
 from hcs.imaging.scaling import HIGH_PERCENTILE, LOW_PERCENTILE
 from hcs.pipeline.pictures import View
 from services.api.context import Asked, Context
-from services.api.parameters import NUMBER, WHOLE, Flag, PlatePath, RunOfPlate, WellPath
+from services.api.parameters import NUMBER, WHOLE, Flag, PlatePath, RunOfPlate, WellPath, exactly
 from services.api.pictures import Made, Wanted
 from services.api.problems import explained
 from services.api.routes.plates import run_of
@@ -31,6 +32,8 @@ MIDDLE = 50
 """No contrast makes more than half of the pixels black, or of full colour."""
 
 CHANNEL = r"[^,:\x00-\x1f]{1,100}(?::[0-9a-fA-F]{6})?"
+CHANNELS = f"^{CHANNEL}(?:,{CHANNEL})*$"
+SPELLED = exactly(re.compile(CHANNELS), "a list such as DNA or DNA:0046ff,ER, with colours as RRGGBB,")
 
 router = APIRouter(tags=["pictures"])
 
@@ -47,10 +50,8 @@ Size = Annotated[
 
 def _view(
     channels: Annotated[
-        str | None,
+        Annotated[str, Field(max_length=1000, pattern=CHANNELS), SPELLED] | None,
         Query(
-            max_length=1000,
-            pattern=f"^{CHANNEL}(?:,{CHANNEL})*$",
             description="Only these, in any case, each with its colour or without: `DNA:0046ff,ER`. One alone is grey.",
             examples=["DNA:0046ff,AGP"],
         ),

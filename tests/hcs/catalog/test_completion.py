@@ -8,6 +8,7 @@ from hcs.catalog import (
     adoptable,
     channel_rows,
     complete,
+    count_sites,
     count_units,
     failures_of,
     focus_rows,
@@ -45,6 +46,13 @@ def test_a_finished_unit_shows_exactly_the_rows_that_came(catalog, make, leased)
     assert focus.equals(channel_rows(catalog, run_id, plate="P1").select(focus.columns))
     assert focus.height == len(result["channels"])
     assert focus_rows(catalog, run_id, "another").is_empty()
+    for counted in count_sites(catalog, run_id, "P1").iter_rows(named=True):
+        here = sites.filter(well=counted["well"])
+        n_failed = here.filter(status="failed").height
+        assert (counted["sites"], counted["sites_failed"]) == (here.height, n_failed)
+        assert counted["cell_count"] == here["cell_count"].mean()
+    assert count_sites(catalog, run_id, "P1")["well"].to_list() == sites["well"].unique().sort().to_list()
+    assert count_sites(catalog, run_id, "another").is_empty()
     (part,) = visible_parts(catalog, run_id).rows(named=True)
     assert part == {"plate": "P1", "unit_key": unit.spec.key, **result["receipt"].parts[0].model_dump()}
     assert failures_of(catalog, run_id).rows() == [("P1", "A02", 2, unit.spec.key, 1, "the file ends early")]

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
+import polars as pl
 import pytest
 from sqlalchemy import event, insert, select, update
 
@@ -17,12 +18,14 @@ from hcs.catalog import (
     delete_run,
     find_hits,
     get_run,
+    keep_grouping,
     lease,
     list_runs,
     owner_of_this_process,
     plan,
     profiles_of,
     publish,
+    results_digest,
     site_rows,
     visible_parts,
 )
@@ -52,8 +55,11 @@ def performed(catalog, make):
             neighbours=make.neighbours([("CPD1@1", 1, "CPD2@1", 0.5)]),
             profiles=[make.profile(name)],
             state=RunState.COMPLETE,
+            flags=site_rows(catalog, run_id).head(1).select("plate", "well", "site", flags=pl.lit("blurred:DNA")),
         )
         submit(catalog, run_id)
+        which = {"profile": "combined", "everything": False, "form": 1}
+        keep_grouping(catalog, run_id, b"map", **which, results_sha256=results_digest(catalog, run_id))
         return run_id
 
     return perform

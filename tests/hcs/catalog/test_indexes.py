@@ -18,6 +18,7 @@ from hcs.catalog.deletion import delete_in
 from hcs.catalog.models import (
     Call,
     CallMechanism,
+    FlaggedSite,
     Neighbour,
     Part,
     Plate,
@@ -42,6 +43,10 @@ OF_RUNS = (RunPlate, RunWell, Unit, Part, Site, SiteChannel, Call, CallMechanism
 BIG = {model.__tablename__ for model in OF_RUNS} - {"run_plates", "profiles"} | {"runs", "submissions"}
 N_SUBMITTED = 3_000
 """Runs without plates that were submitted before the last of the others: all have ended but two."""
+
+
+def _without_unit(place):
+    return {name: value for name, value in place.items() if name != "unit_key"}
 
 
 def rows_of_a_run(make, run_id):
@@ -101,11 +106,12 @@ def rows_of_a_run(make, run_id):
             for site in (1, 2)
         ],
         SiteChannel: [
-            {**place, "site": site, "channel": "DNA", "saturation_fraction": 0.0}
+            {**_without_unit(place), "site": site, "channel": "DNA", "saturation_fraction": 0.0}
             | dict.fromkeys(("mean", "sd", "percentile_1", "percentile_99"), 1.0)
             for place in places
             for site in (1, 2)
         ],
+        FlaggedSite: [{**_without_unit(place), "site": 1, "flags": "blurred:DNA"} for place in places[::10]],
         Call: [
             {
                 **call,
@@ -309,6 +315,15 @@ QUESTIONS = {
         c, run=3, profile="profile-0", mechanism="Label 7", q_max=1, limit=5, not_toxic=True, min_batches=2
     ),
     "a profile that is not there": ask_for_an_unknown_profile,
+    "a comparison": lambda c, make: questions.compare_hits(
+        c, run=3, other=4, profile="profile-0", other_profile="profile-1"
+    ),
+    "a map": lambda c, make: (
+        questions.find_grouping(c, 3, profile="profile-0", everything=False, form=1),
+        questions.keep_grouping(
+            c, 3, b"", profile="profile-0", everything=False, form=1, results_sha256=questions.results_digest(c, 3)
+        ),
+    ),
     "mechanisms": lambda c, make: questions.known_mechanisms(c, profile="profile-0"),
     "a perturbation": lambda c, make: questions.show_perturbation(c, "CPD77"),
     "a perturbation in another case": lambda c, make: questions.show_perturbation(c, "cpd77"),
@@ -321,7 +336,9 @@ QUESTIONS = {
     "sites of a plate": lambda c, make: questions.site_rows(c, 3, plate="P2"),
     "channels of a plate": lambda c, make: questions.channel_rows(c, 3, plate="P2"),
     "focus of a plate": lambda c, make: questions.focus_rows(c, 3, "P2"),
-    "means of a plate": lambda c, make: (questions.cell_count_means(c, 3, "P2"), questions.channel_means(c, 3, "P2")),
+    "flags of a plate": lambda c, make: questions.stored_flags(c, 3, "P2"),
+    "counts of the sites of a plate": lambda c, make: questions.count_sites(c, 3, "P2"),
+    "means of a plate": lambda c, make: questions.channel_means(c, 3, "P2"),
     "parts of a well": lambda c, make: questions.parts_of_well(c, 3, "P2", "W7", kind="sites"),
     "how far wells are": lambda c, make: questions.plate_standing(c, N_RUNS, "P2"),
     "surveys": lambda c, make: questions.visible_parts(c, 3, kind="survey"),

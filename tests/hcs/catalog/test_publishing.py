@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hcs.catalog import complete, fail, find_hits, get_run, lease, neighbours_of, plan, profiles_of, publish, retry
+from hcs.catalog import (
+    complete,
+    fail,
+    find_hits,
+    get_run,
+    lease,
+    neighbours_of,
+    plan,
+    profiles_of,
+    publish,
+    retry,
+    site_rows,
+    stored_flags,
+)
 from hcs.catalog.publishing import labels_of
 from hcs.errors import CatalogError, UsageError
 from schemas.results import PublishedCalls
@@ -77,6 +90,30 @@ def test_a_run_with_holes_is_published_anew_after_a_retry_and_is_seen_as_it_was_
 
     assert find_hits(catalog, run=run_id, q_max=1).height == 2
     assert get_run(catalog).state is RunState.COMPLETE
+
+
+def test_flags_are_kept_with_results_and_do_not_hold_while_a_run_goes_on(catalog, make, results):
+    run_id = make.run(catalog).id
+    plan(catalog, run_id, [make.unit(1), make.unit(2)])
+    first, *_ = lease(catalog, run_id, OWNER, limit=1, seconds=60)
+    complete(**make.done(catalog, run_id, first))
+    for _ in range(3):
+        (second,) = lease(catalog, run_id, OWNER, limit=1, seconds=60)
+        fail(catalog, run_id, second.spec.key, fence=second.fence, reason="out of memory")
+    sites = site_rows(catalog, run_id).select("plate", "well", "site")
+    flags = sites.head(1).with_columns(flags=pl.lit("blurred:DNA|saturated:ER"))
+    assert stored_flags(catalog, run_id, "P1") is None, "nobody has looked"
+
+    publish(catalog, run_id, **{**results, "state": RunState.COMPLETE_WITH_HOLES}, flags=flags)
+
+    assert stored_flags(catalog, run_id, "P1").rows() == flags.rows()
+    assert stored_flags(catalog, run_id, "another").is_empty()
+    retry(catalog, run_id)
+    assert stored_flags(catalog, run_id, "P1") is None, "there will be more sites"
+    (again,) = lease(catalog, run_id, OWNER, limit=1, seconds=60)
+    complete(**make.done(catalog, run_id, again))
+    publish(catalog, run_id, **results, flags=flags.clear())
+    assert stored_flags(catalog, run_id, "P1").is_empty()
 
 
 def test_a_run_with_work_left_cannot_finish(catalog, make, results):

@@ -11,6 +11,7 @@ import pytest
 from hcs.catalog import (
     adopt_finished,
     channel_rows,
+    compare_hits,
     complete,
     fail,
     failures_of,
@@ -102,6 +103,7 @@ QUESTIONS = {
     "hits on another profile": lambda c: find_hits(c, profile="B", q_max=0.5),
     "hits of a mechanism": lambda c: find_hits(c, mechanism="Ä", q_max=1),
     "mechanisms": known_mechanisms,
+    "a comparison": lambda c: compare_hits(c, run=2, other=1, other_profile="B", q_max=0.6),
     "a perturbation": lambda c: show_perturbation(c, "ä"),
     "a perturbation in another case": lambda c: show_perturbation(c, "AB"),
     "neighbours": lambda c: neighbours_of(c, "板"),

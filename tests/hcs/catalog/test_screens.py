@@ -121,5 +121,7 @@ def test_the_nearest_name_is_offered(filled):
         find_plates(filled, "Pilot")
     with pytest.raises(NotFoundError, match=r"holds no plate 'P99'; did you mean P9"):
         plate_runs(filled, "P99")
+    with pytest.raises(NotFoundError, match=r"holds no plate 'quite another'; it has P1, "):
+        plate_runs(filled, "quite another")
     with pytest.raises(NotFoundError, match=r"screen 'pilot' holds no plate 'P9'"):
         plate_runs(filled, "P9", screen="pilot")

@@ -22,7 +22,7 @@ def config(connection):
 def objects(connection):
     """Every table and index as SQLite keeps them, clause by clause; constraints may stand in any order."""
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
-    texts = {name: " ".join(sql.split()) for name, sql in connection.execute(text(query))}
+    texts = {name: " ".join(sql.replace('"', "").split()) for name, sql in connection.execute(text(query))}
     return {name: sorted(sql.removesuffix(" )").split(", ")) for name, sql in texts.items()}
 
 

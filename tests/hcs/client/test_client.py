@@ -5,11 +5,14 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 import pytest
+from held import HeldImage
 from PIL import Image
 
 import hcs
@@ -23,13 +26,15 @@ from hcs.errors import (
     ApiNotAllowedError,
     ApiNotFoundError,
     ConflictError,
+    NoAnswerError,
     NotFoundError,
     UsageError,
     WaitedTooLongError,
 )
 from hcs.io.screen import load_screen
+from schemas.acceptance import Verdict
 from schemas.api import Hit
-from schemas.work import RunState
+from schemas.work import RunState, WellState
 
 SCRIPT, FORMULA, SLASH = "<script>alert(1)</script>", "=cmd|' /C calc'!A0", "CPD/3"
 
@@ -52,6 +57,48 @@ def test_a_plate_tells_its_report_and_its_wells(client):
     assert plate.quality.sites_failed == 1
     assert len(wells) == 18
     assert [well.perturbation for well in wells if well.well == "B03"] == [SCRIPT]
+
+
+def test_the_wells_of_a_plate_are_told_as_maps_followed_back_and_watched(client):
+    maps, wells = client.measures("P1"), {well.well: well for well in client.wells("P1")}
+    provenance, progress = client.provenance("P1", "a1", run="run-1"), client.well_progress("run-1", "P1")
+
+    assert client.measures("P1", run=client.run("run-1")) == maps
+    (count,) = [measure for measure in maps.measures if measure.name == "cell_count"]
+    assert dict(zip(maps.wells, count.raw, strict=True)) == {name: well.cell_count for name, well in wells.items()}
+    assert (provenance.well, len(provenance.images)) == ("A01", 3)
+    assert provenance.encoders == client.run("run-1").encoders
+    assert {one.well for one in progress.wells if one.state is WellState.FAILED} == {"C06"}
+    assert sum(one.sites_failed for one in progress.wells) == client.plate("P1").quality.sites_failed == 1
+
+
+def test_a_screen_is_checked_before_it_is_submitted(client, finished):
+    runs = [run.id for run in client.runs()]
+
+    told = client.check(finished.folder / "SCREEN.yaml")
+
+    assert (told.verdict, [plate.barcode for plate in told.plates]) == (Verdict.ACCEPT_WITH_HOLES, ["P1", "P2"])
+    assert [plate.report for plate in told.plates] == [client.plate(name, run="run-1").report for name in ("P1", "P2")]
+    assert [run.id for run in client.runs()] == runs
+    with pytest.raises(ApiNotAllowedError):
+        client.check({"screen": "x", "plates": [{"uri": "/etc"}]})
+
+
+def test_a_check_is_waited_for_as_long_as_it_says(finished, server):
+    (finished.folder / "held.csv").write_text("well,perturbation\nA01,DMSO\n", encoding="utf-8")
+    screen = finished.submission("slow", platemaps=str(finished.folder / "held.csv"))
+    with (
+        Client(server.url, key=finished.keys.submit, timeout=1, patience=0) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with HeldImage(finished.folder / "held.csv") as held:
+            with pytest.raises(NoAnswerError):
+                client.check(screen, timeout=0.5)
+            held.wait_until_read()
+            waiting = pool.submit(client.check, finished.submission("behind it"))
+            time.sleep(2)  # longer than the client waits for other answers
+            assert not waiting.done()
+        assert waiting.result(60).screen == "behind it"
 
 
 def test_a_run_is_known_by_its_name_and_by_its_record(client, finished):
@@ -175,6 +222,12 @@ def test_mistakes_have_a_pointer_each(client, finished):
     assert "did you mean plates" in str(caught.value)
     assert "#/encoders/0/name: is missing" in str(caught.value)
     assert isinstance(caught.value, UsageError)
+
+
+@pytest.mark.parametrize("run", [1, None, 2.5])
+def test_what_is_no_run_is_said(client, run):
+    with pytest.raises(UsageError, match="its name such as 'run-12'"):
+        client.cancel(run)
 
 
 def test_a_parameter_that_is_wrong_is_named(client):

@@ -44,5 +44,11 @@ def test_what_is_no_time_asks_for_nothing(value):
     assert retry_after(value, now=NOW) is None
 
 
+@pytest.mark.parametrize("year", ["99999999999999999999", "10000"])
+def test_a_year_that_no_calendar_has_asks_for_nothing(year):
+    assert retry_after(f"Mon, 01 Jan {year} 00:00:00 GMT", now=NOW) is None
+    assert retry_after(f"Mon, 01 Jan 2027 {year}{year}:00:00 GMT", now=NOW) is None
+
+
 def test_a_time_that_is_past_is_now():
     assert retry_after(format_datetime(NOW - timedelta(hours=1)), now=NOW) == 0

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from hcs.client.submissions import body_of
-from hcs.errors import ScreenFileError
+from hcs.errors import ScreenFileError, UsageError
 from hcs.io.screen import load_screen
 from schemas.screen import ScreenConfig
 
@@ -51,3 +51,14 @@ def test_a_file_that_is_no_screen_is_refused_before_it_is_sent(tmp_path, text):
 
     with pytest.raises(ScreenFileError, match=r"SCREEN\.yaml"):
         body_of(path)
+
+
+@pytest.mark.parametrize("nothing", [None, 3, ["SCREEN.yaml"]])
+def test_what_is_no_screen_is_said(nothing):
+    with pytest.raises(UsageError, match="a screen is expected"):
+        body_of(nothing)
+
+
+def test_a_screen_in_a_store_is_not_looked_for_on_this_machine():
+    with pytest.raises(ScreenFileError, match=r"on this machine, but 's3://bucket/SCREEN.yaml'"):
+        body_of("s3://bucket/SCREEN.yaml")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 from flaky import CUT_AFTER, CUT_BEFORE, CUT_HALFWAY, Said
 
-from hcs.client import Client
+from hcs.client import Client, answers
 from hcs.errors import AnswerError, ApiError, NoAnswerError
 
 PASSING = [
@@ -158,3 +161,60 @@ def test_a_proxy_of_the_environment_is_not_told_what_is_said_to_this_machine(lin
         client.screens()
 
     assert line.heard == []
+
+
+def test_a_page_that_leads_to_itself_is_noticed(line, far):
+    page = Said(200, {"Content-Type": "application/json"}, b'{"items": [], "next_cursor": "same"}')
+    line.faults.extend([page] * 5)
+
+    with pytest.raises(AnswerError, match="leads to itself"):
+        list(far.runs())
+
+    assert len(line.heard) == 2
+
+
+@pytest.mark.parametrize("charset", ["base64", "hex", "no-such"])
+def test_a_problem_in_an_encoding_that_is_none_is_told(line, far, charset):
+    line.faults.append(Said(400, {"Content-Type": f"text/html; charset={charset}"}, b"\xff away"))
+
+    with pytest.raises(ApiError, match="away"):
+        far.screens()
+
+
+def test_a_status_that_does_not_exist_is_told(line, far):
+    line.faults.append(Said(999))
+
+    with pytest.raises(AnswerError, match="999"):
+        far.screens()
+
+
+def test_a_packed_answer_is_unpacked_and_one_that_is_far_too_large_is_not(line, far, monkeypatch):
+    monkeypatch.setattr(answers, "MOST_BYTES", 1 << 20)
+    packed = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    line.faults.append(Said(200, packed, gzip.compress(b'{"items": [], "next_cursor": null}')))
+    line.faults.append(Said(200, packed, gzip.compress(bytes(4 << 20))))
+
+    assert list(far.runs()) == []
+    with pytest.raises(AnswerError, match="goes on"):
+        far.screens()
+
+
+def test_an_answer_that_never_ends_is_not_waited_for():
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+            while True:
+                connection.sendall(b" ")
+                time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with Client(url, timeout=0.1, patience=0) as client, pytest.raises(AnswerError, match="goes on"):
+            client.screens()
+        thread.join(10)
+
+    assert not thread.is_alive()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from packaged import package
 
 from hcs.embedding.known import known_encoders
-from hcs.embedding.registry import describe_encoder
+from hcs.embedding.registry import check_choice, describe_encoder
 from hcs.errors import UnknownEncoderError, UsageError, WeightsError
 from hcs.settings import Settings
 from schemas.encoders import NAMED_FEATURES_VERSION, EncoderInfo, WeightsOrigin
@@ -256,6 +256,31 @@ def test_known_encoders_are_described_without_torch(weights_file: Path, tmp_path
     result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
 
     assert result.stdout.strip() == "set()", result.stderr
+
+
+def test_without_an_engine_it_is_known_of_some_names_whether_there_is_such_an_encoder() -> None:
+    named = {
+        name: check_choice(EncoderChoice(name=name)) for name in ("named", "mobilenetv3_small_100.hcs", "resnet18")
+    }
+    with_weights = check_choice(EncoderChoice(name="pvt_v2_b0", weights="/not/looked/for.safetensors"))
+
+    assert all(named.values())
+    assert with_weights
+    assert not check_choice(EncoderChoice(name="never_heard_of"))
+    assert not check_choice(EncoderChoice(name="resnet18.another_training"))
+
+
+@pytest.mark.parametrize(
+    ("choice", "error"),
+    [
+        ({"name": "named", "mean": (0.5,)}, "takes no weights"),
+        ({"name": "never_heard_of.hcs"}, "packaged"),
+        ({"name": "resnet18.untrained", "weights": "x.safetensors"}, "names its own weights"),
+    ],
+)
+def test_what_no_engine_could_help_is_refused_without_one(choice: dict[str, object], error: str) -> None:
+    with pytest.raises(UsageError, match=error):
+        check_choice(EncoderChoice.model_validate(choice))
 
 
 def test_only_permissive_licences_may_be_defaults() -> None:

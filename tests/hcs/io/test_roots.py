@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,13 @@ OUTSIDE = [
     "{root}/chain",
     "{root}/file",
     "{root}/file#channel=x",
+    "file://{root}/file%23channel=x.csv",
+    "file://{root}/plate%23channel=x.csv",
+    "file://{root}/plate%3A%3Ahttp:",
+    "file://{root}/pla%00te",
+    "file://{root}/pla%0Ate",
+    "{root}/to-a-channel",
+    "{root}/" + "a/" * 2100,
     "file://evil.example{root}/plate",
     "file://localhost{root}/plate",
     "file://{root}/plate?version=1",
@@ -115,6 +123,7 @@ def test_what_lies_elsewhere_is_refused(root, tmp_path, uri):
     (root / "out").symlink_to(tmp_path / "secret")
     (root / "chain").symlink_to(root / "out")
     (root / "file").symlink_to("/etc/passwd")
+    (root / "to-a-channel").symlink_to(root / "file#channel=x.csv")
     roots = Roots([str(root), "s3://bucket/screens/"])
 
     with pytest.raises(NotAllowedError, match="is expected"):
@@ -163,6 +172,22 @@ def test_what_can_be_no_root_is_refused(root):
         Roots([root])
 
 
+def test_roots_that_are_no_folders_are_known(tmp_path):
+    (tmp_path / "file").touch()
+    roots = Roots([str(tmp_path), str(tmp_path / "gone"), str(tmp_path / "file"), "s3://bucket/gone"])
+
+    assert roots.missing() == (str(tmp_path / "gone"), str(tmp_path / "file"))
+
+
 def test_at_least_one_root_is_needed():
     with pytest.raises(UsageError, match="at least one root"):
         Roots([])
+
+
+def test_a_path_of_a_million_folders_is_refused_at_once(root):
+    began = time.monotonic()
+    for path in (f"{root}/" + "a/" * 500_000, f"file://{root}/" + "%61/" * 250_000, "s3://bucket/" + "a/" * 500_000):
+        with pytest.raises(NotAllowedError, match="characters"):
+            Roots([str(root), "s3://bucket"]).resolve(path)
+
+    assert time.monotonic() - began < 5

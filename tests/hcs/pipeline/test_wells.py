@@ -8,9 +8,9 @@ import yaml
 from plates import CHANNELS, deliver, plate_images
 from runs import perform
 
-from hcs.catalog import calls_on_plate, channel_rows, get_run, open_catalog, site_rows
+from hcs.catalog import calls_on_plate, channel_rows, get_run, open_catalog, site_rows, stored_flags
 from hcs.errors import NotFoundError
-from hcs.pipeline.flags import flag_sites
+from hcs.pipeline.flags import flag_sites, flagged_in_run
 from hcs.pipeline.local import LocalExecutor
 from hcs.pipeline.wells import count_plate, summarize_sites, view_wells
 
@@ -75,6 +75,8 @@ def test_flags_and_counts_are_those_of_the_sites(run):
     wells = view_wells(catalog, record, "P")
 
     assert flagged["well"].to_list() == counts.flagged["well"].to_list()
+    assert stored_flags(catalog, record.id, "P").rows() == flagged.rows(), "the run has published them"
+    assert flagged_in_run(catalog, record.id).rows() == flagged.rows()
     assert BRIGHT in flagged["well"].to_list()
     flags = {row["well"]: row["flags"] for row in wells.to_dicts() if row["flags"]}
     assert {well: "|".join(found) for well, found in flags.items()} == dict(flagged.select("well", "flags").iter_rows())

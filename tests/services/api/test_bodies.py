@@ -155,3 +155,24 @@ def test_values_of_a_million_characters_and_nul_are_refused_and_never_an_error_o
 
 def test_the_server_has_answered_none_of_it_with_an_error_of_its_own(server):
     assert not [line for line in server.logged() if line.get("status", 0) >= 500]
+
+
+N_FIELDS = 60_000
+HOSTILE = {
+    "the last field twice": b"{" + b"".join(b'"k%d":1,' % i for i in range(N_FIELDS)) + b'"k%d":1}' % (N_FIELDS - 1),
+    "no field is known": b"{" + b",".join(b'"k%d":1' % i for i in range(N_FIELDS)) + b"}",
+    "an encoder twice": b'{"encoders":["a",' + b",".join(b'"k%d"' % i for i in range(N_FIELDS)) + b',"a"]}',
+    "one place in a million folders": b'{"plates":[{"uri":"FOLDER' + b"/a" * 500_000 + b'"}]}',
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=list(HOSTILE))
+def test_no_body_that_is_small_enough_takes_long_to_refuse(submitter, finished, data):
+    whole = data.replace(b"FOLDER", str(finished.folder).encode())
+    assert len(whole) <= MAX_BODY_BYTES
+
+    began = time.monotonic()
+    answer = submitter.post("/v1/runs", content=whole, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code in (403, 422)
+    assert time.monotonic() - began < 15  # each took minutes, and some of them held up everybody else

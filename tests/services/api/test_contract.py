@@ -19,6 +19,8 @@ KNOWN = {
     "path.perturbation": "CPD4",
     "query.run": "latest",
     "query.profile": "combined",
+    "query.other": "run-1",
+    "query.other_profile": "named",
 }
 """What there is, so that requests get as far as an answer."""
 

@@ -49,6 +49,20 @@ def test_every_operation_says_what_it_does_and_how_it_may_fail(path, method):
         assert parameter.get("description"), parameter["name"]
 
 
+def test_every_field_of_every_answer_and_of_a_screen_says_what_it_means():
+    schemas = document()["components"]["schemas"]
+
+    silent = [
+        f"{record}.{name}"
+        for record, schema in schemas.items()
+        for name, field in schema.get("properties", {}).items()
+        if not field.get("description")
+    ]
+
+    assert len(schemas) > 30
+    assert silent == []
+
+
 def test_what_is_said_of_single_operations_is_said_of_operations_that_there_are():
     assert {*FURTHER, *SUBMITTING, *ADMINISTERING} <= set(OPERATIONS)
 

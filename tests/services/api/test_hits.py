@@ -221,3 +221,10 @@ def test_no_answer_holds_nan(reader, path):
         pytest.fail(f"{word} is no JSON")
 
     assert json.loads(reader.get(f"/v1/{path}").text, parse_constant=refuse)
+
+
+def test_of_very_many_parameters_that_no_path_has_the_first_are_told(reader):
+    answer = reader.get("/v1/hits?" + "&".join(f"k{number}" for number in range(8000)))
+
+    assert answer.status_code == 422
+    assert [error["parameter"] for error in answer.json()["errors"]] == [f"k{number}" for number in range(20)]

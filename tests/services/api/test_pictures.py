@@ -19,6 +19,7 @@ from hcs.pipeline.images import plate_images
 from hcs.pipeline.pictures import View, picture_plate, picture_well
 from services.api import pictures
 from services.api.pictures import MOST_VALUES, PictureRoom, Wanted, fitting
+from services.api.problems import RequestError
 
 SITE = "/v1/plates/P1/wells/A01/sites/1/image.webp"
 WELL = "/v1/plates/P1/wells/A01/image.webp"
@@ -212,6 +213,35 @@ def test_no_more_are_composed_at_once_than_memory_is_meant_for(finished, monkeyp
     assert most == pictures.SITES_AT_ONCE
 
 
+def test_so_many_sheets_that_others_would_wait_for_minutes_are_refused(finished, monkeypatch):
+    gate, plain = threading.Event(), pictures._compose
+
+    def held(images, wanted):
+        gate.wait(60)
+        return plain(images, wanted)
+
+    monkeypatch.setattr(pictures, "_compose", held)
+
+    async def ask():
+        room = PictureRoom(catalog)
+        sheets = [Wanted("plate", "P1", View(longest_side=16 + size)) for size in range(pictures.SHEETS_WAITING + 1)]
+        first = [asyncio.ensure_future(room.show(run, sheet)) for sheet in sheets[:-1]]
+        await asyncio.sleep(0)
+        with pytest.raises(RequestError, match="ask again") as refused:
+            await room.show(run, sheets[-1])
+        same, site = room.show(run, sheets[0]), room.show(run, Wanted("well", "P1", View(longest_side=64), well="A01"))
+        gate.set()
+        made = await asyncio.gather(*first, same, site)
+        return refused.value, [*made, await room.show(run, sheets[-1])]
+
+    with open_catalog(str(finished.catalog)) as catalog:
+        run = get_run(catalog)
+        refused, made = asyncio.run(ask())
+
+    assert (refused.kind.status, set(refused.headers)) == (429, {"Retry-After"})
+    assert all(item.content.startswith(b"RIFF") for item in made)
+
+
 def test_one_who_leaves_does_not_end_the_work_for_the_others(finished):
     async def ask():
         room = PictureRoom(catalog)
@@ -233,3 +263,10 @@ def test_a_view_is_made_to_fit_into_memory(n_sites, n_channels):
         assert side * side * n_sites * n_channels <= MOST_VALUES
         assert side <= (size or side)
     assert fitting(View(longest_side=16), n_sites=n_sites, n_channels=n_channels).longest_side == 16
+
+
+def test_a_colour_by_its_name_is_refused_with_how_colours_are_written(reader):
+    (error,) = reader.get(SITE, params={"channels": "DNA:blue"}).json()["errors"]
+
+    assert error["parameter"] == "channels"
+    assert error["detail"] == "a list such as DNA or DNA:0046ff,ER, with colours as RRGGBB, is expected, got 'DNA:blue'"

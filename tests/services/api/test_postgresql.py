@@ -59,7 +59,10 @@ def test_it_answers_as_on_sqlite(environment, keys, finished, reader):
         serving(environment["HCS_CATALOG"], "--parts", environment["HCS_PARTS"]) as server,
         server.client(keys[Scope.READ]) as client,
     ):
-        for path in ("hits?q_max=1", "mechanisms", "plates/P1/wells", "perturbations/CPD4", "runs/run-1/plates"):
+        for path in (
+            *("hits?q_max=1", "mechanisms", "plates/P1/wells", "perturbations/CPD4", "runs/run-1/plates"),
+            *("plates/P1/measures", "plates/P1/wells/A01/provenance", "runs/run-1/plates/P1/progress"),
+        ):
             assert (
                 client.get(f"/v1/{path}").json()
                 == reader.get(f"/v1/{path}&run=run-1" if "?" in path else f"/v1/{path}").json()

@@ -17,11 +17,11 @@ import pytest
 from serving import serving
 
 from hcs.catalog import create_key, local_key, open_catalog, revoke_key
-from hcs.errors import UsageError
+from hcs.errors import StorageError, UsageError
 from schemas.keys import Scope
 from services.api.__main__ import read_options
 from services.api.description import TAKING_SCREENS, document
-from services.api.serving import is_loopback, open_door
+from services.api.serving import is_loopback, open_door, take_port
 
 HEAVY = {"ray", "torch", "timm", "torchvision", "sklearn", "umap", "numba", "skimage", "alembic"}
 SECONDS_OF_THE_PROCESSOR = 2.0
@@ -70,6 +70,8 @@ def test_whatever_it_is_asked_it_never_loads_what_computes_embeddings(finished, 
             for path, item in document()["paths"].items():
                 for method in item:
                     body = {"json": finished.submission("loads")} if (path, method) in TAKING_SCREENS else {}
+                    needed = [one["name"] for one in item[method].get("parameters", ()) if one.get("required")]
+                    body["params"] = {name: "run-1" for name in needed if name not in values}
                     statuses[path, method] = client.request(method, path.format(**values), **body).status_code
         server.process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + 20
@@ -209,3 +211,13 @@ def test_what_cannot_be_served_is_told_in_one_paragraph(tmp_path):
     assert refused.stderr.startswith("error: a root is")
     with pytest.raises(UsageError, match="port"):
         read_options(["--port", "70000"])
+
+
+def test_a_host_that_there_is_not_is_told_apart_from_a_taken_port():
+    with pytest.raises(StorageError, match="an address of this machine is expected as --host, but 'no such host'"):
+        take_port("no such host", 0)
+
+
+def test_a_root_that_is_not_there_is_noted_and_served(tmp_path):
+    with serving(tmp_path / "catalog.sqlite", "--root", tmp_path / "mistyped", cwd=tmp_path) as server:
+        assert server.lines[0].startswith(f"note: the root {tmp_path / 'mistyped'} is no folder now")

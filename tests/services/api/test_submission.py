@@ -125,6 +125,7 @@ def _filled(value, finished):
 
 
 OUTSIDE = ["file:///etc", "http://169.254.169.254/", "s3://other/plate", "{P1}/../../secret", "P1", "/etc/passwd"]
+OUTSIDE += ["file://{P1}/key%23channel=x.csv", "file://{P1}/a%00b"]
 FIELDS = {
     "#/plates/1/uri": lambda uri: {"plates": [{"uri": "{P1}"}, {"uri": uri}]},
     "#/platemaps": lambda uri: {"platemaps": uri},

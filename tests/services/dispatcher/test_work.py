@@ -73,7 +73,9 @@ def test_a_submitted_screen_is_performed_to_the_same_bytes_as_by_hcs_run(
     assert "is there already (submitted)" in again.err
     assert (ended.code, ended.out) == (0, "run-1: complete\n"), ended.err
     assert export_digests(place, tmp_path / "export") == exported
-    assert hcs("work", "--once", "--catalog", place).out == ""  # nothing waits any more
+    idle = hcs("work", "--once", "--catalog", place)
+    assert (idle.code, idle.out) == (0, "")
+    assert f"no run waits in {place}" in idle.err  # a catalog that was mistyped is noticed
 
 
 def test_who_waits_is_told_of_a_failure_and_of_its_reason(place: Path, tmp_path: Path) -> None:

@@ -77,6 +77,22 @@ def test_one_simulated_plate_finds_its_platemap_in_the_folder_of_its_batch(simul
     assert config.plates[0].batch == folder.parents[1].name
 
 
+def test_results_that_lie_beside_a_delivery_do_not_come_back_as_annotations(simulated: Path, tmp_path: Path) -> None:
+    """The tutorial saves `calls.csv` there: a mechanism that was predicted is nothing that was known."""
+    calls = simulated.parent / "calls.csv"
+    calls.write_text("perturbation,mechanism,mechanism_source,q_value\nSIM-1,kinase inhibitor,predicted,0.01\n")
+    try:
+        text = draft_screen(str(simulated))
+    finally:
+        calls.unlink()
+
+    config = written(tmp_path, text)
+    assert config.annotations == load_screen(str(simulated / "SCREEN.yaml")).annotations
+    assert "calls.csv holds results (mechanism_source, q_value), and is left out" in " ".join(
+        line.lstrip("# ") for line in text.splitlines()
+    )
+
+
 def test_files_with_a_platemap_beside_them_need_no_filling(make_files, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     folder = make_files("BR1")
     (tmp_path / "platemap.csv").write_text(PLATEMAP)

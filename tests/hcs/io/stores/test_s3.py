@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
@@ -206,6 +208,79 @@ def test_a_body_that_stays_short_is_that_objects_fault(bucket: str, proxy: Proxy
         S3Store(waits=IMPATIENT).read(f"{bucket}/a", witness=None)
 
     assert not isinstance(caught.value, StoreUnavailableError)
+
+
+def answering(content: bytes, status: int, headers: dict[str, str], heard: list[str]) -> ThreadingHTTPServer:
+    """A server that is no good store: it answers every GET the same."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None: ...
+
+        def do_GET(self) -> None:
+            heard.append(self.path)
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def bad_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[str]]]:
+    """Make the environment lead to such a server; returned is what it heard."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(content: bytes, *, status: int = 200, **headers: str) -> list[str]:
+        heard: list[str] = []
+        servers.append(answering(content, status, {n.replace("_", "-"): v for n, v in headers.items()}, heard))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{servers[-1].server_address[1]}")
+        return heard
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content_Range": "bytes 50-59/100"}], ids=["no range", "a shorter range"])
+def test_a_range_that_is_answered_by_less_is_no_end_of_the_file(bad_store, headers: dict[str, str]) -> None:
+    heard = bad_store(b"x" * 10, status=206, **headers)
+
+    with (
+        pytest.raises(StorageError, match="ended its answer too early"),
+        S3Store(waits=IMPATIENT).open("s3://bucket/a", size_bytes=100) as stream,
+    ):
+        stream.read()
+
+    assert len(heard) == 3
+
+
+def test_a_store_that_knows_no_ranges_is_read_all_the_same(bad_store) -> None:
+    content = bytes(range(256)) * 4000
+    bad_store(content)
+
+    with S3Store(waits=IMPATIENT).open("s3://bucket/a", size_bytes=len(content)) as stream:
+        stream.seek(1000)
+        assert stream.read(300) == content[1000:1300]
+
+
+@pytest.mark.parametrize("token", ["", "<NextContinuationToken>same</NextContinuationToken>"], ids=["none", "the same"])
+def test_a_listing_that_leads_nowhere_has_an_end(bad_store, token: str) -> None:
+    item = "<Contents><Key>p/a</Key><Size>1</Size></Contents>"
+    page = f"<ListBucketResult><IsTruncated>true</IsTruncated>{token}{item}</ListBucketResult>"
+    heard = bad_store(page.encode())
+
+    with pytest.raises(StorageError, match="more follows and not where"):
+        list(S3Store(waits=IMPATIENT).list_files("s3://bucket/p", on_unreadable=lambda folder: None))
+
+    assert len(heard) <= 2
 
 
 def test_a_put_that_is_refused_leaves_nothing(bucket: str, proxy: Proxy) -> None:
