@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import streamlit as st
@@ -54,6 +55,11 @@ def ask_all(question: Callable[..., Iterator[T]], *words: Any, **options: Any) -
     return cast("list[T]", _asked(question.__name__, words, options))
 
 
+def ask_first(question: Callable[..., Iterator[T]], most: int, **options: Any) -> list[T]:
+    """Return the first things that a method of the client yields, as `ask`; the pages behind them are not fetched."""
+    return cast("list[T]", _asked(question.__name__, (), options, most))
+
+
 def forget_answers() -> None:
     """Have everything asked anew, after something was changed."""
     _answer.clear()
@@ -86,14 +92,14 @@ def _client(url: str, key: str) -> Client:
     return Client(url, key=key, patience=PATIENCE_SECONDS)
 
 
-def _asked(name: str, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
+def _asked(name: str, words: tuple[Any, ...], options: dict[str, Any], most: int | None = None) -> Any:
     """Return an answer of the client. What is kept is kept for one API and one key, of which the digest is enough."""
     digest = hashlib.sha256(_key().encode()).hexdigest()
-    return _answer((read_settings().api_url, digest), name, words, options)
+    return _answer((read_settings().api_url, digest), name, words, options, most)
 
 
 @st.cache_resource(ttl=SECONDS_KEPT, max_entries=ANSWERS, show_spinner=False)
-def _answer(of: tuple[str, str], name: str, words: tuple[Any, ...], options: dict[str, Any]) -> Any:
+def _answer(of: tuple[str, str], name: str, words: tuple[Any, ...], options: dict[str, Any], most: int | None) -> Any:
     del of  # it tells whose answer this is
     answer = getattr(connected(), name)(*words, **options)
-    return list(answer) if isinstance(answer, Iterator) else answer
+    return list(islice(answer, most)) if isinstance(answer, Iterator) else answer

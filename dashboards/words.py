@@ -40,5 +40,5 @@ def dose(micromolar: float | None, step: float | None) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """Return `1 plate`, `2 plates`."""
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}{'es' if what.endswith('s') else 's'}"
+    """Return `1 plate`, `2 plates`, `2 batches`."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}{'es' if what.endswith(('s', 'ch')) else 's'}"

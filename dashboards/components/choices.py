@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards.components.addressed import choose
+from dashboards.components.addresses import chosen
 from dashboards.connection import ask, ask_all
 from dashboards.places import link
 from dashboards.words import counted
@@ -36,17 +36,17 @@ def chosen_run(*, finished: bool = True) -> RunSummary | None:
         _nothing_yet(every)
         return None
     by_name = {run.id: run for run in offered}
+    if RUN not in st.query_params and RUN not in st.session_state and st.session_state.get(_LAST_RUN) in by_name:
+        st.query_params[RUN] = st.session_state[_LAST_RUN]
     shown = list(by_name)[:RUNS_SHOWN]
     asked = st.query_params.get(RUN)
     if asked in by_name and asked not in shown:
         shown.append(asked)
     if asked is not None and asked not in by_name:
         st.warning(f"`{asked[:40]}` is not there, or has no results: the newest is shown.", icon=":material/history:")
-    last = st.session_state.get(_LAST_RUN)
-    remembered = last if last in by_name else None
-    name = choose("Run", shown, key=RUN, told=lambda run: _told(by_name[run]), remembered=remembered, is_pinned=True)
+    name = chosen("Run", shown, key=RUN, always=True, format_func=lambda run: _told(by_name[run])) or shown[0]
     st.session_state[_LAST_RUN] = name
-    return by_name[name or shown[0]]
+    return by_name[name]
 
 
 def chosen_profile(run: RunSummary) -> str:

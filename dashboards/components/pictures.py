@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboards.components.addressed import choose, choose_several
+from dashboards.components.addresses import chosen
+from dashboards.components.switches import switched_on
 from dashboards.look import CHANNEL_COLOURS
 from dashboards.words import plain, shortened
 from hcs.client.plates import View
@@ -66,7 +67,7 @@ def view_of(
 def chosen_channels(channels: Sequence[str], *, key: str = CHANNELS) -> list[str]:
     """Draw a switch for every channel, and return those that are on; with all of them off, all are shown."""
     hues = hues_of(channels)
-    return choose_several(
+    return switched_on(
         "Channels",
         channels,
         key=key,
@@ -78,9 +79,8 @@ def chosen_channels(channels: Sequence[str], *, key: str = CHANNELS) -> list[str
 def chosen_contrast() -> tuple[Contrast, bool]:
     """Draw the choice of the contrast, and return it with whether pixels are wanted as they were delivered."""
     left, right = st.columns(2, vertical_alignment="bottom")
-    how = choose(
-        "Contrast", list(_IN_WORDS), key=CONTRAST, told=_IN_WORDS.__getitem__, place=left, help=_ABOUT_CONTRAST
-    )
+    with left:
+        how = chosen("Contrast", list(_IN_WORDS), key=CONTRAST, format_func=_IN_WORDS.__getitem__, help=_ABOUT_CONTRAST)
     as_delivered = right.toggle(
         "As delivered", key=AS_DELIVERED, bind="query-params", help="Without the correction of the illumination."
     )

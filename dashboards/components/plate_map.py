@@ -16,14 +16,15 @@ from dashboards.words import shortened
 
 GEOMETRIES = ((8, 12), (16, 24), (32, 48))
 CONTROL_NAMES = {"negcon": "negative control", "poscon": "positive control", "treatment": "treatment", "empty": "empty"}
+LETTERS_UP_TO = 384
+"""Wells that have room for a letter which is read easily. So many are also drawn as elements of the page; more of them
+on a canvas, since that many elements would take longer to draw than all the rest."""
 MARKS_IN_WORDS = "N negative control, P positive control"
 
 _WELL = re.compile(r"([A-Z]{1,2})(\d{1,2})")
 _WIDTH, _LARGEST_STEP, _SMALLEST_STEP = 528, 42, 9
 _ROUND_FROM = 20
 """Pixels of a well from which its corners are round."""
-_ON_A_CANVAS_FROM = 500
-"""Wells; so many elements of a page would take longer to draw than all the rest. The table says the same."""
 _AXIS = {"labelAngle": 0, "ticks": False, "domain": False, "labelOverlap": "parity"}
 _PARAMETER = "well"
 
@@ -150,7 +151,7 @@ def plate_chart(drawn: Drawn, *, selected: str | None = None, profiles: bool = F
         chart = beside(chart, well_rows(drawn), domains=(numbers, letters), unit=drawn.unit)
     else:
         chart = {"vconcat": [chart]}  # a chart by itself would be squeezed into the height that Streamlit gives it
-    if len(drawn.wells) >= _ON_A_CANVAS_FROM:
+    if len(drawn.wells) > LETTERS_UP_TO:
         chart["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
     return chart
 

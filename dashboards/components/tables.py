@@ -23,8 +23,9 @@ def show_table(
     columns: Mapping[str, Any] | None = None,
     file_name: str,
     selectable: bool = False,
-    height: int | None = None,
     on_select: Callable[[], None] | None = None,
+    selected_row: int | None = None,
+    height: int | None = None,
 ) -> list[int]:
     """Draw a table with a download of exactly its rows, and return the places of the rows that are selected.
 
@@ -34,8 +35,9 @@ def show_table(
         columns: Column -> a title, or one of `st.column_config`; a column that is not there keeps its name.
         file_name: Of the download, a CSV.
         selectable: Whether a row can be selected; then at most one place comes back.
+        on_select: Called before the page is drawn again because of a row.
+        selected_row: Place of the row that is selected when the widget is drawn first.
         height: Pixels.
-        on_select: Called before the page is drawn anew, where a selection changes the state of other widgets.
     """
     config = dict(columns or {})
     selected: list[int] = []
@@ -50,6 +52,7 @@ def show_table(
             placeholder=NOTHING,
             on_select=on_select or "rerun",
             selection_mode="single-row",
+            selection_default=None if selected_row is None else {"selection": {"rows": [selected_row]}},
             **sized,
         )
         selected = list(event["selection"]["rows"])
@@ -58,7 +61,7 @@ def show_table(
     left, right = st.columns([3, 1], vertical_alignment="center")
     more = f", the first {ROWS_SHOWN:,} are shown" if frame.height > ROWS_SHOWN else ""
     left.caption(f"{counted(frame.height, 'row')}{more}")
-    right.download_button(
+    right.container(horizontal_alignment="right").download_button(
         "Download CSV",
         csv_of(frame),
         file_name=file_name,

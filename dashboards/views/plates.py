@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards.components.addressed import choose
+from dashboards.components.addresses import chosen
 from dashboards.components.choices import chosen_profile, chosen_run
 from dashboards.components.pictures import Contrast, chosen_channels, view_of
 from dashboards.components.tables import show_table
@@ -65,7 +65,7 @@ def chosen_plate(plates: Sequence[RunPlate]) -> str:
     asked = st.query_params.get(PLATE)
     if asked is not None and asked not in barcodes:
         st.warning(f"This run has no plate {plain(shortened(asked))}: its first is shown.", icon=":material/grid_off:")
-    return choose("Plate", barcodes, key=PLATE, told=shortened, is_pinned=True) or barcodes[0]
+    return chosen("Plate", barcodes, key=PLATE, format_func=shortened, always=True) or barcodes[0]
 
 
 def explore(barcode: str, *, run: str, profile: str, channels: Sequence[str]) -> None:
@@ -99,12 +99,12 @@ def chosen_well(names: Sequence[str], wells: dict[str, Well]) -> str | None:
     asked = st.query_params.get(WELL)
     if asked is not None and asked not in names:
         st.warning(f"This plate has no well {plain(shortened(asked))}.", icon=":material/grid_off:")
-    return choose(
+    return chosen(
         "Well",
         names,
         key=WELL,
-        told=lambda name: f"{name}: {shortened(content_of(wells.get(name)))}",
-        is_open=True,
+        format_func=lambda name: f"{name}: {shortened(content_of(wells.get(name)))}",
+        optional=True,
         placeholder="Click the map, or choose here",
     )
 

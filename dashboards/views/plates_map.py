@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import streamlit as st
 
-from dashboards.components.addressed import choose
+from dashboards.components.addresses import chosen
 from dashboards.components.plate_map import (
     CONTROL_NAMES,
     MARKS_IN_WORDS,
@@ -110,7 +110,8 @@ def chosen_measure(measures: PlateMeasures) -> tuple[str, bool]:
     """Draw the choice of what the map shows, and return it with whether it is corrected for rows and columns."""
     names = [*(one.name for one in measures.measures), CALL, CONTENT]
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    measure = choose("Map of", names, key=MEASURE, told=title_of, place=left) or names[0]
+    with left:
+        measure = chosen("Map of", names, key=MEASURE, format_func=title_of) or names[0]
     corrected = right.toggle(
         "Without rows and columns",
         key=CORRECTED,

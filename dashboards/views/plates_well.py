@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
-from dashboards.components.addressed import choose
+from dashboards.components.addresses import chosen
 from dashboards.components.pictures import chosen_channels, chosen_contrast, view_of
 from dashboards.components.plate_map import CONTROL_NAMES
 from dashboards.components.tables import show_table
@@ -189,8 +189,8 @@ def _chosen_site(well: Well, *, plate: str, run: str) -> int | None:
         return None
     found: WellProvenance = ask(Client.provenance, plate, well.well, run=run)
     numbers = [EVERY_SITE, *map(str, sorted({image.site for image in found.images}))]
-    chosen = choose("Site", numbers, key=SITE, told=_site_name)
-    return None if chosen in {None, EVERY_SITE} else int(str(chosen))
+    site = chosen("Site", numbers, key=SITE, format_func=_site_name)
+    return None if site in {None, EVERY_SITE} else int(str(site))
 
 
 def _site_name(site: str) -> str:

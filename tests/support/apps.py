@@ -25,3 +25,9 @@ def open_page(path: str = "home", **state: str) -> AppTest:
         app.switch_page(f"views/{path}.py").run()
     assert not app.exception, app.exception
     return app
+
+
+def texts(app: AppTest) -> str:
+    """Return everything that stands on a page as text."""
+    kinds = (app.markdown, app.info, app.warning, app.caption)
+    return "\n".join(element.value for kind in kinds for element in kind)

@@ -1,0 +1,217 @@
+"""The page of hits: what is asked, what is answered, and one selection in charts, table and list."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from apps import Opened, texts
+from calls import made
+from hypothesis import given
+from hypothesis import strategies as st
+from served import FORMULA, SCRIPT
+
+from dashboards.components.tables import ROWS_SHOWN, csv_of
+from dashboards.views.hits import table_of
+from dashboards.views.hits_charts import MARKS, OTHER, points, precision, states_in, volcano
+from dashboards.views.hits_choices import Question
+from dashboards.views.hits_words import answer, in_short, why_none
+from hcs.client import Client
+from schemas.api import Hit
+
+AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
+
+
+def of_the_api(**asked: Any) -> list[Hit]:
+    with Client() as client:
+        return list(client.hits(**asked))
+
+
+def test_the_answer_is_what_the_api_says(opened: Opened) -> None:
+    everything = of_the_api(q_max=1, control_type="treatment")
+
+    app = opened("hits", q="1.0")
+
+    assert f"**{len(everything)} treatments" in texts(app)
+    shown = app.dataframe[0].value
+    assert shown["Key" if "Key" in shown else "perturbation"].to_list() == [hit.perturbation for hit in everything]
+    assert shown["q_value"].dropna().to_list() == [hit.q_value for hit in everything if hit.q_value is not None]
+
+
+@pytest.mark.parametrize("mechanism", ["tubulin inhibitor", "kinase inhibitor"])
+def test_a_mechanism_of_the_address_is_asked_for(opened: Opened, mechanism: str) -> None:
+    app = opened("hits", q="1.0", mechanism=mechanism)
+
+    expected = of_the_api(q_max=1, control_type="treatment", mechanism=mechanism)
+    assert app.selectbox(key="mechanism").value == mechanism
+    assert app.dataframe[0].value["perturbation"].to_list() == [hit.perturbation for hit in expected]
+    assert f"with mechanism {mechanism}" in texts(app)
+
+
+def test_a_mechanism_that_is_not_there_is_not_asked_for(opened: Opened) -> None:
+    app = opened("hits", q="1.0", mechanism="<img src=x>", treatment="no such thing")
+
+    assert app.selectbox(key="mechanism").value is None
+    assert app.selectbox(key="treatment").value is None
+    assert "not among those" in texts(app)
+
+
+def test_nothing_found_is_explained_with_what_to_loosen(opened: Opened) -> None:
+    least = min(hit.q_value for hit in of_the_api(q_max=1) if hit.q_value is not None)
+
+    app = opened("hits", effect="1000.0", q=f"{min(1.0, max(least, 0.2)):.4f}")
+
+    found = len(of_the_api(q_max=float(app.number_input(key="q").value), control_type="treatment"))
+    assert "**No treatment** is a hit with an effect of at least 1000" in texts(app)
+    assert f"{found} treatments of any effect" in texts(app)
+    assert "Some have such a q" in texts(app)
+    assert not app.dataframe
+
+
+def test_a_selected_treatment_has_a_card_whose_links_lead_to_compound_and_plate(opened: Opened) -> None:
+    hit = next(hit for hit in of_the_api(q_max=1) if hit.perturbation == SCRIPT)
+
+    app = opened("hits", q="1.0", treatment=hit.treatment)
+
+    assert app.selectbox(key="treatment").value == hit.treatment
+    assert "script" in texts(app)
+    assert "<script>" not in texts(app)  # every sign of Markdown and HTML is escaped
+    ringed = [chart.proto.spec for chart in app.get("vega_lite_chart") or app.get("arrow_vega_lite_chart")]
+    assert len(ringed) == 2
+    frame = points([hit], [])
+    rings = (volcano(frame, q_max=1.0, selected=hit), precision(frame, selected=hit))
+    assert all(ring["layer"][-1]["data"]["values"][0] for ring in rings)
+
+
+def test_choosing_in_the_list_goes_into_the_address_and_nothing_chosen_leaves_it(opened: Opened) -> None:
+    app = opened("hits", q="1.0")
+
+    app.selectbox(key="treatment").select_index(1).run()
+    chosen = app.query_params["treatment"]
+    app.selectbox(key="treatment").set_value(None).run()
+
+    assert (chosen if isinstance(chosen, str) else chosen[0]) in {hit.treatment for hit in of_the_api(q_max=1)}
+    assert "treatment" not in app.query_params
+
+
+def test_what_is_downloaded_is_what_is_shown_and_no_cell_is_a_formula(opened: Opened) -> None:
+    shown = of_the_api(q_max=1, control_type="treatment", mechanism="tubulin inhibitor")
+    rows = list(csv.DictReader(io.StringIO(csv_of(table_of(shown)).decode())))
+
+    assert [row["perturbation"] for row in rows] == ["'" + h.perturbation if h.perturbation == FORMULA else
+                                                      h.perturbation for h in shown]  # fmt: skip
+    assert len(rows) == len(shown)
+
+
+# Words and charts, without a server
+
+
+def test_the_answer_tells_compounds_mechanism_and_doubt() -> None:
+    hits = [made(number // 2, treatment=f"C{number // 2}@{number}") for number in range(4)]
+    hits += [made(9, explained_by_count="cannot_tell"), made(10, explained_by_count="explained")]
+
+    said = answer(hits, Question(mechanism="tubulin inhibitor"))
+
+    assert said == (
+        "**6 treatments of 4 compounds** are hits with mechanism tubulin inhibitor at q "
+        f"{AT_MOST} 0.05; 2 of them may be explained by cell count."
+    )
+
+
+def test_every_condition_stands_in_the_answer() -> None:
+    question = Question(effect_min=2, batches_min=2, not_toxic=True, not_count=True, kind="controls", q_max=0.01)
+
+    said = answer([made()], question)
+
+    assert said == (
+        "**1 positive control** is a hit with an effect of at least 2 \N{MULTIPLICATION SIGN} control, wells in at "
+        "least 2 batches, at least half of the controls' cells and a profile that cell count does not explain at q "
+        f"{AT_MOST} 0.01."
+    )
+
+
+@given(st.lists(st.tuples(st.none() | st.floats(0, 9), st.sampled_from(["explained", "not_explained", None]))),
+       st.floats(0, 9), st.booleans())  # fmt: skip
+def test_a_looser_question_keeps_what_the_stricter_one_keeps(
+    rows: list[tuple[float | None, str | None]], effect: float, not_count: bool
+) -> None:
+    hits = [made(i, effect=size, explained_by_count=verdict) for i, (size, verdict) in enumerate(rows)]
+    question = Question(effect_min=effect, not_count=not_count)
+
+    kept = question.kept(hits)
+
+    expected = [
+        hit
+        for hit in hits
+        if (effect == 0 or (hit.effect is not None and hit.effect >= effect) or effect <= 0)
+        and not (not_count and hit.explained_by_count != "not_explained")
+    ]
+    assert kept == expected
+    for _, looser in question.looser():
+        assert {hit.treatment for hit in kept} <= {hit.treatment for hit in looser.kept(hits)}
+
+
+def test_why_nothing_is_found_says_underpowered_and_not_callable() -> None:
+    weak = [made(i, q_value=0.4, is_hit=False, call="underpowered") for i in range(3)]
+    none = made(8, q_value=None, p_value=None, is_hit=False, call="not_callable", reason="one replicate")
+
+    assert "The smallest q of 3 treatments is 0.4." in why_none([*weak, none], Question())
+    assert "3 treatments are underpowered" in " ".join(why_none([*weak, none], Question()))
+    assert "1 treatment could not be called" in " ".join(why_none([*weak, none], Question()))
+    assert why_none([none], Question()) == ["None of 1 treatment could be called: one replicate."]
+    assert "no wells of this kind" in why_none([], Question())[0]
+
+
+def test_a_card_says_the_numbers_with_their_units() -> None:
+    said = in_short(made(q_value=0.0021))
+
+    assert "q 0.0021" in said
+    assert "effect 2.5 \N{MULTIPLICATION SIGN} control" in said
+    assert "4 wells on 2 plates in 2 batches" in said
+    assert "Cell count does not explain it (0.9 of the controls' cells)" in said
+
+
+@pytest.mark.parametrize(("n_shown", "n_every"), [(0, 0), (3, 10), (MARKS + 10, MARKS), (10, MARKS)])
+def test_no_more_points_are_drawn_than_a_browser_draws_at_once(n_shown: int, n_every: int) -> None:
+    every = [made(number) for number in range(max(n_shown, n_every))]
+
+    frame = points(every[:n_shown], every[:n_every])
+
+    assert frame.height == min(MARKS, max(n_shown, n_every))
+    assert frame["treatment"].n_unique() == frame.height
+    drawn_first = frame["state"].to_list()[: max(0, frame.height - n_shown)]
+    assert set(drawn_first) <= {OTHER}
+    assert frame.filter(frame["state"] != OTHER).height == min(n_shown, MARKS)
+
+
+def test_a_hit_that_count_may_explain_has_its_own_colour_and_shape() -> None:
+    frame = points([made(1), made(2, explained_by_count="explained")], [made(3)])
+    states = states_in(frame)
+    encoding = volcano(frame, q_max=0.05)["layer"][1]["encoding"]
+
+    looks = set(zip(encoding["color"]["scale"]["range"], encoding["shape"]["scale"]["range"], strict=True))
+    assert len(states) == len(looks) == 3
+    assert states_in(points([made(1)], [])) == states[:1]
+
+
+def test_the_threshold_and_the_ring_bring_one_row_of_their_own() -> None:
+    frame = points([made()], [])
+    layers = volcano(frame, q_max=0.02, selected=made(q_value=0.004))["layer"]
+
+    assert [layer["data"]["values"] for layer in layers if "data" in layer] == [
+        [{"q": 0.02}],
+        [{"effect": 2.5, "q": 0.004}],
+    ]
+    assert len(precision(frame, selected=made(p_value=None))["layer"]) == 1  # what has no place has no ring
+
+
+def test_thousands_of_hits_are_a_table_of_a_thousand_and_a_file_of_all() -> None:
+    hits = [made(number, name="x" * 400) for number in range(5_000)]
+
+    frame = table_of(hits)
+
+    assert frame.height == 5_000 > ROWS_SHOWN
+    assert csv_of(frame).count(b"\n") == 5_001
+    assert "call" not in frame.columns  # it is the same of all
