@@ -113,7 +113,7 @@ def findings_table(findings: Sequence[Finding]) -> pl.DataFrame:
 
 def show_plates(plates: Sequence[RunPlate], *, run: str, chosen: str) -> None:
     """Draw the plates of a run with their sites, some at a time; a row that is clicked is the plate shown."""
-    title = f"All {counted(len(plates), 'plate')} of {run}"
+    title = f"Plates of {run}: {len(plates):,}"
     with st.expander(title, icon=":material/list:", key="all_plates", bind="query-params") as area:
         if not area.open:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import polars as pl
@@ -82,7 +83,8 @@ def show_pictures(well: Well, *, plate: str, run: str, channels: Sequence[str]) 
     shown = chosen_channels(channels)
     contrast, as_delivered = chosen_contrast()
     site = _chosen_site(well, plate=plate, run=run)
-    size = _SIDE_OF_ONE if site is not None or well.sites == 1 else max(160, min(_SIDE, _WIDEST // well.sites))
+    in_a_row = 1 if site is not None else math.ceil(math.sqrt(well.sites))
+    size = _SIDE_OF_ONE if in_a_row == 1 else min(_SIDE, _WIDEST // in_a_row)
     view = view_of(shown, every=channels, contrast=contrast, as_delivered=as_delivered, size=size, run=run)
     picture = ask(Client.image, plate, well.well, site=site, **view)
     what = f"site {site}" if site is not None else counted(well.sites, "site")

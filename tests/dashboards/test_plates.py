@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from apps import Opened
-from served import BROKEN, COMPOUNDS, SCRIPT, Finished
+from plates import CHANNELS, cells
+from runs import perform
+from served import BROKEN, COMPOUNDS, SCRIPT, Finished, make_keys
 from serving import serving
 from streamlit.testing.v1 import AppTest
 
@@ -17,7 +20,10 @@ from dashboards.connection import forget_answers
 from dashboards.views.plates_map import drawn_of
 from dashboards.views.plates_report import findings_table, in_words
 from dashboards.words import plain
+from hcs.catalog import open_catalog
 from hcs.client import Client
+from hcs.io.tiff import tiff_bytes
+from hcs.pipeline.local import LocalExecutor
 from schemas.acceptance import Finding, FindingKind, Severity
 from schemas.api import Well
 
@@ -252,6 +258,55 @@ def test_a_run_that_is_deleted_under_the_visitor_is_said(
     assert not app.exception
     assert app.title[0].value == "Plates"
     assert "Nothing was run yet" in app.info[0].value
+
+
+def test_one_of_several_sites_can_be_looked_at(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = deliver_sites(tmp_path, sites=(1, 4, 7))
+    with open_catalog(str(tmp_path / "catalog.sqlite")) as catalog:
+        perform(catalog, path, LocalExecutor(threads=2))
+    monkeypatch.setenv("HCS_API_KEY", make_keys(str(tmp_path / "catalog.sqlite")).read)
+    with serving(tmp_path / "catalog.sqlite", "--root", tmp_path) as server:
+        monkeypatch.setenv("HCS_API_URL", server.url)
+        app = opened("plates", well="A02")
+        assert pictures(app) == ["Well A02 of plate S1, 3 sites: AGP, DNA, Mito"]
+        assert app.selectbox(key="site").options == ["All side by side", "Site 1", "Site 4", "Site 7"]
+
+        app.selectbox(key="site").select("4").run()
+
+        assert pictures(app) == ["Well A02 of plate S1, site 4: AGP, DNA, Mito"]
+        assert app.query_params["site"] in ("4", ["4"])
+
+
+def deliver_sites(folder: Path, *, sites: tuple[int, ...]) -> Path:
+    """Deliver a plate of four wells with these sites, and return its SCREEN.yaml."""
+    (folder / "S1").mkdir()
+    for number, well in enumerate(("A01", "A02", "A03", "A04")):
+        for site in sites:
+            for index, channel in enumerate(CHANNELS):
+                image = cells(100 * number + 10 * site + index)
+                (folder / "S1" / f"{well}-{site}-{channel}.tif").write_bytes(tiff_bytes(image, pixel_size_um=1.0))
+    (folder / "map.csv").write_text("well,perturbation,control_type\nA01,DMSO,negcon\nA02,CPD,treatment\n")
+    screen = {
+        "screen": "several sites",
+        "plates": [{"uri": "S1"}],
+        "platemaps": "map.csv",
+        "pattern": "{well}-{site}-{channel}.tif",
+        "encoders": ["named"],
+        "pixels": {"tile": 64},
+    }
+    path = folder / "SCREEN.yaml"
+    path.write_text(yaml.safe_dump(screen), encoding="utf-8")
+    return path
+
+
+def test_an_api_that_goes_away_is_said_where_it_was_asked(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened("plates", plate="P1", well=TREATED)
+    monkeypatch.setattr("dashboards.connection.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setenv("HCS_API_URL", "http://127.0.0.1:9")
+
+    app.selectbox(key="well").select("A04").run()
+    assert "The API does not answer" in app.error[0].value
+    assert app.title[0].value == "Plates"
 
 
 def test_a_finding_is_a_sentence_whose_names_stay_text() -> None:
