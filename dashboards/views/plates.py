@@ -15,7 +15,6 @@ from dashboards.troubles import apart, drawn
 from dashboards.views.plates_map import (
     WELL,
     chosen_measure,
-    content_of,
     drawn_of,
     legend_of,
     show_map,
@@ -74,7 +73,7 @@ def explore(barcode: str, *, run: str, profile: str, channels: Sequence[str]) ->
     wells: dict[str, Well] = {well.well: well for well in ask(Client.wells, barcode, run=run, profile=profile)}
     left, right = st.columns([1.4, 1], gap="medium")
     with right:
-        well = chosen_well(list(measures.wells), wells)
+        well = chosen_well(measures.wells)
     with left:
         measure, corrected = chosen_measure(measures)
         shown = drawn_of(measures, wells, measure=measure, corrected=corrected)
@@ -94,19 +93,15 @@ def explore(barcode: str, *, run: str, profile: str, channels: Sequence[str]) ->
             )
 
 
-def chosen_well(names: Sequence[str], wells: dict[str, Well]) -> str | None:
-    """Draw the choice of a well and return it; None before one is chosen."""
+def chosen_well(names: Sequence[str]) -> str | None:
+    """Draw the choice of a well and return it; None before one is chosen.
+
+    A well is offered by its name alone: it is the same choice on every plate, whatever stands in it.
+    """
     asked = st.query_params.get(WELL)
     if asked is not None and asked not in names:
         st.warning(f"This plate has no well {plain(shortened(asked))}.", icon=":material/grid_off:")
-    return chosen(
-        "Well",
-        names,
-        key=WELL,
-        format_func=lambda name: f"{name}: {shortened(content_of(wells.get(name)))}",
-        optional=True,
-        placeholder="Click the map, or choose here",
-    )
+    return chosen("Well", names, key=WELL, optional=True, placeholder="Click the map, or choose here")
 
 
 def show_sheet(barcode: str, *, run: str, channels: Sequence[str]) -> None:

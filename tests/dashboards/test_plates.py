@@ -129,6 +129,16 @@ def test_another_well_is_chosen_by_keyboard_and_stands_in_the_address(opened: Op
     assert app.query_params["well"] in ("A01", ["A01"])
 
 
+def test_a_well_stays_chosen_on_another_plate_where_something_else_stands_in_it(opened: Opened) -> None:
+    app = opened("plates", plate="P1", well="C03")
+
+    app.selectbox(key="plate").select("P2").run()
+    app.toggle(key="as_delivered").set_value(True).run()
+
+    assert app.selectbox(key="well").value == "C03"
+    assert pictures(app) == ["Well C03 of plate P2, 1 site: AGP, DNA, Mito"]
+
+
 def test_channels_that_are_switched_off_leave_the_picture_and_stand_in_the_address(opened: Opened) -> None:
     app = opened("plates", plate="P1", well=TREATED, channels="DNA,Mito")
     assert pictures(app) == [f"Well {TREATED} of plate P1, 1 site: DNA, Mito"]
