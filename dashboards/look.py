@@ -29,11 +29,25 @@ CATEGORIES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", 
 """Colours that people with any colour vision tell apart (Okabe and Ito 2008), the yellow darker so that it is seen on
 white. The last one is for everything else."""
 
-FRAME, LINES, MISSING = "#d55e00", "#888888", "#c8c8c8"
-"""Around what is selected, around everything else, and where nothing is known."""
+FRAME, LINES, MISSING, PROFILE = "#d55e00", "#888888", "#c8c8c8", "#3a87c8"
+"""Around what is selected, around everything else, where nothing is known, and of lines that stand alone; the last is
+seen on white and on black."""
+
+OUTLINE = (("#ffffff", 5.0), ("#111111", 2.5))
+"""Two lines, one upon the other, that are seen on every colour of a map; with their widths."""
 
 CONTROL_MARKS = {"negcon": "N", "poscon": "P", "treatment": "", "empty": ""}
 """A letter in the well, since colour alone is no mark."""
+
+CHANNEL_COLOURS = {
+    "blue": "0046ff",
+    "green": "00dc3c",
+    "yellow": "e6c800",
+    "orange": "ff6e00",
+    "red": "ff003c",
+    "violet": "ff00c8",
+}
+"""What channels are shown in: the word that Markdown has for a colour, and the colour itself."""
 
 _CSS = """
 <style>

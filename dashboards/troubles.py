@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import streamlit as st
 
@@ -54,6 +55,29 @@ def drawn(show: Callable[[], None], *, part: str = "page") -> None:
         )
     except HcsError as error:
         _say("This cannot be shown", str(error), "", part=part)
+
+
+@contextmanager
+def apart(what: str) -> Iterator[None]:
+    """Draw a part of a page by itself: where the API cannot answer for it, that is said there, and the rest stays.
+
+    Args:
+        what: Is drawn, as the start of a sentence: `The pictures of this well`.
+    """
+    try:
+        yield
+    except (KeyWantedError, ApiKeyError, NoAnswerError):
+        raise  # concerns the whole page
+    except ApiNotFoundError as error:
+        _say_apart(what, f"{error.detail} It may have been deleted meanwhile.")
+    except ApiError as error:
+        _say_apart(what, error.detail)
+    except HcsError as error:
+        _say_apart(what, str(error))
+
+
+def _say_apart(what: str, detail: str) -> None:
+    st.warning(f"{what} cannot be shown: {plain(detail)}", icon=":material/error:")
 
 
 def _say(title: str, detail: str, advice: str, *, part: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from dashboards.words import counted
+from dashboards.words import NOTHING, counted
 
 ROWS_SHOWN = 1_000
 """More are not sent to a browser; the file holds all."""
@@ -50,6 +50,7 @@ def show_table(
             hide_index=True,
             column_config=config,
             key=key,
+            placeholder=NOTHING,
             on_select=on_select or "rerun",
             selection_mode="single-row",
             selection_default=None if selected_row is None else {"selection": {"rows": [selected_row]}},
@@ -57,7 +58,7 @@ def show_table(
         )
         selected = list(event["selection"]["rows"])
     else:
-        st.dataframe(shown, hide_index=True, column_config=config, key=key, **sized)
+        st.dataframe(shown, hide_index=True, column_config=config, key=key, placeholder=NOTHING, **sized)
     left, right = st.columns([3, 1], vertical_alignment="center")
     more = f", the first {ROWS_SHOWN:,} are shown" if frame.height > ROWS_SHOWN else ""
     left.caption(f"{counted(frame.height, 'row')}{more}")
