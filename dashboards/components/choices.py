@@ -81,4 +81,4 @@ def _nothing_yet(every: Sequence[RunSummary]) -> None:
         link("runs", "Watch the runs", icon=":material/play_circle:")
         return
     st.info("Nothing was run yet. Submit a SCREEN.yaml, and its report comes before anything runs.")
-    link("runs", "Submit a screen", icon=":material/upload:")
+    link("runs", "Submit a screen", icon=":material/upload:", part="Submit a screen")
