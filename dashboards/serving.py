@@ -233,6 +233,7 @@ def _options(wanted: Wanted) -> list[str]:
         "client.toolbarMode": "viewer",
         "client.showErrorDetails": "none",
         "global.developmentMode": "false",
+        "runner.magicEnabled": "false",
         **OPTIONS,
     }
     return [f"--{name}={value}" for name, value in said.items()]

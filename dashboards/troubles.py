@@ -13,26 +13,48 @@ from hcs.errors import ApiError, ApiKeyError, ApiNotAllowedError, ApiNotFoundErr
 from hcs.settings import read_settings
 
 
-def drawn(show: Callable[[], None]) -> None:
-    """Draw a page; where the API cannot answer, say why and offer to try again."""
+def drawn(show: Callable[[], None], *, part: str = "page") -> None:
+    """Draw a page, or a part of one; where the API cannot answer, say why and offer to try again.
+
+    Args:
+        show: Draws it.
+        part: Its name: two parts of a page may be in trouble at once.
+    """
     try:
         show()
     except KeyWantedError:
-        _ask_for_key("The dashboard needs a key of the API. `hcs keys create --name you --scope read` makes one.")
+        _ask_for_key(
+            "The dashboard needs a key of the API. `hcs keys create --name you --scope read` makes one.", part=part
+        )
     except ApiKeyError:
-        _ask_for_key("The key is not valid, or not any more: it was revoked, or it expired.")
+        _ask_for_key("The key is not valid, or not any more: it was revoked, or it expired.", part=part)
     except ApiNotAllowedError as error:
-        _say("Not allowed with this key", error.detail, "A key with the scope `submit` or `admin` may do this.")
+        _say(
+            "Not allowed with this key",
+            error.detail,
+            "A key with the scope `submit` or `admin` may do this.",
+            part=part,
+        )
     except ApiNotFoundError as error:
-        _say("Not there", error.detail, "It may have been deleted meanwhile. Choose another run above, or try again.")
+        _say(
+            "Not there",
+            error.detail,
+            "It may have been deleted meanwhile. Choose another run above, or try again.",
+            part=part,
+        )
     except ApiError as error:
-        _say(error.title, str(error), "Nothing was lost. Try again, or look into the log of the API.")
+        _say(error.title, str(error), "Nothing was lost. Try again, or look into the log of the API.", part=part)
     except NoAnswerError:
         url = read_settings().api_url
         advice = f"It was looked for at {url}. `hcs dashboard` starts one of its own; `hcs serve` starts one alone."
-        _say("The API does not answer", "The pages ask it for everything that they show, and nothing is lost.", advice)
+        _say(
+            "The API does not answer",
+            "The pages ask it for everything that they show, and nothing is lost.",
+            advice,
+            part=part,
+        )
     except HcsError as error:
-        _say("This cannot be shown", str(error), "")
+        _say("This cannot be shown", str(error), "", part=part)
 
 
 @contextmanager
@@ -58,19 +80,21 @@ def _say_apart(what: str, detail: str) -> None:
     st.warning(f"{what} cannot be shown: {plain(detail)}", icon=":material/error:")
 
 
-def _say(title: str, detail: str, advice: str) -> None:
+def _say(title: str, detail: str, advice: str, *, part: str) -> None:
     st.error(f"**{plain(title)}**\n\n{plain(detail)}", icon=":material/error:")
     if advice:
         st.markdown(advice)
-    if st.button("Try again", icon=":material/refresh:"):
+    if st.button("Try again", key=f"again-{part}", icon=":material/refresh:"):
         forget_answers()
         st.rerun()
 
 
-def _ask_for_key(why: str) -> None:
+def _ask_for_key(why: str, *, part: str) -> None:
     st.warning(why, icon=":material/key:")
-    with st.form("key", border=False):
-        typed = st.text_input("Key of the API", type="password", max_chars=1000, placeholder="hcs_...")
+    with st.form(f"key-{part}", border=False):
+        typed = st.text_input(
+            "Key of the API", key=f"typed-{part}", type="password", max_chars=1000, placeholder="hcs_..."
+        )
         if st.form_submit_button("Enter") and typed.strip():
             st.session_state[KEY] = typed.strip()
             forget_answers()

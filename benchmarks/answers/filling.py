@@ -24,6 +24,7 @@ from hcs.catalog import (
     register_run,
     set_run_state,
 )
+from hcs.pipeline.flags import flagged_in_run
 from schemas.acceptance import AcceptanceReport, PlaneCounts, Verdict
 from schemas.encoders import EncoderInfo, WeightsOrigin
 from schemas.keys import Scope
@@ -291,7 +292,7 @@ def fill(catalog: Catalog, size: Size, *, root: str, parts: tuple[UnitSpec, tupl
         ]
         publish(
             catalog, run.id, calls=calls(wells, seed=number), neighbours=neighbours(wells, seed=number),
-            profiles=receipts, state=RunState.COMPLETE,
+            profiles=receipts, state=RunState.COMPLETE, flags=flagged_in_run(catalog, run.id),
         )  # fmt: skip
     return create_key(catalog, name="benchmark", scopes=[Scope.READ])[1]
 

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboards.components.addresses import chosen
 from dashboards.connection import ask, ask_all
 from dashboards.places import link
-from dashboards.words import counted
+from dashboards.words import counted, shortened
 from hcs.client import Client
 from schemas.api import RunSummary
 from schemas.work import RunState
@@ -44,7 +44,8 @@ def chosen_run(*, finished: bool = True) -> RunSummary | None:
         shown.append(asked)
     if asked is not None and asked not in by_name:
         st.warning(f"`{asked[:40]}` is not there, or has no results: the newest is shown.", icon=":material/history:")
-    name = chosen("Run", shown, key=RUN, always=True, format_func=lambda run: _told(by_name[run])) or shown[0]
+    told = _told if finished else _named  # how far a run is changes while one looks, and with it what is chosen
+    name = chosen("Run", shown, key=RUN, always=True, format_func=lambda run: told(by_name[run])) or shown[0]
     st.session_state[_LAST_RUN] = name
     return by_name[name]
 
@@ -67,7 +68,11 @@ def is_finished(run: RunSummary) -> bool:
 
 def _told(run: RunSummary) -> str:
     state = "" if run.state is RunState.COMPLETE else f", {run.state.value.replace('_', ' ')}"
-    return f"{run.id}: {run.screen} ({counted(run.plates, 'plate')}{state})"
+    return f"{run.id}: {shortened(run.screen)} ({counted(run.plates, 'plate')}{state})"
+
+
+def _named(run: RunSummary) -> str:
+    return f"{run.id}: {shortened(run.screen)}"
 
 
 def _nothing_yet(every: Sequence[RunSummary]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -70,6 +71,11 @@ def show_table(
         icon=":material/download:",
     )
     return selected
+
+
+def key_of_rows(name: str, rows: Iterable[str]) -> str:
+    """Return the key of a table in which rows are selected by their place: other rows are another table."""
+    return f"{name}-{hashlib.sha256('|'.join(rows).encode()).hexdigest()[:12]}"
 
 
 def csv_of(frame: pl.DataFrame) -> bytes:

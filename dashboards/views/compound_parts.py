@@ -89,7 +89,7 @@ def dose_chart(frame: pl.DataFrame, field: str, title: str, unit: str) -> dict[s
         },
     }  # fmt: skip
     line = {"mark": {"type": "line", "color": LINES, "tooltip": None}, "encoding": {"x": x, "y": y}}
-    return {"height": 260, "layer": [line, marks]}
+    return {"height": 320, "layer": [line, marks]}
 
 
 def show_neighbours(neighbours: Sequence[Neighbour], *, own: str | None, run: str, profile: str) -> None:

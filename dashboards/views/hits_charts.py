@@ -31,7 +31,7 @@ _SCHEMA = {
     "p": pl.Float64,
     "state": pl.String,
 }
-_HEIGHT = 320
+_HEIGHT = 380
 _DECADES = [10.0**-power for power in range(17)]
 
 

@@ -54,8 +54,8 @@ def show() -> None:
     with right, apart("The list of plates"):
         show_plates(plates, run=run.id, chosen=barcode)
     channels = plate.report.channels
-    st.fragment(lambda: drawn(lambda: explore(barcode, run=run.id, profile=profile, channels=channels)))()
-    st.fragment(lambda: drawn(lambda: show_sheet(barcode, run=run.id, channels=channels)))()
+    st.fragment(lambda: drawn(lambda: explore(barcode, run=run.id, profile=profile, channels=channels), part="map"))()
+    st.fragment(lambda: drawn(lambda: show_sheet(barcode, run=run.id, channels=channels), part="sheet"))()
 
 
 def chosen_plate(plates: Sequence[RunPlate]) -> str:

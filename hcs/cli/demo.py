@@ -151,5 +151,7 @@ def advise(screens: list[ReadScreen], catalog: str) -> None:
     put(f"{sites} sites in {seconds:.0f} s. Everything is in {catalog}; ask it:")
     put(f'  hcs hits --catalog {catalog} --mechanism "HDAC inhibitor"')
     put(f"  hcs runs --catalog {catalog}")
+    put("or look at it:")
+    put(f"  hcs dashboard --catalog {catalog}")
     if not any(screen.has_training for screen in screens):
         say("encoders without training read a screen no better than this; see docs/how-to for your own weights")
