@@ -70,6 +70,8 @@ def _follow_address(key: str, options: Sequence[str], *, free: bool) -> None:
         st.session_state.pop(key, None)
     if not free and st.session_state.get(key) not in options:
         st.session_state.pop(key, None)
+    if asked is not None and st.session_state.get(key) == asked:
+        st.session_state[key] = asked  # said again: after a step back, it is the widget of another page that holds it
 
 
 def _address_was_changed(key: str) -> bool:

@@ -36,7 +36,7 @@ def chosen_run(*, finished: bool = True) -> RunSummary | None:
         _nothing_yet(every)
         return None
     by_name = {run.id: run for run in offered}
-    if RUN not in st.query_params and RUN not in st.session_state and st.session_state.get(_LAST_RUN) in by_name:
+    if RUN not in st.query_params and st.session_state.get(_LAST_RUN) in by_name:
         st.query_params[RUN] = st.session_state[_LAST_RUN]
     shown = list(by_name)[:RUNS_SHOWN]
     asked = st.query_params.get(RUN)

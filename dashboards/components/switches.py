@@ -43,5 +43,5 @@ def _follow_address(key: str, options: Sequence[str]) -> None:
     if key not in st.session_state or said != st.session_state.get(_WRITTEN + key):
         asked = [] if said is None else said.split(",")
         st.session_state[key] = [option for option in options if option in asked] or list(options)
-    elif not set(st.session_state[key]) <= set(options):
-        st.session_state[key] = list(options)
+    else:  # said again: after a step back, it is the widget of another page that holds it
+        st.session_state[key] = [option for option in options if option in st.session_state[key]]

@@ -129,7 +129,7 @@ def test_another_well_is_chosen_by_keyboard_and_stands_in_the_address(opened: Op
     assert app.query_params["well"] in ("A01", ["A01"])
 
 
-def test_a_well_stays_chosen_on_another_plate_where_something_else_stands_in_it(opened: Opened) -> None:
+def test_a_well_stays_chosen_on_another_plate(opened: Opened) -> None:
     app = opened("plates", plate="P1", well="C03")
 
     app.selectbox(key="plate").select("P2").run()
