@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo test test-slow test-long check openapi fuzz-api chaos-api wheel-test imports docs bench clean
+.PHONY: help install browser demo test test-slow test-long check openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ wheel-test: install ## Install the wheel as users do, with the newest of all it 
 imports: install ## Draw the imports between the packages of hcs (DOT) and check the contracts
 	$(BIN)/import-linter drawgraph hcs --show-import-totals
 	$(BIN)/lint-imports --no-logo
+
+screenshots: install browser ## Take the pictures of the dashboard that the documentation shows, of the demo's screen
+	$(BIN)/python docs/screenshots.py $(DEMO_OUT)/catalog.sqlite docs/images
 
 docs: install ## Serve the documentation on 127.0.0.1:8000
 	$(BIN)/mkdocs serve
