@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help install browser demo test test-slow test-long check openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
@@ -30,7 +31,7 @@ demo: install ## Simulate a screen, run the whole line on it, print hits beside 
 	$(BIN)/hcs demo --out $(DEMO_OUT) $(DEMO_OPTIONS)
 
 test: install ## Run the tests, except those marked slow or long
-	$(BIN)/python -m pytest -m "not slow and not long" $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m "not slow and not long" -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS)
 
 test-slow: install ## Run the tests marked slow
 	$(BIN)/python -m pytest -m "slow and not long" $(PYTEST_OPTIONS)
