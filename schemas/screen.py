@@ -184,7 +184,7 @@ class ScreenConfig(Record):
     profile: ProfileConfig = Field(default=ProfileConfig(), description="How vectors become profiles.")
     hits: HitsConfig = Field(default=HitsConfig(), description="When a treatment is a hit.")
     controls: ControlNames = Field(
-        default=ControlNames(), description="Names of the controls, for platemaps that do not say."
+        default=ControlNames(), description="Names of the controls, where nothing says which wells they are."
     )
     exclude_wells: tuple[ExcludedWell, ...] = Field(default=(), description="Wells that take part in no call.")
     quality: Literal["keep", "drop"] = Field(default="keep", description="drop: flagged sites leave the profiles.")
