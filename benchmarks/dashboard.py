@@ -11,7 +11,7 @@ Plates the map with all wells, on Compound the verdict with its reasons, on Mech
 from the address or the click to that frame, and each visit is of another run, plate or compound:
 
 - empty browser: one that has never been here, and fetches and compiles the files of Streamlit too;
-- load: a new tab of a browser that has been here;
+- load: a new tab of a browser that has been here, and has the files;
 - move: a link of another page is clicked.
 
 Then a well of the map is clicked until its picture is decoded, each well for the first time; another plate of 1,536
@@ -39,7 +39,7 @@ from browser import Dashboard, browsing, dashboard
 from postgres import databases
 from visits.memory import mebibytes, served_by, slope_of_second_half
 from visits.sights import SIGHTS
-from visits.timing import FILES_OF_BROWSER, LOAD, MOVE, Served, Visitor
+from visits.timing import EMPTY, LOAD, MOVE, Served, Visitor
 
 BAR_VIEW, BAR_PICTURE, BAR_MAP = 1.5, 0.7, 1.0
 BAR_GROWTH = 2.0
@@ -94,7 +94,7 @@ def timed(what: str, measure: Callable[[], list[float]], *, bar: float) -> bool:
 
 def measure_speed(visitor: Visitor, wells: list[str], *, visits: int) -> None:
     """Print the table of seconds."""
-    kinds = {LOAD: visitor.loads, MOVE: visitor.moves, FILES_OF_BROWSER: visitor.first_visits}
+    kinds = {LOAD: visitor.loads, MOVE: visitor.moves, EMPTY: visitor.first_visits}
     print(HEADER)
     missed = []
     for kind, visit in kinds.items():
@@ -141,9 +141,10 @@ def main() -> None:
         key, run, wells = filled(url, folder, size, wide)
         environment = {"HCS_API_KEY": key, "HCS_PARTS": str(folder / "parts")}
         with dashboard(url, "--root", folder, **environment) as started, browsing() as browser:
-            visitor = Visitor(browser, Served(started.url, size, run, wide))
+            visitor = Visitor(browser, Served(started.url, size, run, wide), folder=folder / "browser")
             measure_speed(visitor, wells, visits=options.visits)
             measure_memory(visitor, started, sessions=options.sessions)
+            visitor.leave()
 
 
 if __name__ == "__main__":

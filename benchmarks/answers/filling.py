@@ -312,7 +312,7 @@ def add_run(catalog: Catalog, size: Size) -> str:
     for seed, unit in enumerate(lease(catalog, run.id, owner_of_this_process(), limit=size.plates, seconds=3600)):
         complete(catalog, run.id, fence=unit.fence, **result_of(unit.spec, seed=seed))
     _publish(catalog, run, wells, seed=0)
-    return run.id
+    return run.name
 
 
 def _publish(catalog: Catalog, run: RunRecord, wells: pl.DataFrame, *, seed: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, TimeoutError
 
 MINUTE = 60_000
 
@@ -35,11 +35,11 @@ LOOK = """
 SIGHTS = {
     "home": "seen.title('High-content screening') && seen.text('[data-testid=stMetricValue]', '\\\\d')"
     " && seen.text('a', 'Which treatments are active')",
-    "hits": "seen.title('Hits') && seen.text('[data-testid=stMarkdown]', 'treatments?.*(is a hit|are hits)')"
+    "hits": "seen.title('Hits') && seen.text('[data-testid=stMarkdown]', 'treatments?.*(a hit|hits|shown)')"
     " && seen.charts() === 2",
     "plates": "seen.title('Plates') && seen.charts({wells}) === 1",
     "compound": "seen.title('Compound') && seen.text('[data-testid=stMarkdown]', '(is a hit|is no hit)')"
-    " && seen.text('li', 'mAP')",
+    " && seen.text('li', '^Alike')",
     "mechanisms": "seen.title('Mechanisms') && seen.text('h3', 'Among the hits') && seen.tables() >= 1",
     "runs": "seen.title('Runs') && seen.tables() >= 1",
 }
@@ -54,7 +54,10 @@ def sight_of(name: str, *, wells: int) -> str:
 
 def wait_to_see(page: Page, sight: str) -> None:
     """Return in the frame in which it is there."""
-    page.wait_for_function(f"() => window.seen && {sight}", timeout=MINUTE)
+    try:
+        page.wait_for_function(f"() => window.seen && {sight}", timeout=MINUTE)
+    except TimeoutError as error:
+        raise AssertionError(f"{page.url}: {sight} was not seen in a minute, but {page.inner_text('body')}") from error
 
 
 def prepared(make: Callable[[], Page]) -> Page:

@@ -6,16 +6,19 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlencode
 
-from browser import settle
-from playwright.sync_api import Browser, Page
+from browser import CHROMIUM, FLAGS, settle
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from answers.filling import DOSES, IMAGED, N_NEGCON, N_POSCON, REPLICATES, Size
-from visits.sights import MINUTE, prepared, sight_of, wait_to_see
+from visits.sights import MINUTE, SIGHTS, prepared, sight_of, wait_to_see
 
-VIEWPORT = {"width": 1400, "height": 900}
-FILES_OF_BROWSER = "empty browser"
+VIEWPORT: ViewportSize = {"width": 1400, "height": 900}
+TIMES_BEFORE = 3
+"""Visits of each page before: Chromium keeps what it compiled when it meets a file again."""
+EMPTY = "empty browser"
 LOAD, MOVE = "load", "move"
 
 _MOVES = {
@@ -42,11 +45,24 @@ class Served:
 class Visitor:
     """Goes to pages in states dealt by chance, the same ones each time."""
 
-    def __init__(self, browser: Browser, served: Served) -> None:
-        """Open a browser that has been here before: it has the files of Streamlit."""
+    def __init__(self, browser: Browser, served: Served, *, folder: Path) -> None:
+        """Open a browser that has been here before: it has the files of Streamlit, and has compiled them.
+
+        Args:
+            browser: Others, that have never been here, are contexts of this one.
+            served: What is looked at.
+            folder: Empty, for what the browser that has been here keeps.
+        """
         self._browser, self._served, self._rng = browser, served, random.Random(7)  # noqa: S311
-        self._context = browser.new_context(viewport=VIEWPORT)
-        self.close_after(self._open(served.url, sight_of("home", wells=1)))
+        self._context = browser.browser_type.launch_persistent_context(
+            folder, executable_path=CHROMIUM, args=list(FLAGS), viewport=VIEWPORT
+        )
+        for _ in range(TIMES_BEFORE):
+            for name in SIGHTS:
+                page = prepared(self._context.new_page)
+                self._seconds_to_load(page, name)
+                settle(page)
+                page.close()
 
     def first_visits(self, name: str, n: int) -> list[float]:
         """Return the seconds of visits of a page with a browser that has never been here."""
@@ -124,10 +140,9 @@ class Visitor:
         settle(page)
         context.close()
 
-    def close_after(self, page: Page) -> None:
-        """Close a page that was looked at."""
-        settle(page)
-        page.close()
+    def leave(self) -> None:
+        """Close the browser."""
+        self._context.close()
 
     def _seconds_to_load(self, page: Page, name: str) -> float:
         address, sight = self._address(name), sight_of(name, wells=self._served.size.wells)
@@ -152,7 +167,7 @@ class Visitor:
         elif name == "compound":
             state["perturbation"] = compound
         elif name == "hits":
-            state |= {"q": "1.0", "treatment": f"{compound}|{DOSES[0]:g}"}
+            state |= {"q": "1.0", "treatment": f"{compound}@{DOSES[0]:g}"}
         path = "" if name == "home" else name
         return f"{self._served.url}/{path}?{urlencode(state)}"
 
