@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeVar, cast
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ctx
 
 from hcs.client import Client
 from hcs.client.access import is_loopback, key_at_hand, read_address
+from hcs.errors import HcsError
 from hcs.settings import read_settings
 
 T = TypeVar("T")
@@ -22,6 +26,9 @@ PATIENCE_SECONDS = 6.0
 """How long a page waits for an API that does not answer, before it says so."""
 
 CLIENTS, ANSWERS = 64, 256
+AT_ONCE = 4
+"""Questions of one page that are asked at the same time."""
+
 SECONDS_KEPT = 20.0
 """How old an answer may be: a visitor who changes one filter asks nothing else again."""
 
@@ -58,6 +65,24 @@ def ask_all(question: Callable[..., Iterator[T]], *words: Any, **options: Any) -
 def ask_first(question: Callable[..., Iterator[T]], most: int, **options: Any) -> list[T]:
     """Return the first things that a method of the client yields, as `ask`; the pages behind them are not fetched."""
     return cast("list[T]", _asked(question.__name__, (), options, most))
+
+
+def ask_together(*questions: Callable[[], object]) -> None:
+    """Have several things asked at once, each of which is then there when `ask` asks for it in its turn.
+
+    What cannot be answered is no error here, since it is one there.
+
+    Args:
+        questions: Calls of `ask`, `ask_all` or `ask_first` that do not need one another's answers.
+    """
+    context = get_script_run_ctx()
+
+    def put(question: Callable[[], object]) -> None:
+        with suppress(HcsError, KeyWantedError):
+            question()
+
+    with ThreadPoolExecutor(AT_ONCE, initializer=lambda: add_script_run_ctx(None, context)) as pool:
+        list(pool.map(put, questions))
 
 
 def forget_answers() -> None:

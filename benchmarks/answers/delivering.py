@@ -41,6 +41,17 @@ def write_images(folder: Path, size: Size) -> list[tuple[str, int]]:
     return places
 
 
+def spread_images(folder: Path, size: Size, *, wells: int) -> list[str]:
+    """Return the first wells, so many, all of which have images now: those beyond the first few have the same ones."""
+    names = size.names[:wells]
+    for number, well in enumerate(names[IMAGED_WELLS:]):
+        like = names[number % IMAGED_WELLS]
+        for site in range(1, size.sites + 1):
+            for channel in CHANNELS:
+                (folder / f"{well}-{site}-{channel}.tif").hardlink_to(folder / f"{like}-{site}-{channel}.tif")
+    return names
+
+
 def write_parts(folder: Path, delivery: Path, size: Size) -> tuple[UnitSpec, tuple[PartReceipt, ...]]:
     """Write the survey of the plate and the list of its images, and return the survey unit with both receipts."""
     planes = tuple(

@@ -50,6 +50,10 @@ IMAGED = "P0001"
 """The plate whose images are there."""
 
 
+_COLUMNS = {96: 12, 384: 24, 1536: 48}
+"""Columns of a plate that has at most so many wells."""
+
+
 @dataclass(frozen=True)
 class Size:
     """How large a catalog is."""
@@ -59,16 +63,22 @@ class Size:
     runs: int = 6
     sites: int = 4
     pixels: int = 1080
+    prefix: str = "P"
 
     @property
     def barcodes(self) -> list[str]:
         """The plates, by name."""
-        return [f"P{number:04d}" for number in range(1, self.plates + 1)]
+        return [f"{self.prefix}{number:04d}" for number in range(1, self.plates + 1)]
 
     @property
     def names(self) -> list[str]:
         """The wells of a plate, row by row."""
-        return [f"{chr(65 + number // 24)}{number % 24 + 1:02d}" for number in range(self.wells)]
+        columns = next(wide for most, wide in _COLUMNS.items() if self.wells <= most)
+        return [f"{_row(number // columns)}{number % columns + 1:02d}" for number in range(self.wells)]
+
+
+def _row(number: int) -> str:
+    return chr(65 + number) if number < 26 else f"A{chr(65 + number - 26)}"
 
 
 def sha(text: str) -> str:
@@ -88,7 +98,11 @@ def encoders() -> list[EncoderInfo]:
 def layout(size: Size) -> pl.DataFrame:
     """Return `PlateWells`: eight plates of each layout, every compound of a layout in four doses."""
     n_treated = size.wells - N_NEGCON - N_POSCON
-    rows = [_well(plate, well, index, n_treated) for plate in range(size.plates) for index, well in _places(size)]
+    rows = [
+        _well(plate, barcode, well, index, n_treated)
+        for plate, barcode in enumerate(size.barcodes)
+        for index, well in _places(size)
+    ]
     types = {name: column.dtype for name, column in PlateWells.columns().items()}
     return pl.DataFrame(rows, schema=types, orient="row")
 
@@ -97,8 +111,8 @@ def _places(size: Size) -> list[tuple[int, str]]:
     return list(enumerate(size.names))
 
 
-def _well(plate: int, well: str, index: int, n_treated: int) -> dict[str, Any]:
-    place = {"plate": f"P{plate + 1:04d}", "well": well, "metadata": json.dumps({"Metadata_Well": well})}
+def _well(plate: int, barcode: str, well: str, index: int, n_treated: int) -> dict[str, Any]:
+    place = {"plate": barcode, "well": well, "metadata": json.dumps({"Metadata_Well": well})}
     if index < N_NEGCON:
         return {**place, "perturbation": "DMSO", "control_type": "negcon"}
     if index < N_NEGCON + N_POSCON:
@@ -286,15 +300,30 @@ def fill(catalog: Catalog, size: Size, *, root: str, parts: tuple[UnitSpec, tupl
                 complete(catalog, run.id, fence=unit.fence, **result)
         else:
             adopt_finished(catalog, run.id)
-        receipts = [
-            ProfileReceipt(name=name, relative_path=name, sha256=sha(name), n_bytes=9, n_rows=9, n_features=9)
-            for name in PROFILES
-        ]
-        publish(
-            catalog, run.id, calls=calls(wells, seed=number), neighbours=neighbours(wells, seed=number),
-            profiles=receipts, state=RunState.COMPLETE, flags=flagged_in_run(catalog, run.id),
-        )  # fmt: skip
+        _publish(catalog, run, wells, seed=number)
     return create_key(catalog, name="benchmark", scopes=[Scope.READ])[1]
+
+
+def add_run(catalog: Catalog, size: Size) -> str:
+    """Fill in one more finished run, of other plates without images, and return its name."""
+    wells = layout(size)
+    run = register(catalog, size, wells, roots={})
+    plan(catalog, run.id, [unit_of(size, barcode, size.names, number=0) for barcode in size.barcodes])
+    for seed, unit in enumerate(lease(catalog, run.id, owner_of_this_process(), limit=size.plates, seconds=3600)):
+        complete(catalog, run.id, fence=unit.fence, **result_of(unit.spec, seed=seed))
+    _publish(catalog, run, wells, seed=0)
+    return run.name
+
+
+def _publish(catalog: Catalog, run: RunRecord, wells: pl.DataFrame, *, seed: int) -> None:
+    receipts = [
+        ProfileReceipt(name=name, relative_path=name, sha256=sha(name), n_bytes=9, n_rows=9, n_features=9)
+        for name in PROFILES
+    ]
+    publish(
+        catalog, run.id, calls=calls(wells, seed=seed), neighbours=neighbours(wells, seed=seed),
+        profiles=receipts, state=RunState.COMPLETE, flags=flagged_in_run(catalog, run.id),
+    )  # fmt: skip
 
 
 def _of_survey(spec: UnitSpec, part: PartReceipt) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboards.components.addresses import asked_for
 from dashboards.components.choices import chosen_profile, chosen_run
 from dashboards.components.tables import ROWS_SHOWN, frame_of_rows, show_table
-from dashboards.connection import ask, ask_all, ask_first
+from dashboards.connection import ask, ask_all, ask_first, ask_together
 from dashboards.places import link
 from dashboards.troubles import drawn
 from dashboards.views.hits_charts import MARKS, chart_in_words, points, precision, volcano
@@ -58,19 +58,21 @@ def show() -> None:
         profile = chosen_profile(run)
     here = {"run": run.id, "profile": profile}
     question = chosen_question(ask(Client.mechanisms, **here))
+    kind = KINDS[question.kind][1]
+    ask_together(
+        lambda: ask_all(Client.hits, **here, **question.to_the_api()),
+        lambda: ask_first(Client.hits, MARKS, **here, q_max=1.0, control_type=kind),
+    )
     shown = question.kept(ask_all(Client.hits, **here, **question.to_the_api()))
     st.markdown(answer(shown, question))
-    above, table = st.container(), st.container()
-    if shown:
-        with table:
-            _show_table(shown, asked_for(TREATMENT), run.id)
-    kind = KINDS[question.kind][1]
     every = [] if len(shown) >= MARKS else ask_first(Client.hits, MARKS, **here, q_max=1.0, control_type=kind)
-    with above:
-        if not shown:
-            _show_why_none(every, question, here)
-        if shown or every:
-            _show_charts(shown, every, question, here)
+    if not shown:
+        _show_why_none(every, question, here)
+    chosen = asked_for(TREATMENT)
+    if shown or every:
+        _show_charts(shown, every, question, here)
+    if shown:
+        _show_table(shown, chosen, run.id)
 
 
 def _show_charts(shown: Sequence[Hit], every: Sequence[Hit], question: Question, here: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ from dashboards.components.addresses import chosen
 from dashboards.components.choices import chosen_profile, chosen_run
 from dashboards.components.pictures import Contrast, chosen_channels, view_of
 from dashboards.components.tables import show_table
-from dashboards.connection import ask
+from dashboards.connection import ask, ask_together
 from dashboards.troubles import apart, drawn
 from dashboards.views.plates_map import (
     WELL,
@@ -46,6 +46,11 @@ def show() -> None:
         barcode = chosen_plate(plates)
     with places[2]:
         profile = chosen_profile(run)
+    ask_together(
+        lambda: ask(Client.plate, barcode, run=run.id),
+        lambda: ask(Client.measures, barcode, run=run.id),
+        lambda: ask(Client.wells, barcode, run=run.id, profile=profile),
+    )
     plate: Plate = ask(Client.plate, barcode, run=run.id)
     show_standing(plate)
     left, right = st.columns(2)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 import streamlit as st
 
-from dashboards.components.addresses import chosen
-from dashboards.components.pictures import chosen_channels, chosen_contrast, view_of
+from dashboards.components.addresses import asked_for, chosen
+from dashboards.components.pictures import Contrast, chosen_channels, chosen_contrast, view_of
 from dashboards.components.plate_map import CONTROL_NAMES
 from dashboards.components.tables import show_table
-from dashboards.connection import ask
+from dashboards.connection import ask, ask_together
 from dashboards.places import link
 from dashboards.troubles import apart
 from dashboards.words import counted, dose, number, plain, shortened
 from hcs.client import Client
+from hcs.client.plates import View
 from schemas.api import Well, WellCall
 from schemas.api_plates import WellProvenance
 
@@ -82,13 +84,32 @@ def show_pictures(well: Well, *, plate: str, run: str, channels: Sequence[str]) 
     place = st.container()
     shown = chosen_channels(channels)
     contrast, as_delivered = chosen_contrast()
+    views = partial(_view, well, shown=shown, every=channels, contrast=contrast, as_delivered=as_delivered, run=run)
+    if asked_for(SITE) in {None, EVERY_SITE}:  # which sites there are is asked for while their picture is made
+        ask_together(
+            lambda: ask(Client.image, plate, well.well, site=None, **views(None)),
+            lambda: ask(Client.provenance, plate, well.well, run=run),
+        )
     site = _chosen_site(well, plate=plate, run=run)
-    in_a_row = 1 if site is not None else math.ceil(math.sqrt(well.sites))
-    size = _SIDE_OF_ONE if in_a_row == 1 else min(_SIDE, _WIDEST // in_a_row)
-    view = view_of(shown, every=channels, contrast=contrast, as_delivered=as_delivered, size=size, run=run)
-    picture = ask(Client.image, plate, well.well, site=site, **view)
+    picture = ask(Client.image, plate, well.well, site=site, **views(site))
     what = f"site {site}" if site is not None else counted(well.sites, "site")
     place.image(picture, width="stretch", alt=f"Well {well.well} of plate {plate}, {what}: {', '.join(shown)}")
+
+
+def _view(
+    well: Well,
+    site: int | None,
+    *,
+    shown: Sequence[str],
+    every: Sequence[str],
+    contrast: Contrast,
+    as_delivered: bool,
+    run: str,
+) -> View:
+    """Return what the API is asked for: a site by itself is larger."""
+    in_a_row = 1 if site is not None else math.ceil(math.sqrt(well.sites))
+    size = _SIDE_OF_ONE if in_a_row == 1 else min(_SIDE, _WIDEST // in_a_row)
+    return view_of(shown, every=every, contrast=contrast, as_delivered=as_delivered, size=size, run=run)
 
 
 def show_call(well: Well) -> None:

@@ -199,14 +199,17 @@ def _area_means(planes: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.floa
 
 
 def _interval_means(values: NDArray[np.float64], size: int, axis: int) -> NDArray[np.float64]:
-    """Return the means of equal intervals of an axis: differences of its running sum, interpolated at their ends."""
-    along = np.moveaxis(values, axis, -1)
-    length = along.shape[-1]
+    """Return the means of equal intervals of an axis, step by step: every first place, every second one, ..."""
+    along = np.moveaxis(values, axis, 0)
+    length = along.shape[0]
     ends = np.arange(size + 1) * length / size
-    whole = np.minimum(ends.astype(np.intp), length - 1)
-    before = np.cumsum(along, axis=-1) - along
-    sums = before[..., whole] + (ends - whole) * along[..., whole]
-    return np.moveaxis(np.diff(sums, axis=-1) * (size / length), -1, axis)
+    firsts = ends[:-1].astype(np.intp)
+    sums = np.zeros((size, *along.shape[1:]))
+    for step in range(math.ceil(length / size) + 1):
+        places = firsts + step
+        shares = np.clip(np.minimum(ends[1:], places + 1) - np.maximum(ends[:-1], places), 0, None)
+        sums += along[np.minimum(places, length - 1)] * shares.reshape(-1, *(1,) * (along.ndim - 1))
+    return np.moveaxis(sums * (size / length), 0, axis)
 
 
 def contact_sheet(rows: Sequence[Sequence[Picture | None]], *, margin: int = 4) -> Picture:
