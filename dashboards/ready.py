@@ -8,7 +8,14 @@ from streamlit.web.cli import main
 
 from dashboards.places import PLACES
 
-LATER = ("httpcore", "pandas", "pyarrow.parquet", "PIL.Image", "streamlit.dataframe_util", "streamlit.elements.lib.image_utils")
+LATER = (
+    "httpcore",
+    "pandas",
+    "pyarrow.parquet",
+    "PIL.Image",
+    "streamlit.dataframe_util",
+    "streamlit.elements.lib.image_utils",
+)
 """What Streamlit itself imports only when the first table, chart or picture is drawn."""
 
 

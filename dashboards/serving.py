@@ -73,7 +73,9 @@ def serve(wanted: Wanted) -> None:
             stack.callback(work.end)
             work.start()
             children += [api, work]
-        pages = Child("the pages", ["dashboards.ready", "run", str(Path(__file__).with_name("app.py")), *_options(wanted)])
+        pages = Child(
+            "the pages", ["dashboards.ready", "run", str(Path(__file__).with_name("app.py")), *_options(wanted)]
+        )
         pages.environment["HCS_API_URL"] = url
         stack.callback(pages.end)
         pages.start()

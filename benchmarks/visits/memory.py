@@ -21,7 +21,13 @@ def served_by(parent: int) -> dict[str, int]:
             continue  # it ended meanwhile
         if int(fields[1]) != parent:
             continue
-        name = "pages" if b"dashboards.ready" in words or b"streamlit" in words else "API" if b"services.api" in words else None
+        name = (
+            "pages"
+            if b"dashboards.ready" in words or b"streamlit" in words
+            else "API"
+            if b"services.api" in words
+            else None
+        )
         if name is not None:
             found[name] = int(folder.name)
     return found
