@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from answers.filling import DOSES, IMAGED, N_NEGCON, N_POSCON, REPLICATES, Size
 from browser import CHROMIUM, FLAGS, settle
 from playwright.sync_api import Browser, Page, ViewportSize
 
-from answers.filling import DOSES, IMAGED, N_NEGCON, N_POSCON, REPLICATES, Size
 from visits.sights import MINUTE, SIGHTS, prepared, sight_of, wait_to_see
 
 VIEWPORT: ViewportSize = {"width": 1400, "height": 900}
