@@ -8,7 +8,7 @@ is started as `hcs dashboard` starts it, and looked at by a headless Chromium.
 
 A page is seen when what it answers stands on the screen, not greyed out: on Hits the sentence and both charts, on
 Plates the map with all wells, on Compound the verdict with its reasons, on Mechanisms and Runs their table. Seconds are
-from the address or the click to that frame, and each visit is of another run, plate or compound:
+from the address or the click until then, and each visit is of another run, plate or compound:
 
 - empty browser: one that has never been here, and fetches and compiles the files of Streamlit too;
 - load: a new tab of a browser that has been here, and has the files;

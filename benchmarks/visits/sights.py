@@ -1,4 +1,4 @@
-"""What must stand on the screen before a page answers anything, asked of the browser in each of its frames."""
+"""What must stand on the screen before a page answers anything, asked of the browser again and again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from playwright.sync_api import Page, TimeoutError
 
 MINUTE = 60_000
+POLLING = 20
+"""Milliseconds between looks: one in each frame would itself be part of what is measured."""
 
 LOOK = """
 () => {
@@ -17,7 +19,7 @@ LOOK = """
     for (let i = 3; i < pixels.length; i += 4) if (pixels[i]) return true;
     return false;
   };
-  const all = (selector, test) => [...document.querySelectorAll(selector)].filter(one => here(one) && test(one));
+  const all = (selector, test) => [...document.querySelectorAll(selector)].filter(one => test(one) && here(one));
   const marks = chart => chart.querySelectorAll('svg g[class*=role-mark] path').length;
   window.seen = {
     title: text => all('h1', one => one.textContent.trim() === text).length > 0,
@@ -53,9 +55,9 @@ def sight_of(name: str, *, wells: int) -> str:
 
 
 def wait_to_see(page: Page, sight: str) -> None:
-    """Return in the frame in which it is there."""
+    """Return when it is there."""
     try:
-        page.wait_for_function(f"() => window.seen && {sight}", timeout=MINUTE)
+        page.wait_for_function(f"() => window.seen && {sight}", timeout=MINUTE, polling=POLLING)
     except TimeoutError as error:
         raise AssertionError(f"{page.url}: {sight} was not seen in a minute, but {page.inner_text('body')}") from error
 

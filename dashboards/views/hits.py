@@ -11,7 +11,7 @@ import streamlit as st
 from dashboards.components.addresses import asked_for
 from dashboards.components.choices import chosen_profile, chosen_run
 from dashboards.components.tables import ROWS_SHOWN, frame_of_rows, show_table
-from dashboards.connection import ask, ask_all, ask_first, ask_together
+from dashboards.connection import ask, ask_all, ask_first
 from dashboards.places import link
 from dashboards.troubles import drawn
 from dashboards.views.hits_charts import MARKS, chart_in_words, points, precision, volcano
@@ -59,10 +59,6 @@ def show() -> None:
     here = {"run": run.id, "profile": profile}
     question = chosen_question(ask(Client.mechanisms, **here))
     kind = KINDS[question.kind][1]
-    ask_together(
-        lambda: ask_all(Client.hits, **here, **question.to_the_api()),
-        lambda: ask_first(Client.hits, MARKS, **here, q_max=1.0, control_type=kind),
-    )
     shown = question.kept(ask_all(Client.hits, **here, **question.to_the_api()))
     st.markdown(answer(shown, question))
     every = [] if len(shown) >= MARKS else ask_first(Client.hits, MARKS, **here, q_max=1.0, control_type=kind)

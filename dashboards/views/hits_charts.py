@@ -12,8 +12,8 @@ from dashboards.views.hits_words import MAYBE_COUNT, described
 from dashboards.words import counted
 from schemas.api import Hit
 
-MARKS = 2_500
-"""More are not drawn in one chart, and there are two."""
+MARKS = 1_500
+"""More are not drawn in one chart, and there are two; what a browser does for each of them is most of its work."""
 
 MARKS_OF_SVG = 600
 """Above them a chart is one picture, which a browser draws many times faster."""
@@ -102,6 +102,12 @@ def _chart(
 ) -> dict[str, Any]:
     states = states_in(frame)
     colours, shapes = ([_LOOKS[state][place] for state in states] for place in (0, 1))
+
+    def by_state(values: Sequence[float]) -> dict[str, Any]:
+        """Return a channel by a scale; a condition would be interpreted for each point anew."""
+        scale = {"type": "ordinal", "domain": states, "range": values}
+        return {"field": "state", "type": "nominal", "scale": scale, "legend": None}
+
     cloud = {
         "params": [{"name": "point", "select": {"type": "point", "fields": ["treatment"], "on": "click"}}],
         "transform": [{"filter": f"isValid(datum['{y['field']}']) && isValid(datum['{x['field']}'])"}],
@@ -113,8 +119,8 @@ def _chart(
                       "legend": {"orient": "bottom", "title": None, "columns": 3, "labelLimit": 260}},
             "shape": {"field": "state", "type": "nominal",
                       "scale": {"domain": states, "range": shapes}},
-            "size": {"condition": {"test": f"datum.state === '{OTHER}'", "value": 28}, "value": 70},
-            "opacity": {"condition": {"test": f"datum.state === '{OTHER}'", "value": 0.45}, "value": 0.9},
+            "size": by_state([28 if state == OTHER else 70 for state in states]),
+            "opacity": by_state([0.45 if state == OTHER else 0.9 for state in states]),
             "tooltip": [
                 {"field": "name", "title": "Treatment", "type": "nominal"},
                 {"field": "mechanism", "title": "Mechanism", "type": "nominal"},
