@@ -55,13 +55,34 @@ _CSS = """
   [data-testid="stHeader"] { border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
   [data-testid="stMetricValue"] { font-size: 1.35rem; }
   [data-testid="stMainMenu"], [data-testid="stAppDeployButton"] { display: none; }
+  [data-testid="stStatusWidget"] { display: none; }  /* it comes and goes with every look at a run */
+  [data-testid="stCaptionContainer"] { opacity: 0.78; }  /* so that it is read: the contrast is above 4.5 */
+  [data-testid="stDownloadButton"] button { white-space: nowrap; }
+  @media (max-width: 1150px) {
+    [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] [data-testid="stVegaLiteChart"]) {
+      flex-wrap: wrap;
+      > [data-testid="stColumn"] { flex: 1 1 100%; min-width: 100%; }
+    }
+  }
+  @media (max-width: 1320px) {
+    .st-key-map_and_well > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] {
+      flex-wrap: wrap;
+      > [data-testid="stColumn"] { flex: 1 1 100%; min-width: 100%; }
+    }
+  }
+</style>
+"""
+
+_CSS_OF_DARK = """
+<style>
+  [data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primaryFormSubmit"] { color: #12161c; }
 </style>
 """
 
 
 def dress() -> None:
     """Set what every page shares; called once a run of the script, before anything else is drawn."""
-    st.html(_CSS)
+    st.html(_CSS + _CSS_OF_DARK if is_dark() else _CSS)
 
 
 def is_dark() -> bool:

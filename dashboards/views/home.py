@@ -8,7 +8,7 @@ from dashboards.components.choices import chosen_run
 from dashboards.connection import ask, ask_all
 from dashboards.places import link
 from dashboards.troubles import drawn
-from dashboards.words import number, plain
+from dashboards.words import counted, number, plain
 from hcs.client import Client
 from schemas.api import Run
 
@@ -29,8 +29,9 @@ def show() -> None:
     cells[1].metric("Sites", number(run.sites, digits=6))
     cells[2].metric("Hits at q \N{LESS-THAN OR EQUAL TO} 0.05", len(hits))
     cells[3].metric("Mechanisms among hits", sum(mechanism.hits > 0 for mechanism in mechanisms))
-    for note in whole.notes:
-        st.caption(plain(note))
+    if whole.notes:
+        with st.expander(f"How it was made: {counted(len(whole.notes), 'note')}", icon=":material/history_edu:"):
+            st.markdown("\n".join(f"- {plain(note)}" for note in whole.notes))
     st.subheader("Ask")
     link("hits", "Which treatments are active, by which mechanism?", icon=":material/target:", run=run.id)
     link("plates", "What came, and is it good?", icon=":material/grid_on:", run=run.id)
