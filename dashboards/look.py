@@ -49,6 +49,13 @@ CHANNEL_COLOURS = {
 }
 """What channels are shown in: the word that Markdown has for a colour, and the colour itself."""
 
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#0b63a5"/>'
+    '<g fill="#fff"><circle cx="5" cy="5" r="2"/><circle cx="11" cy="5" r="2"/><circle cx="5" cy="11" r="2"/></g>'
+    '<circle cx="11" cy="11" r="2" fill="#e69f00"/></svg>'
+)
+"""Of the pages in a browser: wells. One of Streamlit's own would be fetched from a server elsewhere."""
+
 _CSS = """
 <style>
   [data-testid="stMainBlockContainer"] { padding-top: 3.5rem; max-width: 1400px; }

@@ -25,7 +25,7 @@ def show() -> None:
     plates = ask(Client.plates_of, run.id)
     rejected = sum(plate.verdict != "accept" for plate in plates)
     cells = st.columns(4)
-    cells[0].metric("Plates", len(plates), delta=f"{rejected} with warnings" if rejected else None, delta_color="off")
+    cells[0].metric("Plates", len(plates), delta=f"{rejected} with warnings" if rejected else None, delta_color="off", delta_arrow="off")
     cells[1].metric("Sites", number(run.sites, digits=6))
     cells[2].metric("Hits at q \N{LESS-THAN OR EQUAL TO} 0.05", len(hits))
     cells[3].metric("Mechanisms among hits", sum(mechanism.hits > 0 for mechanism in mechanisms))

@@ -115,8 +115,8 @@ def map_chart(groups: Sequence[str], *, by: str) -> dict[str, Any]:
             {"name": "point", "select": {"type": "point", "fields": ["treatment"], "on": "click"}},
             {"name": "box", "select": {"type": "interval", "encodings": ["x", "y"]}},
         ],
-        "config": {"aria": False},  # of the box too, which has no words; the chart itself has
-        "mark": {"type": "point", "filled": True, "size": 80, "cursor": "pointer", "strokeWidth": 0, "aria": True},
+        "usermeta": {"embedOptions": {"renderer": "canvas"}},  # as elements of the page, the box would have no words
+        "mark": {"type": "point", "filled": True, "size": 80, "cursor": "pointer", "strokeWidth": 0},
         "encoding": {
             "x": {"field": "x", "type": "quantitative", "title": "UMAP 1 (no unit)", **_BARE},
             "y": {"field": "y", "type": "quantitative", "title": "UMAP 2 (no unit)", **_BARE},
