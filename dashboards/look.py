@@ -49,19 +49,47 @@ CHANNEL_COLOURS = {
 }
 """What channels are shown in: the word that Markdown has for a colour, and the colour itself."""
 
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#0b63a5"/>'
+    '<g fill="#fff"><circle cx="5" cy="5" r="2"/><circle cx="11" cy="5" r="2"/><circle cx="5" cy="11" r="2"/></g>'
+    '<circle cx="11" cy="11" r="2" fill="#e69f00"/></svg>'
+)
+"""Of the pages in a browser: wells. One of Streamlit's own would be fetched from a server elsewhere."""
+
 _CSS = """
 <style>
   [data-testid="stMainBlockContainer"] { padding-top: 3.5rem; max-width: 1400px; }
   [data-testid="stHeader"] { border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
   [data-testid="stMetricValue"] { font-size: 1.35rem; }
   [data-testid="stMainMenu"], [data-testid="stAppDeployButton"] { display: none; }
+  [data-testid="stStatusWidget"] { display: none; }  /* it comes and goes with every look at a run */
+  [data-testid="stCaptionContainer"] { opacity: 0.78; }  /* so that it is read: the contrast is above 4.5 */
+  [data-testid="stDownloadButton"] button { white-space: nowrap; }
+  @media (max-width: 1150px) {
+    [data-testid="stHorizontalBlock"]:has(> [data-testid="stColumn"] [data-testid="stVegaLiteChart"]) {
+      flex-wrap: wrap;
+      > [data-testid="stColumn"] { flex: 1 1 100%; min-width: 100%; }
+    }
+  }
+  @media (max-width: 1320px) {
+    .st-key-map_and_well > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] {
+      flex-wrap: wrap;
+      > [data-testid="stColumn"] { flex: 1 1 100%; min-width: 100%; }
+    }
+  }
+</style>
+"""
+
+_CSS_OF_DARK = """
+<style>
+  [data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primaryFormSubmit"] { color: #12161c; }
 </style>
 """
 
 
 def dress() -> None:
     """Set what every page shares; called once a run of the script, before anything else is drawn."""
-    st.html(_CSS)
+    st.html(_CSS + _CSS_OF_DARK if is_dark() else _CSS)
 
 
 def is_dark() -> bool:

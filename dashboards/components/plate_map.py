@@ -196,7 +196,7 @@ def _letters(step: int) -> list[dict[str, Any]]:
 def _frames(step: int) -> list[dict[str, Any]]:
     """Return the layers of the frame around the well that is clicked."""
     framed = [{"filter": {"param": _PARAMETER, "empty": False}}]
-    line = {**_shape(step), "fill": None, "tooltip": None}
+    line = {**_shape(step), "fill": None, "tooltip": None, "aria": False}
     return [{"transform": framed, "mark": {**line, "stroke": colour, "strokeWidth": wide}} for colour, wide in OUTLINE]
 
 

@@ -59,17 +59,17 @@ def show_table(
         selected = list(event["selection"]["rows"])
     else:
         st.dataframe(shown, hide_index=True, column_config=config, key=key, placeholder=NOTHING, **sized)
-    left, right = st.columns([3, 1], vertical_alignment="center")
     more = f", the first {ROWS_SHOWN:,} are shown" if frame.height > ROWS_SHOWN else ""
-    left.caption(f"{counted(frame.height, 'row')}{more}")
-    right.container(horizontal_alignment="right").download_button(
-        "Download CSV",
-        csv_of(frame),
-        file_name=file_name,
-        mime="text/csv",
-        key=f"{key}-file",
-        icon=":material/download:",
-    )
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(f"{counted(frame.height, 'row')}{more}", width="content")
+        st.download_button(
+            "Download CSV",
+            csv_of(frame),
+            file_name=file_name,
+            mime="text/csv",
+            key=f"{key}-file",
+            icon=":material/download:",
+        )
     return selected
 
 

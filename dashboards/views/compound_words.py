@@ -12,6 +12,7 @@ from schemas.api import Hit, Neighbour, PerturbationWell
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 MOST_CELLS_GONE = 0.5
+MOST_FALSE = 0.5
 _LONG = 200
 
 
@@ -21,8 +22,7 @@ def headline(hit: Hit) -> str:
     what = plain(shortened(hit.name or hit.perturbation)) + (f" at {at}" if at != "-" else "")
     if hit.is_hit:
         of = "positive controls" if hit.control_type == "poscon" else "treatments"
-        share = f"of all {of} with at most this q, about {number(_percent(hit.q_value))} % are expected to be false"
-        return f"**{what} is a hit**: q {number(hit.q_value)} ({share})."
+        return f"**{what} is a hit**: q {number(hit.q_value)}{_false_among(hit.q_value, of)}."
     if hit.call == "not_callable":
         why = f": {plain(shortened(hit.reason, longest=_LONG))}" if hit.reason else ""
         return f"**{what} could not be called**{why}."
@@ -33,6 +33,14 @@ def headline(hit: Hit) -> str:
             "their plates, would tell."
         )
     return f"**{what} is no hit**: q {number(hit.q_value)}. Its wells are not told from the negative controls."
+
+
+def _false_among(q_value: float | None, of: str) -> str:
+    """Return what a q means, as one says it: `0.02` is one false in 50."""
+    if not q_value or q_value > MOST_FALSE:
+        return ""
+    n = float(f"{1 / q_value:.2g}")
+    return f". Of {of} that are at least as sure, about 1 in {n:,.0f} is expected to be false"
 
 
 def reasons(hit: Hit, *, names: Mapping[str, str]) -> list[str]:
@@ -164,7 +172,3 @@ def _share(one: str | None, other: str | None) -> bool:
         {label.strip().casefold() for label in (text or "").split("|") if label.strip()} for text in (one, other)
     )
     return bool(first & second)
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share

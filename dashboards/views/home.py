@@ -8,7 +8,7 @@ from dashboards.components.choices import chosen_run
 from dashboards.connection import ask, ask_all, ask_together
 from dashboards.places import link
 from dashboards.troubles import drawn
-from dashboards.words import number, plain
+from dashboards.words import counted, number, plain
 from hcs.client import Client
 from schemas.api import Run
 
@@ -29,12 +29,13 @@ def show() -> None:
     plates = ask(Client.plates_of, run.id)
     rejected = sum(plate.verdict != "accept" for plate in plates)
     cells = st.columns(4)
-    cells[0].metric("Plates", len(plates), delta=f"{rejected} with warnings" if rejected else None, delta_color="off")
+    cells[0].metric("Plates", len(plates), delta=f"{rejected} with warnings" if rejected else None, delta_color="off", delta_arrow="off")
     cells[1].metric("Sites", number(run.sites, digits=6))
     hits = cells[2].container()
     cells[3].metric("Mechanisms among hits", sum(mechanism.hits > 0 for mechanism in mechanisms))
-    for note in whole.notes:
-        st.caption(plain(note))
+    if whole.notes:
+        with st.expander(f"How it was made: {counted(len(whole.notes), 'note')}", icon=":material/history_edu:"):
+            st.markdown("\n".join(f"- {plain(note)}" for note in whole.notes))
     st.subheader("Ask")
     link("hits", "Which treatments are active, by which mechanism?", icon=":material/target:", run=run.id)
     link("plates", "What came, and is it good?", icon=":material/grid_on:", run=run.id)

@@ -115,6 +115,7 @@ def map_chart(groups: Sequence[str], *, by: str) -> dict[str, Any]:
             {"name": "point", "select": {"type": "point", "fields": ["treatment"], "on": "click"}},
             {"name": "box", "select": {"type": "interval", "encodings": ["x", "y"]}},
         ],
+        "usermeta": {"embedOptions": {"renderer": "canvas"}},  # as elements of the page, the box would have no words
         "mark": {"type": "point", "filled": True, "size": 80, "cursor": "pointer", "strokeWidth": 0},
         "encoding": {
             "x": {"field": "x", "type": "quantitative", "title": "UMAP 1 (no unit)", **_BARE},

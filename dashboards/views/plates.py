@@ -76,7 +76,7 @@ def explore(barcode: str, *, run: str, profile: str, channels: Sequence[str]) ->
     """Draw the map of a plate, and beside it the well that is chosen on it."""
     measures: PlateMeasures = ask(Client.measures, barcode, run=run)
     wells: dict[str, Well] = {well.well: well for well in ask(Client.wells, barcode, run=run, profile=profile)}
-    left, right = st.columns([1.4, 1], gap="medium")
+    left, right = st.container(key="map_and_well").columns([1.4, 1], gap="medium")
     with right:
         well = chosen_well(measures.wells)
     with left:

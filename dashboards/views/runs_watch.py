@@ -92,12 +92,9 @@ def _show_figures(run: Run) -> None:
 
 
 def _show_links(run: Run) -> None:
-    cells = st.columns([1, 1, 1, 3])
-    with cells[0]:
+    with st.container(horizontal=True):
         link("hits", "Its hits", icon=":material/target:", run=run.id)
-    with cells[1]:
         link("plates", "Its plates", icon=":material/grid_on:", run=run.id)
-    with cells[2]:
         link("mechanisms", "Its mechanisms", icon=":material/hub:", run=run.id)
 
 

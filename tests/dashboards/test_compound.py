@@ -167,7 +167,7 @@ def test_a_hit_is_told_with_chance_effect_count_and_evidence() -> None:
     said = "\n".join([headline(hit), *reasons(hit, names={"A@1": "vorinostat"})])
 
     assert "is a hit**: q 0.02" in said
-    assert "about 2 % are expected to be false" in said
+    assert "Of treatments that are at least as sure, about 1 in 50 is expected to be false." in said
     assert "4 wells on 2 plates in 2 batches" in said
     assert "p 0.0001, the smallest that this layout can give" in said
     assert f"2.5 {TIMES} control" in said
