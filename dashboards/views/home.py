@@ -29,7 +29,13 @@ def show() -> None:
     plates = ask(Client.plates_of, run.id)
     rejected = sum(plate.verdict != "accept" for plate in plates)
     cells = st.columns(4)
-    cells[0].metric("Plates", len(plates), delta=f"{rejected} with warnings" if rejected else None, delta_color="off", delta_arrow="off")
+    cells[0].metric(
+        "Plates",
+        len(plates),
+        delta=f"{rejected} with warnings" if rejected else None,
+        delta_color="off",
+        delta_arrow="off",
+    )
     cells[1].metric("Sites", number(run.sites, digits=6))
     hits = cells[2].container()
     cells[3].metric("Mechanisms among hits", sum(mechanism.hits > 0 for mechanism in mechanisms))

@@ -67,7 +67,9 @@ def primary_button(page: Page, served: Dashboard, finished: Finished) -> list[st
     """What is found where a screen was checked and may be submitted: the report, and the one coloured button."""
     page.goto(f"{served.url}/runs?part=Submit+a+screen")
     field = page.get_by_label("or paste its text")
-    field.fill(f"screen: x\nplates: [{{uri: {finished.folder}/P1, barcode: P1}}]\npattern: '{{well}}-{{channel}}.tif'\n")
+    field.fill(
+        f"screen: x\nplates: [{{uri: {finished.folder}/P1, barcode: P1}}]\npattern: '{{well}}-{{channel}}.tif'\n"
+    )
     field.press("Control+Enter")
     page.get_by_role("button", name="Check what was delivered").click()
     page.get_by_test_id("stBaseButton-primary").wait_for()

@@ -18,7 +18,9 @@ def turns(text: str) -> int:
     depth = 0
     for letter in text:
         kind = unicodedata.bidirectional(letter)
-        depth += {"RLO": 1, "LRO": 1, "RLE": 1, "LRE": 1, "FSI": 1, "RLI": 1, "LRI": 1, "PDF": -1, "PDI": -1}.get(kind, 0)
+        depth += {"RLO": 1, "LRO": 1, "RLE": 1, "LRE": 1, "FSI": 1, "RLI": 1, "LRI": 1, "PDF": -1, "PDI": -1}.get(
+            kind, 0
+        )
     return depth
 
 
@@ -34,7 +36,9 @@ def test_a_name_from_right_to_left_stands_by_itself() -> None:
     assert plain(f"{OVERRIDE}gnp.exe") == r"gnp\.exe"
 
 
-@pytest.mark.parametrize("address", ["https://evil.example/x", "HTTP://evil.example", "www.evil.example", "a@b.example"])
+@pytest.mark.parametrize(
+    "address", ["https://evil.example/x", "HTTP://evil.example", "www.evil.example", "a@b.example"]
+)
 def test_an_address_becomes_no_link(address: str) -> None:
     """GitHub's Markdown, which Streamlit reads, makes links of bare addresses: behind `://`, `www.` and `@`."""
     said = plain(f"see {address} now").replace("\\", "")
