@@ -88,7 +88,9 @@ class Visitor:
         before, label = _MOVES[name]
         took = []
         for _ in range(n):
-            page = self._open(self._address(before), sight_of(before, wells=self._served.size.wells))
+            page = self._open(
+                self._address(before, selecting=name == "compound"), sight_of(before, wells=self._served.size.wells)
+            )
             settle(page)
             link = page.get_by_role("link", name=label, exact=False).first
             link.scroll_into_view_if_needed()
@@ -157,8 +159,13 @@ class Visitor:
         wait_to_see(page, sight)
         return page
 
-    def _address(self, name: str) -> str:
-        """Return a page in another state: of any run, and of any plate or compound of it."""
+    def _address(self, name: str, *, selecting: bool = False) -> str:
+        """Return a page in another state: of any run, and of any plate or compound of it.
+
+        Args:
+            name: The page.
+            selecting: Whether on the page of hits a treatment is selected, hit or not, so that all are listed.
+        """
         size = self._served.size
         state = {"run": f"run-{self._rng.randint(1, size.runs)}"}
         compound = next(self._compounds())
@@ -166,7 +173,7 @@ class Visitor:
             state["plate"] = self._rng.choice(size.barcodes)
         elif name == "compound":
             state["perturbation"] = compound
-        elif name == "hits":
+        elif name == "hits" and selecting:
             state |= {"q": "1.0", "treatment": f"{compound}@{DOSES[0]:g}"}
         path = "" if name == "home" else name
         return f"{self._served.url}/{path}?{urlencode(state)}"
