@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -14,7 +13,7 @@ from streamlit.runtime.scriptrunner import add_script_run_ctx, get_script_run_ct
 
 from hcs.client import Client
 from hcs.client.access import is_loopback, key_at_hand, read_address
-from hcs.errors import HcsError
+from hcs.errors import HcsError, NoAnswerError
 from hcs.settings import read_settings
 
 T = TypeVar("T")
@@ -23,7 +22,14 @@ KEY = "api_key"
 """Where the key of a visitor stands in the state of the session, and nowhere else."""
 
 PATIENCE_SECONDS = 6.0
-"""How long a page waits for an API that does not answer, before it says so."""
+"""How long a page asks again and again for an API that is not there, before it says so."""
+
+SECONDS_TO_ANSWER = {"sheet": 120.0, "image": 30.0}
+SECONDS_AT_MOST = 10.0
+"""How long a page waits for one that is there and says nothing; what is made of images takes longer."""
+
+SECONDS_TO_CHANGE = 30.0
+"""How long for an answer to what changes something."""
 
 CLIENTS, ANSWERS = 64, 256
 AT_ONCE = 4
@@ -43,7 +49,7 @@ def connected() -> Client:
     Raises:
         KeyWantedError: If there is none.
     """
-    return _client(read_settings().api_url, _key())
+    return _client(read_settings().api_url, _key(), SECONDS_TO_CHANGE)
 
 
 def ask(question: Callable[..., T], *words: Any, **options: Any) -> T:
@@ -70,16 +76,23 @@ def ask_first(question: Callable[..., Iterator[T]], most: int, **options: Any) -
 def ask_together(*questions: Callable[[], object]) -> None:
     """Have several things asked at once, each of which is then there when `ask` asks for it in its turn.
 
-    What cannot be answered is no error here, since it is one there.
+    What cannot be answered is no error here, since it is one there; but where nobody answers, waiting once is enough.
 
     Args:
         questions: Calls of `ask`, `ask_all` or `ask_first` that do not need one another's answers.
+
+    Raises:
+        NoAnswerError: If the API does not answer.
     """
     context = get_script_run_ctx()
 
     def put(question: Callable[[], object]) -> None:
-        with suppress(HcsError, KeyWantedError):
+        try:
             question()
+        except NoAnswerError:
+            raise
+        except (HcsError, KeyWantedError):
+            return
 
     with ThreadPoolExecutor(AT_ONCE, initializer=lambda: add_script_run_ctx(None, context)) as pool:
         list(pool.map(put, questions))
@@ -113,8 +126,8 @@ def _key() -> str:
 
 
 @st.cache_resource(max_entries=CLIENTS, show_spinner=False, on_release=Client.close)
-def _client(url: str, key: str) -> Client:
-    return Client(url, key=key, patience=PATIENCE_SECONDS)
+def _client(url: str, key: str, timeout: float) -> Client:
+    return Client(url, key=key, patience=PATIENCE_SECONDS, timeout=timeout)
 
 
 def _asked(name: str, words: tuple[Any, ...], options: dict[str, Any], most: int | None = None) -> Any:
@@ -126,5 +139,6 @@ def _asked(name: str, words: tuple[Any, ...], options: dict[str, Any], most: int
 @st.cache_resource(ttl=SECONDS_KEPT, max_entries=ANSWERS, show_spinner=False)
 def _answer(of: tuple[str, str], name: str, words: tuple[Any, ...], options: dict[str, Any], most: int | None) -> Any:
     del of  # it tells whose answer this is
-    answer = getattr(connected(), name)(*words, **options)
+    client = _client(read_settings().api_url, _key(), SECONDS_TO_ANSWER.get(name, SECONDS_AT_MOST))
+    answer = getattr(client, name)(*words, **options)
     return list(islice(answer, most)) if isinstance(answer, Iterator) else answer

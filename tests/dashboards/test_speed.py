@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards.connection import KeyWantedError, ask_together, hang_up
 from dashboards.places import PLACES
-from hcs.errors import NoAnswerError
+from hcs.errors import NoAnswerError, NotFoundError
 
 LOADED = "import sys; from dashboards.ready import load; load(); print(*sys.modules)"
 
@@ -35,7 +35,15 @@ def test_questions_are_asked_at_the_same_time() -> None:
     assert not meeting.broken
 
 
-@pytest.mark.parametrize("trouble", [KeyWantedError(), NoAnswerError("it is down")])
+def test_where_nobody_answers_waiting_once_is_enough() -> None:
+    def fail() -> None:
+        raise NoAnswerError("it is down")
+
+    with pytest.raises(NoAnswerError):
+        ask_together(fail, lambda: None)
+
+
+@pytest.mark.parametrize("trouble", [KeyWantedError(), NotFoundError("it is deleted")])
 def test_what_cannot_be_answered_is_left_to_whoever_asks_for_it_in_its_turn(trouble: Exception) -> None:
     heard: list[str] = []
 
