@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 def server(finished: Finished) -> Iterator[Server]:
     with serving(finished.catalog, "--root", finished.folder) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _main_is_back() -> Iterator[None]:
+    """A page that is drawn takes the place of `__main__`, which the processes of later tests would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session", autouse=True)
