@@ -157,10 +157,12 @@ class Child:
 
     def _listen(self, stream: Iterable[str]) -> None:
         for line in stream:
+            if line.startswith("{"):  # the log of requests
+                continue
             self._told = [*self._told[-20:], line.rstrip()]
             if line.startswith("serving "):
                 self._is_up.set()
-            elif not line.startswith("{"):
+            else:
                 say(line)
         self._is_up.set()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 
 import polars as pl
@@ -10,7 +9,7 @@ import streamlit as st
 
 from dashboards.components.addresses import asked_for
 from dashboards.components.choices import chosen_profile, chosen_run
-from dashboards.components.tables import ROWS_SHOWN, frame_of_rows, show_table
+from dashboards.components.tables import ROWS_SHOWN, frame_of_rows, key_of_rows, show_table
 from dashboards.connection import ask, ask_all, ask_first
 from dashboards.places import link
 from dashboards.troubles import drawn
@@ -98,7 +97,7 @@ def _show_charts(shown: Sequence[Hit], every: Sequence[Hit], question: Question,
 
 def _show_table(shown: Sequence[Hit], chosen: str | None, run: str) -> None:
     st.subheader("Every one of them")
-    key = f"{key_of('table')}-{_digest(shown)}"
+    key = key_of_rows(key_of("table"), (hit.treatment for hit in shown))
     rows = [place for place, hit in enumerate(shown[:ROWS_SHOWN]) if hit.treatment == chosen]
     show_table(
         table_of(shown),
@@ -109,11 +108,6 @@ def _show_table(shown: Sequence[Hit], chosen: str | None, run: str) -> None:
         on_select=chosen_in_table(shown, key),
         selected_row=rows[0] if rows else None,
     )
-
-
-def _digest(shown: Sequence[Hit]) -> int:
-    """Return a number that another table has not: its rows are others, and none of them was selected."""
-    return zlib.crc32("\n".join(hit.treatment for hit in shown).encode())
 
 
 def table_of(shown: Sequence[Hit]) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hcs.cli.options import CatalogOption, PartsOption
+from hcs.cli.options import CatalogOption, PartsOption, RootsOption
 from hcs.cli.services import become
 
 
@@ -24,14 +24,7 @@ def dashboard(
         str | None,
         typer.Option(metavar="URL", help="Ask this API; without it one is started here, and a dispatcher."),
     ] = None,
-    root: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URI",
-            help="Folder or s3://BUCKET/PREFIX that submitted deliveries must lie under; may be repeated "
-            "[default: $HCS_ROOTS, separated by commas, else the present folder].",
-        ),
-    ] = None,
+    root: RootsOption = None,
     catalog: CatalogOption = None,
     parts: PartsOption = None,
 ) -> None:

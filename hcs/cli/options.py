@@ -31,6 +31,15 @@ PartsOption = Annotated[
         help="Where files of units are kept [default: $HCS_PARTS, else beside an SQLite catalog].",
     ),
 ]
+RootsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--root",
+        metavar="URI",
+        help="Folder or s3://BUCKET/PREFIX that submitted deliveries must lie under; may be repeated "
+        "[default: $HCS_ROOTS, separated by commas, else the present folder].",
+    ),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
 OutputOption = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hcs.cli.options import CatalogOption, PartsOption
+from hcs.cli.options import CatalogOption, PartsOption, RootsOption
 from hcs.cli.services import become
 
 
@@ -20,14 +20,7 @@ def serve(
         str, typer.Option(help="Address to serve; one that others reach needs a key made by `hcs keys create`.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to serve; 0 takes any free one.")] = 8000,
-    root: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URI",
-            help="Folder or s3://BUCKET/PREFIX that submitted deliveries must lie under; may be repeated "
-            "[default: $HCS_ROOTS, separated by commas, else the present folder].",
-        ),
-    ] = None,
+    root: RootsOption = None,
     catalog: CatalogOption = None,
     parts: PartsOption = None,
 ) -> None:
