@@ -103,12 +103,6 @@ def forget_answers() -> None:
     _answer.clear()
 
 
-def hang_up() -> None:
-    """End the connections of every visitor; the next question opens one again."""
-    forget_answers()
-    _client.clear()
-
-
 def serves_this_machine_alone() -> bool:
     """Return whether the dashboard was opened on an address that only this machine reaches."""
     return is_loopback(str(st.get_option("server.address") or "0.0.0.0"))  # noqa: S104 - what it takes for none

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 import streamlit
-from apps import Opened, open_page
+from apps import Opened, hang_up, open_page
 from served import Finished, perform_screen
 from serving import Server, serving
-
-from dashboards.connection import hang_up
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from apps import Opened, open_page
+from apps import Opened, hang_up, open_page
 from commands import hcs
 from served import BROKEN, PLATES, Finished
 from serving import Server, serving
 from streamlit.testing.v1 import AppTest
 
-from dashboards.connection import forget_answers, hang_up
+from dashboards.connection import forget_answers
 from hcs.client import Client
 
 TEXT, FOLDER = "screen_text", "screen_folder"

@@ -8,11 +8,11 @@ import threading
 import time
 
 import pytest
-from apps import Opened
+from apps import Opened, hang_up
 from serving import Server
 from streamlit.testing.v1 import AppTest
 
-from dashboards.connection import KeyWantedError, ask_together, hang_up
+from dashboards.connection import KeyWantedError, ask_together
 from dashboards.places import PLACES
 from hcs.errors import NoAnswerError, NotFoundError
 

@@ -7,10 +7,8 @@ import signal
 import time
 
 import pytest
-from apps import Opened, open_page
+from apps import Opened, hang_up, open_page
 from serving import Server
-
-from dashboards.connection import hang_up
 
 
 @pytest.mark.parametrize("path", ["home", "hits", "plates", "mechanisms", "runs"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 import dashboards
+from dashboards import connection
 
 APP = Path(dashboards.__file__).with_name("app.py")
 SECONDS_TO_DRAW = 30.0
@@ -31,3 +32,9 @@ def texts(app: AppTest) -> str:
     """Return everything that stands on a page as text."""
     kinds = (app.markdown, app.info, app.warning, app.caption)
     return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def hang_up() -> None:
+    """End the connections of the pages: no socket is left to whoever looks for one after a test."""
+    connection.forget_answers()
+    connection._client.clear()
