@@ -388,7 +388,7 @@ def test_a_driver_that_is_interrupted_leaves_the_terminal_as_it_was(start_run, m
     )
     terminal = Terminal(code, catalog.location)
 
-    terminal.wait_for("0 of 1 sites")
+    terminal.wait_for("said on the way")
     terminal.process.send_signal(signal.SIGINT)
     terminal.end()
 

@@ -1,4 +1,4 @@
-"""One Ray for all tests of this folder, in which each test has its own workers."""
+"""One Ray for all tests of a file, in which each test has its own workers; the next file may not find it there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import ray
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
     """A Ray of one node with two processors, in this process."""
     folder = tempfile.mkdtemp(prefix="r")

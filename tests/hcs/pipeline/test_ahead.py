@@ -46,6 +46,7 @@ def test_no_more_is_done_ahead_than_there_are_threads_and_one(threads: int) -> N
 
 
 def test_closing_it_stops_the_work_and_its_threads() -> None:
+    before = set(readers())  # of other tests in this process, where a read of theirs hangs for good
     begun: list[int] = []
     results = in_order(lambda item: begun.append(item) or item, range(1000), threads=2)
     next(results)
@@ -53,9 +54,9 @@ def test_closing_it_stops_the_work_and_its_threads() -> None:
     results.close()
 
     give_up = time.monotonic() + 5
-    while readers() and time.monotonic() < give_up:
+    while set(readers()) - before and time.monotonic() < give_up:
         time.sleep(0.01)
-    assert readers() == []
+    assert set(readers()) <= before
     assert len(begun) < 10
 
 
