@@ -8,6 +8,7 @@ import typer
 
 from hcs.cli.options import (
     AddressOption,
+    AwaitNodesOption,
     CatalogOption,
     Device,
     DeviceOption,
@@ -40,6 +41,7 @@ def work(
     workers: WorkersOption = None,
     worker_cpus: WorkerCpusOption = None,
     worker_gpus: WorkerGpusOption = None,
+    await_nodes: AwaitNodesOption = None,
 ) -> None:
     """Perform submitted runs, one after another: several may do so on one catalog, and each run has one of them.
 
@@ -48,6 +50,6 @@ def work(
 
     Example: hcs work --executor ray
     """
-    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
+    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus, await_nodes)
     asked = ["--once"] * once + ["--debug"] * bool(context.find_root().params.get("debug"))
     become("services.dispatcher", [*asked, *performers.arguments()], catalog=catalog, parts=parts)
