@@ -25,6 +25,8 @@ def test_a_catalog_is_made_and_used_behind_a_pooler(behind, make):
     assert None in {schema.revision for schema in before}
 
     with behind.open(create=False, may_upgrade=False) as catalog:
+        with catalog.reading() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) == 0
         run = make.run(catalog)
         plan(catalog, run.id, [make.unit(number, kind="survey") for number in range(40)])
 
