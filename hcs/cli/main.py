@@ -14,6 +14,7 @@ import typer
 from hcs import __version__
 from hcs.cli import (
     ask,
+    catalog,
     check,
     compare,
     dashboard,
@@ -63,6 +64,7 @@ for group in (
     export,
     keys,
     serve,
+    catalog,
     lab,
 ):
     group.register(app)

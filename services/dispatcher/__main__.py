@@ -45,7 +45,7 @@ def work(performers: Performers, *, once: bool) -> int:
     """
     settings = read_settings()
     performers.make(settings).close()  # options that contradict one another are refused before a run is taken up
-    with open_catalog(settings.catalog, parts_uri=settings.parts) as catalog:
+    with open_catalog(settings.catalog, parts_uri=settings.parts, may_upgrade=settings.upgrade) as catalog:
         try:
             with interrupts() as request:
                 perform = partial(
