@@ -19,9 +19,6 @@ from hcs.k8s.meaning import mapping_in, text_in
 
 GROUP, VERSION, PLURAL = "ray.io", "v1", "rayjobs"
 TIMEOUT_SECONDS = 10.0
-GRACE_SECONDS = 5.0
-"""How long a watch may outlast what it was asked for."""
-
 LARGEST_ANSWER_BYTES = 256 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 
@@ -97,7 +94,7 @@ class RayJobs:
             "allowWatchBookmarks": "true",
         }
         asked = f"watch {self._path()}"
-        limit = seconds + GRACE_SECONDS
+        limit = seconds + self._timeout
         with self._answered("GET", self._path(), query=query, seconds=limit) as pieces:
             for line in _lines(pieces):
                 event = _parsed(line, asked)
@@ -198,7 +195,7 @@ class RayJobs:
         asked = f"{method} {path}"
         give_up = time.monotonic() + seconds
         with _explaining(asked, seconds):
-            raw = self._reached().send(method, path, query=query, body=body, timeout=self._timeout)
+            raw = self._reached().send(method, path, query=query, body=body, timeouts=(self._timeout, seconds))
         response = _Response(raw, asked, seconds, give_up)
         if raw.status < 300:
             return response
@@ -260,13 +257,22 @@ def _whole(pieces: Iterator[bytes], path: str, *, limit: int = LARGEST_ANSWER_BY
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield whole lines; one that was cut off is none."""
+    """Yield whole lines.
+
+    Raises:
+        KubernetesUnreachableError: If the last one is cut off, or one does not end.
+    """
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")
         yield from filter(None, lines)
         if len(rest) > LARGEST_ANSWER_BYTES:
-            raise KubernetesUnreachableError("the line of a watch does not end: is it the Kubernetes API that answers there?")
+            break
+    if rest:
+        raise KubernetesUnreachableError(
+            f"a watch ended in the middle of a line, which begins with {rest[:80]!r}. Is it the Kubernetes API that answers "
+            "there, and not a proxy before it? It is asked again."
+        )
 
 
 def _parsed(said: bytes, asked: str) -> Mapping[str, Any]:

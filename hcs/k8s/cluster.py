@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hcs.errors import KubernetesNotAllowedError, UsageError
+from hcs.errors import KubernetesError, KubernetesNotAllowedError, UsageError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -26,11 +26,11 @@ class Cluster:
         *,
         query: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
-        timeout: float,
+        timeouts: tuple[float, float],
     ) -> Any:
         """Return urllib3's answer to one request, its body still to be read.
 
-        A pod's token is read again when a minute has passed: they are exchanged about once an hour.
+        `timeouts` are the seconds to connect, and to wait for each piece of the answer. A pod's token is read again when a minute has passed: they are exchanged about once an hour.
 
         Raises:
             KubernetesNotAllowedError: If there is no token any more.
@@ -51,7 +51,7 @@ class Cluster:
                 f"expected a token to show to the Kubernetes API, but {error}. Does the pod mount the token of its "
                 "ServiceAccount?"
             ) from error
-        return self.client.call_api(*asked, _request_timeout=(timeout, timeout)).response
+        return self.client.call_api(*asked, _request_timeout=timeouts).response
 
     def close(self) -> None:
         """Close its connections."""
@@ -69,7 +69,8 @@ def find_cluster(
         account: The folder in which a pod finds its token, its certificate and its namespace.
 
     Raises:
-        UsageError: If there is no cluster, or the extra `k8s` is not installed.
+        KubernetesError: If there is no cluster.
+        UsageError: If the extra `k8s` is not installed.
     """
     try:
         from kubernetes.client import ApiClient, Configuration
@@ -84,7 +85,7 @@ def find_cluster(
         own = None if kubeconfig else _own(configuration, account)
         found = own or _named(configuration, kubeconfig)
     except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
+        raise KubernetesError(
             f"expected to run in a pod with a ServiceAccount, or a kubeconfig that names a cluster and a user, but {error}. "
             "Say --kubeconfig FILE, or set KUBECONFIG."
         ) from error
@@ -109,8 +110,12 @@ def _own(configuration: Any, account: Path) -> str | None:
 
 def _named(configuration: Any, kubeconfig: str | None) -> str:
     """Return the namespace of the kubeconfig's context."""
-    from kubernetes.config import list_kube_config_contexts, load_kube_config
+    import yaml
+    from kubernetes.config import ConfigException, list_kube_config_contexts, load_kube_config
 
-    load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
-    _, context = list_kube_config_contexts(config_file=kubeconfig)
+    try:
+        load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
+        _, context = list_kube_config_contexts(config_file=kubeconfig)
+    except yaml.YAMLError as error:
+        raise ConfigException(f"{kubeconfig or 'the kubeconfig'} is no YAML") from error
     return str(context.get("context", {}).get("namespace") or "default")

@@ -32,8 +32,8 @@ EVERYTHING = ({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},)
 class Fault:
     """What goes wrong with the next `times` requests of a verb.
 
-    `lost` closes the line before anything is done, `unheard` after it was; `silent` keeps it open and says nothing;
-    `late` answers after `seconds`; `torn` breaks off in the middle of the answer; `garbage` is no JSON; `gone` tells a
+    `lost` closes the line before anything is done, `unheard` after it was; `silent` keeps it open and says nothing, and
+    `mute` does so after it was done; `late` answers after `seconds`; `torn` breaks off in the middle of the answer; `garbage` is no JSON; `gone` tells a
     watch in an ERROR event that its version is too old; else an HTTP `status`, with `retry_after`.
     """
 
@@ -44,6 +44,8 @@ class Fault:
     retry_after: int | None = None
     times: int = 1
     hits: int = 0
+    is_done: threading.Event = field(default_factory=threading.Event)
+    """Set once a `silent` request came, or a `mute` one was done."""
 
     def meets(self, verb: str) -> bool:
         return self.times > 0 and self.verb in {"*", verb}
@@ -229,7 +231,10 @@ class _Handler(BaseHTTPRequestHandler):
             code, said = error.code, error.status()
         except ValueError as error:
             code, said = 400, RefusedError(400, "BadRequest", f"the body is no JSON: {error}").status()
-        if fault is not None and fault.kind == "unheard":
+        if fault is not None and fault.kind in {"unheard", "mute"}:
+            if fault.kind == "mute":
+                fault.is_done.set()
+                self.kube.ending.wait(fault.seconds or 60)
             self._hang_up()
             return
         self._say(code, said)
@@ -247,6 +252,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "lost":
                 self._hang_up()
             case "silent":
+                fault.is_done.set()
                 self.kube.ending.wait(fault.seconds or 60)
                 self._hang_up()
             case "status":
@@ -377,12 +383,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.fault is not None and self.fault.kind == "torn":
             self.wfile.write(body[: len(body) // 2])
-            self._hang_up()
+            self._cut()
             return
         self.wfile.write(body)
 
     def _hang_up(self) -> None:
         self._note(0)
+        self._cut()
+
+    def _cut(self) -> None:
         self.close_connection = True
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -407,3 +416,13 @@ def kube_api(**options: Any) -> Iterator[KubeApi]:
 def role_rules(file: Path) -> Sequence[Mapping[str, Any]]:
     """Return the rules of a Role object."""
     return tuple(yaml.safe_load(file.read_text())["rules"])
+
+
+def rayjob(name: str = "one", **labels: str) -> Object:
+    """Return a small RayJob that nobody has created yet."""
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"entrypoint": "hcs work"},
+    }

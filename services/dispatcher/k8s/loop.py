@@ -27,11 +27,10 @@ from hcs.errors import (
     KubernetesBusyError,
     KubernetesConflictError,
     KubernetesError,
-    KubernetesInvalidError,
     KubernetesNotAllowedError,
     KubernetesNotFoundError,
-    KubernetesQuotaError,
     KubernetesUnreachableError,
+    UsageError,
 )
 from hcs.k8s.api import RayJobs
 from schemas.work import DispatchState
@@ -174,30 +173,32 @@ class RayJobDispatcher:
             return False
         log.info("a run is dispatched", run=run.run.name, rayjob=dispatch.name)
         if is_blind:
-            return note_dispatch(
-                self.catalog, dispatch.run_id, dispatch.attempt, state=DispatchState.ASKED, message=trouble
-            )
+            return self._note_asked(dispatch, trouble)
         return self._create(run, dispatch)
 
     def _create(self, run: OpenRun, dispatch: Dispatch) -> bool:
         """Make a RayJob, or find it made; return whether it was tried."""
-        if not (self.pauses.is_over("creates") and self.pauses.is_over(dispatch.name)):
+        if not self.pauses.is_over("creates"):
+            self._note_asked(dispatch, self._said.get("creates", ""))
+            return False
+        if not self.pauses.is_over(dispatch.name):
             return False
         try:
             self._make(run, dispatch)
-        except HcsError as error:
-            if not isinstance(error, KubernetesError) and not _is_of_template(error):
-                raise
+        except (KubernetesError, UsageError) as error:
             key = "creates" if isinstance(error, OF_EVERYBODY) else dispatch.name
             self.pauses.begin(key, at_least=getattr(error, "retry_after", None))
-            self._tell(dispatch.name, str(error))
-            state = DispatchState.ASKED
-            note_dispatch(self.catalog, dispatch.run_id, dispatch.attempt, state=state, message=str(error))
+            self._tell(key, str(error))
+            self._note_asked(dispatch, str(error))
             return True
-        self.pauses.end("creates")
-        self.pauses.end(dispatch.name)
-        self._said.pop(dispatch.name, None)
+        for key in ("creates", dispatch.name):
+            self.pauses.end(key)
+            self._tell(key, "")
         return True
+
+    def _note_asked(self, dispatch: Dispatch, words: str) -> bool:
+        state = DispatchState.ASKED
+        return note_dispatch(self.catalog, dispatch.run_id, dispatch.attempt, state=state, message=words or None)
 
     def _make(self, run: OpenRun, dispatch: Dispatch) -> None:
         body = self.render(self._template(), run, dispatch)
@@ -258,7 +259,7 @@ class RayJobDispatcher:
         else:
             log.info("a RayJob is deleted", rayjob=name, why=why)
         self.pauses.end(f"delete {uid}")
-        self._said.pop(f"delete {name}", None)
+        self._tell(f"delete {name}", "")
 
     def _end(self, dispatch: Dispatch, words: str) -> None:
         if end_dispatch(self.catalog, dispatch.run_id, dispatch.attempt, message=words):
@@ -275,10 +276,3 @@ class RayJobDispatcher:
         else:
             del self._said[subject]
             log.info("trouble is over", subject=subject)
-
-
-def _is_of_template(error: HcsError) -> bool:
-    return isinstance(error, ValueError)
-
-
-__all__ = ["KubernetesInvalidError", "KubernetesQuotaError", "RayJobDispatcher", "Render"]
