@@ -24,6 +24,7 @@ from hcs.cli import (
     export,
     images,
     init,
+    k8s,
     keys,
     lab,
     mechanisms,
@@ -65,6 +66,7 @@ for group in (
     keys,
     serve,
     catalog,
+    k8s,
     lab,
 ):
     group.register(app)

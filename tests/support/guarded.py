@@ -134,8 +134,8 @@ class GuardedCluster:
                 "gcs_address": f"{get_node_ip_address()}:{self.ports[0]}",
                 "head_node_id": FAKE_HEAD_NODE_ID,
             },
-            **dict.fromkeys(("auth", "file_mounts", "docker"), {}),
-            **dict.fromkeys(_NO_COMMANDS, []),
+            **{key: {} for key in ("auth", "file_mounts", "docker")},
+            **{key: [] for key in _NO_COMMANDS},
             "available_node_types": {"ray.head.default": head, "one": node},
             "head_node_type": "ray.head.default",
         }
