@@ -30,6 +30,7 @@ from hcs.catalog.dispatches import (
     dispatches,
     end_dispatch,
     fail_undispatched,
+    last_dispatch,
     note_dispatch,
     open_runs,
 )
@@ -156,6 +157,7 @@ __all__ = [
     "keep_grouping",
     "keep_leases",
     "known_mechanisms",
+    "last_dispatch",
     "lease",
     "list_keys",
     "list_runs",
