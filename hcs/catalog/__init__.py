@@ -19,7 +19,7 @@
 - `upgrade_schema`, `wait_for_schema`, `schema_of`: what a cluster does before anybody opens it.
 """
 
-from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
+from hcs.catalog.claims import OPEN, Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
 from hcs.catalog.comparing import HitComparison, compare_hits
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.deletion import DeletedRun, delete_run
@@ -31,6 +31,7 @@ from hcs.catalog.dispatches import (
     dispatches,
     end_dispatch,
     fail_undispatched,
+    last_dispatch,
     note_dispatch,
     open_runs,
 )
@@ -88,6 +89,7 @@ from hcs.catalog.submissions import Once, Submission, SubmissionRecord, ask_agai
 
 __all__ = [
     "MAX_ATTEMPTS",
+    "OPEN",
     "Adoptable",
     "Catalog",
     "Claim",
@@ -158,6 +160,7 @@ __all__ = [
     "keep_grouping",
     "keep_leases",
     "known_mechanisms",
+    "last_dispatch",
     "lease",
     "list_keys",
     "list_runs",

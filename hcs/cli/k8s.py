@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """`hcs k8s dispatch`: runs on Kubernetes."""
 
 from __future__ import annotations
@@ -9,11 +10,21 @@ import typer
 
 from hcs.cli.options import CatalogOption, PartsOption
 from hcs.cli.services import become
+=======
+"""`hcs k8s render`: runs on Kubernetes."""
+
+from __future__ import annotations
+
+import typer
+
+from hcs.cli.k8s_render import render
+>>>>>>> driver
 
 
 def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="Perform runs on Kubernetes.", no_args_is_help=True)
+<<<<<<< HEAD
     group.command()(dispatch)
     app.add_typer(group, name="k8s")
 
@@ -44,3 +55,12 @@ def dispatch(
     arguments = [f"{option}={value}" for option, value in said.items() if value is not None]
     arguments += ["--alive"] * alive + ["--debug"] * bool(context.find_root().params.get("debug"))
     become("services.dispatcher.k8s", arguments, catalog=catalog, parts=parts)
+=======
+    group.callback()(_group)
+    group.command()(render)
+    app.add_typer(group, name="k8s")
+
+
+def _group() -> None:
+    """Perform runs on Kubernetes."""
+>>>>>>> driver

@@ -65,7 +65,10 @@ for group in (
     export,
     keys,
     serve,
+<<<<<<< HEAD
     catalog,
+=======
+>>>>>>> driver
     k8s,
     lab,
 ):
