@@ -65,10 +65,7 @@ for group in (
     export,
     keys,
     serve,
-<<<<<<< HEAD
     catalog,
-=======
->>>>>>> driver
     k8s,
     lab,
 ):

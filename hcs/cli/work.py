@@ -56,16 +56,11 @@ def work(
 
     Example: hcs work --executor ray
     """
-<<<<<<< HEAD
-    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus, await_nodes)
-    asked = ["--once"] * once + ["--debug"] * bool(context.find_root().params.get("debug"))
-=======
     if once and run is not None:
         raise UsageError(
             f"--once performs all that is submitted and --run only {run}, but both came; leave one of them out."
         )
-    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
+    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus, await_nodes)
     which = ["--once"] * once if run is None else [f"--run={run}"]
     asked = which + ["--debug"] * bool(context.find_root().params.get("debug"))
->>>>>>> driver
     become("services.dispatcher", [*asked, *performers.arguments()], catalog=catalog, parts=parts)

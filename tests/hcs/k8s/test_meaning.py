@@ -114,7 +114,9 @@ def test_a_quota_that_stops_workers_is_named_while_the_driver_works() -> None:
 def test_a_head_that_no_node_takes_is_told_from_one_that_starts() -> None:
     """KubeRay calls the reason Unknown where a pod has no condition Ready, as before it has a node (FindHeadPodReadyCondition)."""
     unscheduled = of("Initializing", rayClusterStatus=cluster(("HeadPodReady", "False", "Unknown", "")))
-    starting = of("Initializing", rayClusterStatus=cluster(("HeadPodReady", "False", "ContainerCreating", "ray-head: ")))
+    starting = of(
+        "Initializing", rayClusterStatus=cluster(("HeadPodReady", "False", "ContainerCreating", "ray-head: "))
+    )
     assert "no node has taken its head" in unscheduled.words
     assert starting.words == "its cluster starts"
 
@@ -162,7 +164,10 @@ def test_long_words_of_others_are_cut() -> None:
 
 def test_workers_that_have_no_pods_yet_do_not_keep_a_head_from_being_ready() -> None:
     status = cluster(("HeadPodReady", "True", "HeadPodRunningAndReady", ""), desiredWorkerReplicas=3)
-    assert of("Initializing", rayClusterStatus=status).words == "its cluster starts: the head is ready, 0 of 3 workers ready"
+    assert (
+        of("Initializing", rayClusterStatus=status).words
+        == "its cluster starts: the head is ready, 0 of 3 workers ready"
+    )
 
 
 KEYS = [
