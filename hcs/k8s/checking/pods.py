@@ -1,0 +1,195 @@
+"""Every pod that the objects make, by Kubernetes itself or by an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hcs.k8s.checking.objects import Object, dig, dotted, kind, name, namespace, title
+
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "Pod": (),
+}
+"""Kinds whose pods Kubernetes makes, and where their template lies."""
+
+RAY_CLUSTERS: dict[str, tuple[str, ...]] = {
+    "RayCluster": ("spec",),
+    "RayJob": ("spec", "rayClusterSpec"),
+    "RayService": ("spec", "rayClusterConfig"),
+    "RayCronJob": ("spec", "jobTemplate", "rayClusterSpec"),
+}
+"""Kinds of KubeRay, and where the cluster lies in them."""
+
+RAY_JOBS: dict[str, tuple[str, ...]] = {"RayJob": ("spec",), "RayCronJob": ("spec", "jobTemplate")}
+
+HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001, "metrics": 8080}
+WORKER_PORTS = {"metrics": 8080}
+"""What Ray serves whether the template lists it or not; KubeRay names its ports so."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that a pod serves."""
+
+    number: int
+    name: str | None = None
+    protocol: str = "TCP"
+
+
+@dataclass(frozen=True)
+class Pods:
+    """The pods that one template makes."""
+
+    item: str
+    """As `Deployment/hcs-api` or `RayJob/hcs-run/head`."""
+    owner: Object
+    path: tuple[str | int, ...]
+    """Where the template lies in its owner."""
+    namespace: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    spec: dict[str, Any]
+    """The pods' spec; empty where an operator writes it."""
+    ports: tuple[Port, ...]
+    role: str = "pod"
+    """pod, head, worker, submitter, or managed for an operator's own."""
+
+    def at(self, *keys: str | int) -> str:
+        """Return the path of something in the pods' spec."""
+        return dotted([*self.path, "spec", *keys])
+
+    def containers(self) -> Iterator[tuple[str, Object]]:
+        """Return each container with its path, those that run first included."""
+        for group in ("initContainers", "containers"):
+            for place, container in enumerate(self.spec.get(group) or ()):
+                yield self.at(group, place), container
+
+    @property
+    def owner_title(self) -> str:
+        """The object that holds the template."""
+        return title(self.owner)
+
+
+def all_pods(objects: list[Object]) -> list[Pods]:
+    """Return the pods of all objects, in their order."""
+    return [pods for item in objects for pods in _pods_of(item)]
+
+
+def _pods_of(item: Object) -> Iterator[Pods]:
+    if kind(item) in TEMPLATES:
+        yield _from_template(item, TEMPLATES[kind(item)], title(item))
+    elif kind(item) in RAY_CLUSTERS and str(item["apiVersion"]).startswith("ray.io/"):
+        yield from _ray_pods(item)
+    elif str(item["apiVersion"]).startswith("postgresql.cnpg.io/"):
+        yield from _database_pods(item)
+
+
+def _from_template(
+    item: Object,
+    path: tuple[str | int, ...],
+    named: str,
+    *,
+    role: str = "pod",
+    given: dict[str, str] | None = None,
+    fixed: dict[str, str] | None = None,
+    ports: tuple[Port, ...] = (),
+) -> Pods:
+    template = dig(item, *path) or {}
+    metadata = template.get("metadata") or {}
+    spec = template.get("spec") or {}
+    return Pods(
+        item=named,
+        owner=item,
+        path=path,
+        namespace=namespace(item),
+        labels={**(given or {}), **(metadata.get("labels") or {}), **(fixed or {})},
+        annotations=dict(metadata.get("annotations") or {}),
+        spec=spec,
+        ports=_with_defaults(_declared_ports(spec), ports),
+        role=role,
+    )
+
+
+def _declared_ports(spec: dict[str, Any]) -> tuple[Port, ...]:
+    sidecars = [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
+    return tuple(
+        Port(port["containerPort"], port.get("name"), port.get("protocol", "TCP"))
+        for container in [*(spec.get("containers") or ()), *sidecars]
+        for port in container.get("ports") or ()
+        if isinstance(port.get("containerPort"), int)
+    )
+
+
+def _with_defaults(declared: tuple[Port, ...], defaults: tuple[Port, ...]) -> tuple[Port, ...]:
+    numbers, names = {port.number for port in declared}, {port.name for port in declared}
+    return declared + tuple(port for port in defaults if port.number not in numbers and port.name not in names)
+
+
+def _ray_pods(item: Object) -> Iterator[Pods]:
+    path = RAY_CLUSTERS[kind(item)]
+    cluster = dig(item, *path)
+    if isinstance(cluster, dict):
+        yield _ray_node(item, (*path, "headGroupSpec", "template"), "head", "headgroup", HEAD_PORTS)
+        for place, group in enumerate(cluster.get("workerGroupSpecs") or ()):
+            where = (*path, "workerGroupSpecs", place, "template")
+            yield _ray_node(item, where, "worker", str(group.get("groupName")), WORKER_PORTS)
+    job = dig(item, *RAY_JOBS.get(kind(item), ("",)))
+    if isinstance(job, dict) and job.get("submissionMode", "K8sJobMode") == "K8sJobMode":
+        where = (*RAY_JOBS[kind(item)], "submitterPodTemplate")
+        yield _from_template(item if dig(item, *where) else _default_submitter(item), where, f"{title(item)}/submitter",
+                             role="submitter")  # fmt: skip
+
+
+def _ray_node(item: Object, path: tuple[str | int, ...], role: str, group: str, ports: dict[str, int]) -> Pods:
+    cluster = name(item) if kind(item) == "RayCluster" else f"{name(item)}-00000"  # KubeRay draws five letters
+    return _from_template(
+        item,
+        path,
+        f"{title(item)}/{'head' if role == 'head' else group}",
+        role=role,
+        given={
+            "app.kubernetes.io/name": "kuberay",
+            "app.kubernetes.io/created-by": "kuberay-operator",
+            "ray.io/is-ray-node": "yes",
+        },
+        fixed={"ray.io/cluster": cluster, "ray.io/node-type": role, "ray.io/group": group},
+        ports=tuple(Port(number, named) for named, number in ports.items()),
+    )
+
+
+def _default_submitter(item: Object) -> Object:
+    """Return a job with the submitter that KubeRay makes where none is given: the head's image, and no hardening."""
+    path = (*RAY_CLUSTERS[kind(item)], "headGroupSpec", "template", "spec", "containers", 0, "image")
+    container = {
+        "name": "ray-job-submitter",
+        "image": dig(item, *path),
+        "resources": {
+            "limits": {"cpu": "1", "memory": "1Gi"},
+            "requests": {"cpu": "500m", "memory": "200Mi"},
+        },
+    }
+    template = {"spec": {"containers": [container], "restartPolicy": "Never"}}
+    (*above, last) = RAY_JOBS[kind(item)]
+    job = {**(dig(item, *above, last) or {}), "submitterPodTemplate": template}
+    spec = job if last == "spec" else {**item["spec"], last: job}
+    return {**item, "spec": spec}
+
+
+def _database_pods(item: Object) -> Iterator[Pods]:
+    managed = {
+        "Cluster": ({"cnpg.io/cluster": name(item), "cnpg.io/podRole": "instance"},
+                    (Port(5432, "postgresql"), Port(9187, "metrics"), Port(8000, "status"))),
+        "Pooler": ({"cnpg.io/poolerName": name(item), "cnpg.io/podRole": "pooler"},
+                   (Port(5432, "pgbouncer"), Port(9127, "metrics"))),
+    }  # fmt: skip
+    if kind(item) in managed:
+        given, ports = managed[kind(item)]
+        inherited = dig(item, "spec", "inheritedMetadata", "labels") or dig(item, "spec", "template", "metadata", "labels")
+        yield Pods(title(item), item, (), namespace(item), {**(inherited or {}), **given}, {}, {}, ports, "managed")
