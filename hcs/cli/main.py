@@ -23,6 +23,7 @@ from hcs.cli import (
     export,
     images,
     init,
+    k8s,
     keys,
     lab,
     mechanisms,
@@ -63,6 +64,7 @@ for group in (
     export,
     keys,
     serve,
+    k8s,
     lab,
 ):
     group.register(app)

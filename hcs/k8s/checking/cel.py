@@ -8,19 +8,15 @@ from functools import lru_cache
 from typing import Any
 
 from hcs.k8s.checking.finding import Finding, Unchecked
-from hcs.k8s.checking.objects import dotted
+from hcs.k8s.checking.objects import Where, dotted
 
-_RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var "
-    "void while".split()
-)
+_RESERVED = {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"}
+_RESERVED |= {"import", "let", "loop", "package", "namespace", "return", "var", "void", "while"}
 _SYMBOLS = {".": "__dot__", "-": "__dash__", "/": "__slash__"}
 _OLD = re.compile(r"\boldSelf\b")
 
-Path = tuple[str | int, ...]
 
-
-def check_rules(value: Any, schema: dict[str, Any], *, item: str, path: Path = ()) -> Iterator[Finding | Unchecked]:
+def check_rules(value: Any, schema: dict[str, Any], *, item: str, path: Where = ()) -> Iterator[Finding | Unchecked]:
     """Return a finding for each rule that a value breaks, and what was not evaluated: rules on a change, or beyond us.
 
     Args:
@@ -43,9 +39,10 @@ def check_rules(value: Any, schema: dict[str, Any], *, item: str, path: Path = (
 
 
 def _check_rule(
-    rule: dict[str, Any], value: Any, schema: dict[str, Any], item: str, path: Path
+    rule: dict[str, Any], value: Any, schema: dict[str, Any], item: str, path: Where
 ) -> Iterator[Finding | Unchecked]:
-    import celpy
+    from celpy.adapter import json_to_cel
+    from celpy.evaluation import CELEvalError
 
     text = " ".join(rule["rule"].split())
     if _OLD.search(text) and not rule.get("optionalOldSelf"):
@@ -56,8 +53,8 @@ def _check_rule(
         yield Unchecked(item, dotted(path), text, f"cel-python cannot read it ({program})")
         return
     try:
-        result = program.evaluate({"self": celpy.json_to_cel(_escaped(value, schema))})
-    except celpy.CELEvalError as error:
+        result = program.evaluate({"self": json_to_cel(_escaped(value, schema))})
+    except CELEvalError as error:
         yield Unchecked(item, dotted(path), text, f"cel-python cannot evaluate it ({_first_line(error)})")
         return
     if not result:
@@ -71,7 +68,7 @@ def _check_rule(
         )
 
 
-def _field(rule: dict[str, Any]) -> Path:
+def _field(rule: dict[str, Any]) -> Where:
     return tuple(word for word in str(rule.get("fieldPath", "")).split(".") if word)
 
 
@@ -79,11 +76,12 @@ def _field(rule: dict[str, Any]) -> Path:
 def _compile(text: str) -> Any:
     """Return a program, or why there is none."""
     import celpy
+    from celpy.celparser import CELParseError
 
     environment = celpy.Environment()
     try:
         return environment.program(environment.compile(text))
-    except celpy.CELParseError as error:
+    except CELParseError as error:
         return _first_line(error)
 
 

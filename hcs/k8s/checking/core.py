@@ -53,8 +53,8 @@ def check_names(objects: list[Object]) -> Iterator[Finding]:
         limit = 63 if kind(item) in ("Service", "Namespace") else 253
         is_free = kind(item) in _NAMES_WITH_COLONS
         if not is_free and (not _SUBDOMAIN.fullmatch(name(item)) or len(name(item)) > limit):
-            yield Finding(title(item), "metadata.name", "schema/name", f"lower case letters, digits and dashes, at most "
-                          f"{limit}", name(item), "choose another name")  # fmt: skip
+            yield Finding(title(item), "metadata.name", "schema/name", "lower case letters, digits and dashes, "
+                          f"at most {limit}", name(item), "choose another name")  # fmt: skip
         for key, value in (item["metadata"].get("labels") or {}).items():
             if not isinstance(value, str) or len(value) > 63 or not _LABEL.fullmatch(value):
                 yield Finding(title(item), f"metadata.labels[{key}]", "schema/label", "a label of at most 63 letters, "
@@ -92,7 +92,9 @@ def _folder(version: str) -> Any:
         if wanted.fullmatch(folder):
             return schemas / folder
     known = ", ".join(match[1] for entry in named if (match := re.fullmatch(r"v(\d+\.\d+).*-local-strict", entry)))
-    raise UsageError(f"expected versions of Kubernetes whose schemas are here: {known}; got {version}; name one of them")
+    raise UsageError(
+        f"expected versions of Kubernetes whose schemas are here: {known}; got {version}; name one of them"
+    )
 
 
 @lru_cache(maxsize=8)

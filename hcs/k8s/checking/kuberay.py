@@ -8,7 +8,7 @@ from typing import Any
 
 from hcs.k8s.checking.finding import Finding
 from hcs.k8s.checking.kuberay_deletion import check_deletion
-from hcs.k8s.checking.objects import Object, annotations, dig, dotted, kind, name, title
+from hcs.k8s.checking.objects import Object, Where, dig, dotted, kind, name, notes, title
 from hcs.k8s.checking.pods import RAY_CLUSTERS, RAY_JOBS
 
 NAME_LIMITS = {"RayCluster": 53, "RayService": 47, "RayJob": 47, "RayCronJob": 36}
@@ -23,7 +23,7 @@ _OFF_BY_DEFAULT = {
 }
 _AUTOSCALER = "RAY_enable_autoscaler_v2"
 
-Said = tuple[tuple[str | int, ...], str, str, str]
+Said = tuple[Where, str, str, str]
 """Path within the object, what was expected, what came, and what to do."""
 
 
@@ -45,13 +45,13 @@ def _said_of(item: Object) -> Iterator[Said]:
     path = RAY_CLUSTERS[kind(item)]
     cluster = dig(item, *path)
     if isinstance(cluster, dict):
-        yield from _of_cluster(cluster, path, annotations(item))
+        yield from _of_cluster(cluster, path, notes(item))
         if kind(item) != "RayCluster" and dig(cluster, "authOptions", "enableK8sTokenAuth"):
             got = "enableK8sTokenAuth: true"
             yield (*path, "authOptions"), "a token in a Secret, the only one for runs", got, "name a secretName instead"
 
 
-def _of_job(item: Object, path: tuple[str, ...]) -> Iterator[Said]:
+def _of_job(item: Object, path: Where) -> Iterator[Said]:
     job = dig(item, *path) or {}
     selects, cluster = bool(job.get("clusterSelector")), job.get("rayClusterSpec")
     mode = job.get("submissionMode", "K8sJobMode")
@@ -73,11 +73,13 @@ def _of_job(item: Object, path: tuple[str, ...]) -> Iterator[Said]:
             yield (*path, field), "0 or more", str(job[field]), "raise or remove it"
     if mode == "SidecarMode":
         yield from _of_sidecar(job, path, selects=selects)
-    for where, *rest in check_deletion(job, has_autoscaler=bool(dig(cluster, "enableInTreeAutoscaling"))):
-        yield ((*path, *where), *rest)
+    for where, expected, got, advice in check_deletion(
+        job, has_autoscaler=bool(dig(cluster, "enableInTreeAutoscaling"))
+    ):
+        yield (*path, *where), expected, got, advice
 
 
-def _of_sidecar(job: dict[str, Any], path: tuple[str, ...], *, selects: bool) -> Iterator[Said]:
+def _of_sidecar(job: dict[str, Any], path: Where, *, selects: bool) -> Iterator[Said]:
     for field in ("submitterPodTemplate", "submitterConfig"):
         if job.get(field) is not None:
             yield (*path, field), f"no {field} in SidecarMode", "one", "remove it, or use K8sJobMode"
@@ -89,7 +91,7 @@ def _of_sidecar(job: dict[str, Any], path: tuple[str, ...], *, selects: bool) ->
         yield where, "Never in SidecarMode", str(policy), "remove it"
 
 
-def _of_cluster(cluster: dict[str, Any], path: tuple[str, ...], notes: dict[str, str]) -> Iterator[Said]:
+def _of_cluster(cluster: dict[str, Any], path: Where, said: dict[str, str]) -> Iterator[Said]:
     groups = cluster.get("workerGroupSpecs") or []
     scales = bool(cluster.get("enableInTreeAutoscaling"))
     head = (*path, "headGroupSpec")
@@ -101,7 +103,7 @@ def _of_cluster(cluster: dict[str, Any], path: tuple[str, ...], notes: dict[str,
         yield from _of_scaling(group, where, cluster)
     yield from _of_names(groups, path)
     yield from _of_autoscaler(cluster, path, scales=scales)
-    yield from _of_storage(cluster, path, notes)
+    yield from _of_storage(cluster, path, said)
     yield from _of_authentication(cluster, path)
     for field, gate in _OFF_BY_DEFAULT.items():
         if cluster.get(field) is not None:
@@ -109,7 +111,7 @@ def _of_cluster(cluster: dict[str, Any], path: tuple[str, ...], notes: dict[str,
             yield (*path, field), expected, "one", "remove it; plain NetworkPolicies and Secrets do without the gate"
 
 
-def _of_group(group: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Said]:
+def _of_group(group: dict[str, Any], path: Where) -> Iterator[Said]:
     parameters = group.get("rayStartParams") or {}
     if not dig(group, "template", "spec", "containers"):
         yield (*path, "template", "spec", "containers"), "at least one container", "none", "add Ray's container"
@@ -121,17 +123,15 @@ def _of_group(group: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[Sa
         yield (*path, "rayStartParams", "labels"), "labels beside rayStartParams", "within them", "move them up"
 
 
-def _of_names(groups: list[dict[str, Any]], path: tuple[str, ...]) -> Iterator[Said]:
+def _of_names(groups: list[dict[str, Any]], path: Where) -> Iterator[Said]:
     names = [str(group.get("groupName")) for group in groups]
     for place, named in enumerate(names):
         if named in names[:place]:
             yield (*path, "workerGroupSpecs", place, "groupName"), "a name of its own", named, "rename the group"
 
 
-def _of_replicas(group: dict[str, Any], path: tuple[str | int, ...], *, scales: bool) -> Iterator[Said]:
+def _of_replicas(group: dict[str, Any], path: Where, *, scales: bool) -> Iterator[Said]:
     least, most = group.get("minReplicas"), group.get("maxReplicas")
-    if not scales and (least is None or most is None):
-        yield path, "minReplicas and maxReplicas where nothing scales", f"{least} and {most}", "set both"
     for field, number in (("minReplicas", least), ("maxReplicas", most)):
         if isinstance(number, int) and number < 0:
             yield (*path, field), "0 or more", str(number), "raise it"
@@ -143,7 +143,7 @@ def _of_replicas(group: dict[str, Any], path: tuple[str | int, ...], *, scales: 
         yield (*path, "replicas"), expected, str(wanted), "move it between them, or leave it out"
 
 
-def _of_scaling(group: dict[str, Any], path: tuple[str | int, ...], cluster: dict[str, Any]) -> Iterator[Said]:
+def _of_scaling(group: dict[str, Any], path: Where, cluster: dict[str, Any]) -> Iterator[Said]:
     idle, priority = group.get("idleTimeoutSeconds"), group.get("priority")
     is_second = dig(cluster, "autoscalerOptions", "version") == "v2" or _head_variable(cluster, _AUTOSCALER) in (
         "1",
@@ -161,7 +161,7 @@ def _of_scaling(group: dict[str, Any], path: tuple[str | int, ...], cluster: dic
             yield (*path, "priority"), "rayVersion 2.56 or later", got, "raise rayVersion, or remove the priority"
 
 
-def _of_autoscaler(cluster: dict[str, Any], path: tuple[str, ...], *, scales: bool) -> Iterator[Said]:
+def _of_autoscaler(cluster: dict[str, Any], path: Where, *, scales: bool) -> Iterator[Said]:
     options = cluster.get("autoscalerOptions") or {}
     variable = _head_variable(cluster, _AUTOSCALER)
     if isinstance(options.get("idleTimeoutSeconds"), int) and options["idleTimeoutSeconds"] < 0:
@@ -178,8 +178,8 @@ def _of_autoscaler(cluster: dict[str, Any], path: tuple[str, ...], *, scales: bo
     if options.get("version") is not None and variable is not None:
         where = (*path, "autoscalerOptions", "version")
         yield where, "the autoscaler's version in one place", f"here and in {_AUTOSCALER}", "remove the variable"
-    groups = [(("headGroupSpec",), cluster.get("headGroupSpec") or {})]
-    groups += [(("workerGroupSpecs", n), one) for n, one in enumerate(cluster.get("workerGroupSpecs") or ())]  # type: ignore[misc]
+    groups: list[tuple[Where, dict[str, Any]]] = [(("headGroupSpec",), cluster.get("headGroupSpec") or {})]
+    groups += [(("workerGroupSpecs", n), one) for n, one in enumerate(cluster.get("workerGroupSpecs") or ())]
     for where_group, group in groups:
         policy = dig(group, "template", "spec", "restartPolicy")
         if options.get("version") == "v2" and policy not in (None, "", "Never"):
@@ -189,16 +189,21 @@ def _of_autoscaler(cluster: dict[str, Any], path: tuple[str, ...], *, scales: bo
             yield (*path, *where_group, "suspend"), "no suspended group with an autoscaler", "true", "remove it"
 
 
-def _of_storage(cluster: dict[str, Any], path: tuple[str, ...], notes: dict[str, str]) -> Iterator[Said]:
+def _of_storage(cluster: dict[str, Any], path: Where, said: dict[str, str]) -> Iterator[Said]:
     options = cluster.get("gcsFaultToleranceOptions")
     parameters = dig(cluster, "headGroupSpec", "rayStartParams") or {}
     head = (*path, "headGroupSpec")
     if options is None:
-        if _head_variable(cluster, "RAY_REDIS_ADDRESS") is not None and notes.get("ray.io/ft-enabled") != "true":
+        if _head_variable(cluster, "RAY_REDIS_ADDRESS") is not None and said.get("ray.io/ft-enabled") != "true":
             yield head, "gcsFaultToleranceOptions beside RAY_REDIS_ADDRESS", "none", "set them, or remove the variable"
     else:
-        if notes.get("ray.io/ft-enabled"):
-            yield ("metadata", "annotations"), "no ray.io/ft-enabled beside gcsFaultToleranceOptions", "one", "remove it"
+        if said.get("ray.io/ft-enabled"):
+            yield (
+                ("metadata", "annotations"),
+                "no ray.io/ft-enabled beside gcsFaultToleranceOptions",
+                "one",
+                "remove it",
+            )
         for variable in ("REDIS_PASSWORD", "RAY_REDIS_ADDRESS"):
             if _head_variable(cluster, variable) is not None:
                 yield head, f"{variable} in gcsFaultToleranceOptions alone", "in the head's env", "remove it there"
@@ -213,7 +218,7 @@ def _of_storage(cluster: dict[str, Any], path: tuple[str, ...], notes: dict[str,
         yield head, "the user of redis in gcsFaultToleranceOptions", "in the head group", "move it there"
 
 
-def _of_authentication(cluster: dict[str, Any], path: tuple[str, ...]) -> Iterator[Said]:
+def _of_authentication(cluster: dict[str, Any], path: Where) -> Iterator[Said]:
     options = cluster.get("authOptions") or {}
     version = cluster.get("rayVersion")
     if options.get("mode") == "token":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
+
+from hcs.k8s.checking.objects import Where
 
 ORDER = ("DeleteWorkers", "DeleteCluster", "DeleteSelf")
 """What goes later may not be deleted earlier."""
 
-Said = tuple[tuple[str | int, ...], str, str, str]
+Said = tuple[Where, str, str, str]
 
 
 def check_deletion(job: dict[str, Any], *, has_autoscaler: bool) -> Iterator[Said]:
@@ -20,7 +23,7 @@ def check_deletion(job: dict[str, Any], *, has_autoscaler: bool) -> Iterator[Sai
     strategy = job.get("deletionStrategy")
     if strategy is None:
         return
-    path = ("deletionStrategy",)
+    path: Where = ("deletionStrategy",)
     rules = strategy.get("deletionRules") or []
     ends = {field: strategy[field] for field in ("onSuccess", "onFailure") if strategy.get(field) is not None}
     if rules and shuts_down:
@@ -36,7 +39,7 @@ def check_deletion(job: dict[str, Any], *, has_autoscaler: bool) -> Iterator[Sai
 
 
 def _of_ends(
-    ends: dict[str, Any], path: tuple[str, ...], job: dict[str, Any], *, shuts_down: bool, has_autoscaler: bool
+    ends: dict[str, Any], path: Where, job: dict[str, Any], *, shuts_down: bool, has_autoscaler: bool
 ) -> Iterator[Said]:
     for field, end in ends.items():
         policy = end.get("policy")
@@ -48,18 +51,14 @@ def _of_ends(
         yield from _of_policy(policy, (*path, field, "policy"), job, has_autoscaler=has_autoscaler)
 
 
-def _of_policy(
-    policy: Any, path: tuple[str | int, ...], job: dict[str, Any], *, has_autoscaler: bool
-) -> Iterator[Said]:
+def _of_policy(policy: Any, path: Where, job: dict[str, Any], *, has_autoscaler: bool) -> Iterator[Said]:
     if job.get("clusterSelector") and policy in ("DeleteCluster", "DeleteWorkers"):
         yield path, "no deletion of a cluster that was selected", policy, "use DeleteSelf or DeleteNone"
     elif has_autoscaler and policy == "DeleteWorkers":
         yield path, "no DeleteWorkers with an autoscaler", policy, "use DeleteCluster"
 
 
-def _of_rules(
-    rules: list[Any], path: tuple[str, ...], job: dict[str, Any], *, has_autoscaler: bool
-) -> Iterator[Said]:
+def _of_rules(rules: list[Any], path: Where, job: dict[str, Any], *, has_autoscaler: bool) -> Iterator[Said]:
     seconds: dict[tuple[str, str], dict[str, int]] = {}
     for place, rule in enumerate(rules):
         where = (*path, "deletionRules", place)
@@ -78,7 +77,7 @@ def _of_rules(
         known.setdefault(policy, wait)
     for (field, value), waits in seconds.items():
         present = [policy for policy in ORDER if policy in waits]
-        for earlier, later in zip(present, present[1:], strict=False):
+        for earlier, later in pairwise(present):
             if waits[later] < waits[earlier]:
                 expected = f"{later} no earlier than {earlier} ({waits[earlier]} s) at {field} {value}"
                 yield (*path, "deletionRules"), expected, f"{waits[later]} s", "raise its ttlSeconds"

@@ -12,10 +12,13 @@ from hcs.errors import UsageError
 Object = dict[str, Any]
 """One object of a manifest."""
 
+Where = tuple[str | int, ...]
+"""Keys and places that lead to something in an object."""
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster on the large definitions
 
 
-class _StrictLoader(_Loader):  # type: ignore[misc] - which of the two it is, the machine decides
+class _StrictLoader(_Loader):  # type: ignore[misc]  # which of the two it is, the machine decides
     """Reads YAML as Kubernetes does: a key may come once."""
 
 
@@ -47,7 +50,7 @@ def read_objects(text: str, *, source: str) -> list[Object]:
         UsageError: If the text is no YAML, has a key twice, or holds something that is no object.
     """
     try:
-        documents = [item for item in yaml.load_all(text, Loader=_StrictLoader) if item is not None]  # noqa: S506
+        documents = [item for item in yaml.load_all(text, Loader=_StrictLoader) if item is not None]
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())
         raise UsageError(f"expected Kubernetes objects as YAML in {source}, got {said}; mend the file") from None
@@ -96,7 +99,7 @@ def title(item: Object) -> str:
     return f"{kind(item)}/{name(item)}"
 
 
-def annotations(item: Object) -> dict[str, str]:
+def notes(item: Object) -> dict[str, str]:
     """Return an object's annotations."""
     return dict(item["metadata"].get("annotations") or {})
 
@@ -123,7 +126,7 @@ def dig(value: Any, *keys: str | int) -> Any:
     return value
 
 
-def dotted(keys: list[str | int] | tuple[str | int, ...]) -> str:
+def dotted(keys: Where) -> str:
     """Return a path as people write it: `spec.containers[0].image`."""
     text = ""
     for key in keys:

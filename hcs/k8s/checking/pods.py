@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hcs.k8s.checking.objects import Object, dig, dotted, kind, name, namespace, title
+from hcs.k8s.checking.objects import Object, Where, dig, dotted, kind, name, namespace, title
 
-TEMPLATES: dict[str, tuple[str, ...]] = {
+TEMPLATES: dict[str, Where] = {
     "Deployment": ("spec", "template"),
     "StatefulSet": ("spec", "template"),
     "DaemonSet": ("spec", "template"),
@@ -19,7 +19,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 }
 """Kinds whose pods Kubernetes makes, and where their template lies."""
 
-RAY_CLUSTERS: dict[str, tuple[str, ...]] = {
+RAY_CLUSTERS: dict[str, Where] = {
     "RayCluster": ("spec",),
     "RayJob": ("spec", "rayClusterSpec"),
     "RayService": ("spec", "rayClusterConfig"),
@@ -27,7 +27,7 @@ RAY_CLUSTERS: dict[str, tuple[str, ...]] = {
 }
 """Kinds of KubeRay, and where the cluster lies in them."""
 
-RAY_JOBS: dict[str, tuple[str, ...]] = {"RayJob": ("spec",), "RayCronJob": ("spec", "jobTemplate")}
+RAY_JOBS: dict[str, Where] = {"RayJob": ("spec",), "RayCronJob": ("spec", "jobTemplate")}
 
 HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001, "metrics": 8080}
 WORKER_PORTS = {"metrics": 8080}
@@ -50,7 +50,7 @@ class Pods:
     item: str
     """As `Deployment/hcs-api` or `RayJob/hcs-run/head`."""
     owner: Object
-    path: tuple[str | int, ...]
+    path: Where
     """Where the template lies in its owner."""
     namespace: str
     labels: dict[str, str]
@@ -63,13 +63,20 @@ class Pods:
 
     def at(self, *keys: str | int) -> str:
         """Return the path of something in the pods' spec."""
-        return dotted([*self.path, "spec", *keys])
+        return dotted((*self.path, "spec", *keys))
 
-    def containers(self) -> Iterator[tuple[str, Object]]:
-        """Return each container with its path, those that run first included."""
+    def containers(self, *, with_autoscaler: bool = False) -> Iterator[tuple[str, Object]]:
+        """Return each container with its path, those that run first included.
+
+        Args:
+            with_autoscaler: Also what is said of the container that KubeRay adds to a head, which is less than a whole.
+        """
         for group in ("initContainers", "containers"):
             for place, container in enumerate(self.spec.get(group) or ()):
                 yield self.at(group, place), container
+        path = (*RAY_CLUSTERS.get(kind(self.owner), ("",)),)
+        if with_autoscaler and self.role == "head" and dig(self.owner, *path, "enableInTreeAutoscaling"):
+            yield dotted((*path, "autoscalerOptions")), dig(self.owner, *path, "autoscalerOptions") or {}
 
     @property
     def owner_title(self) -> str:
@@ -93,7 +100,7 @@ def _pods_of(item: Object) -> Iterator[Pods]:
 
 def _from_template(
     item: Object,
-    path: tuple[str | int, ...],
+    path: Where,
     named: str,
     *,
     role: str = "pod",
@@ -147,7 +154,7 @@ def _ray_pods(item: Object) -> Iterator[Pods]:
                              role="submitter")  # fmt: skip
 
 
-def _ray_node(item: Object, path: tuple[str | int, ...], role: str, group: str, ports: dict[str, int]) -> Pods:
+def _ray_node(item: Object, path: Where, role: str, group: str, ports: dict[str, int]) -> Pods:
     cluster = name(item) if kind(item) == "RayCluster" else f"{name(item)}-00000"  # KubeRay draws five letters
     return _from_template(
         item,
@@ -191,5 +198,7 @@ def _database_pods(item: Object) -> Iterator[Pods]:
     }  # fmt: skip
     if kind(item) in managed:
         given, ports = managed[kind(item)]
-        inherited = dig(item, "spec", "inheritedMetadata", "labels") or dig(item, "spec", "template", "metadata", "labels")
+        inherited = dig(item, "spec", "inheritedMetadata", "labels") or dig(
+            item, "spec", "template", "metadata", "labels"
+        )
         yield Pods(title(item), item, (), namespace(item), {**(inherited or {}), **given}, {}, {}, ports, "managed")

@@ -36,7 +36,9 @@ def _check_service(item: Object, pods: list[Pods]) -> Iterator[Finding]:
         target = port.get("targetPort", port.get("port"))
         for one in found:
             if not serves(one.ports, target, port.get("protocol", "TCP")):
-                yield _unserved(title(item), dotted(("spec", "ports", place, "targetPort")), target, one.item, one.ports)
+                yield _unserved(
+                    title(item), dotted(("spec", "ports", place, "targetPort")), target, one.item, one.ports
+                )
 
 
 def _check_monitor(item: Object, pods: list[Pods]) -> Iterator[Finding]:
@@ -78,7 +80,7 @@ def _check_mounts(pods: Pods) -> Iterator[Finding]:
     claims = dig(pods.owner, "spec", "volumeClaimTemplates") or ()
     volumes = {volume.get("name") for volume in pods.spec.get("volumes") or ()}
     volumes |= {dig(claim, "metadata", "name") for claim in claims}
-    for path, container in pods.containers():
+    for path, container in pods.containers(with_autoscaler=True):
         for place, mount in enumerate(container.get("volumeMounts") or ()):
             if mount.get("name") not in volumes:
                 yield Finding(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hcs.k8s.checking.finding import Finding
-from hcs.k8s.checking.objects import Object, annotations, dig, dotted, kind, name, namespace, title
+from hcs.k8s.checking.objects import Object, Where, dig, dotted, kind, name, namespace, notes, title
 from hcs.k8s.checking.pods import RAY_CLUSTERS, Pods
 
 EXTERNAL = {
@@ -24,6 +24,7 @@ EXTERNAL = {
 CLUSTER_WIDE = {"PriorityClass", "ClusterRole"}
 BUILT_IN = {
     "ServiceAccount": {"default"},
+    "ConfigMap": {"kube-root-ca.crt"},
     "PriorityClass": {"system-cluster-critical", "system-node-critical"},
     "ClusterRole": {"view", "edit", "admin", "cluster-admin"},
 }
@@ -67,7 +68,7 @@ def _declared(objects: list[Object]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for item in objects:
         for of_kind, key in EXTERNAL.items():
-            found[of_kind] |= {word.strip() for word in annotations(item).get(key, "").split(",")} - {""}
+            found[of_kind] |= {word.strip() for word in notes(item).get(key, "").split(",")} - {""}
     return found
 
 
@@ -142,7 +143,9 @@ def _of_pods(pods: Pods) -> Iterator[Reference]:
             for field, of_kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
                 meant = source.get(field) or {}
                 if not meant.get("optional"):
-                    yield from to(of_kind, meant.get("name"), f"{path}.env[{place}].valueFrom.{field}", meant.get("key"))
+                    yield from to(
+                        of_kind, meant.get("name"), f"{path}.env[{place}].valueFrom.{field}", meant.get("key")
+                    )
         for place, source in enumerate(container.get("envFrom") or ()):
             for field, of_kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
                 meant = source.get(field) or {}
@@ -178,7 +181,7 @@ def _of_objects(objects: list[Object]) -> Iterator[Reference]:
             yield from _of_database(item)
 
 
-def _plain(item: Object, path: tuple[str | int, ...], of_kind: str, named: str, key: str | None = None) -> Reference:
+def _plain(item: Object, path: Where, of_kind: str, named: str, key: str | None = None) -> Reference:
     return Reference(title(item), dotted(path), namespace(item), of_kind, named, key)
 
 
@@ -202,7 +205,7 @@ def _of_database(item: Object) -> Iterator[Reference]:
     yield from _secrets_within(item, item.get("spec") or {}, ("spec",))
 
 
-def _secrets_within(item: Object, value: Any, path: tuple[str | int, ...]) -> Iterator[Reference]:
+def _secrets_within(item: Object, value: Any, path: Where) -> Iterator[Reference]:
     entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in entries:
         if key in SECRET_FIELDS and isinstance(inner, dict) and inner.get("name"):

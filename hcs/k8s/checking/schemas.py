@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from hcs.k8s.checking.finding import Finding
@@ -45,7 +46,5 @@ def _findings_of_error(error: Any, item: Object, said_by: str, prefix: tuple[str
 
 
 def _nearest(key: str, known: dict[str, Any]) -> str:
-    from difflib import get_close_matches
-
     near = get_close_matches(key, list(known), n=1)
     return f" (nearest: {near[0]})" if near else ""

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from hcs.k8s.checking.finding import Finding
-from hcs.k8s.checking.objects import Object, dig, dotted, kind, namespace, title
+from hcs.k8s.checking.objects import Object, Where, dig, dotted, kind, namespace, title
 from hcs.k8s.checking.pods import TEMPLATES, Pods
 
-SELECTORS: dict[str, tuple[tuple[str, ...], bool]] = {
+SELECTORS: dict[str, tuple[Where, bool]] = {
     "Service": (("spec", "selector"), False),
     "Deployment": (("spec", "selector"), True),
     "StatefulSet": (("spec", "selector"), True),
@@ -85,7 +85,7 @@ def _check_peers(item: Object, pods: list[Pods]) -> Iterator[Finding]:
                     yield _nobody(item, ("spec", direction, number, side, place, "podSelector"), selector)
 
 
-def _nobody(item: Object, path: tuple[str | int, ...], selector: Any) -> Finding:
+def _nobody(item: Object, path: Where, selector: Any) -> Finding:
     return Finding(
         title(item),
         dotted(path),
