@@ -69,7 +69,7 @@ def claim_run(catalog: Catalog, owner: str, *, seconds: float, besides: Collecti
             if connection.scalar(select(Run.state).where(Run.id == row.run_id)) not in OPEN:
                 continue  # it was cancelled a moment ago: the next look sees that
             if row.attempts >= MAX_ATTEMPTS:
-                _fail(connection, row.run_id, _given_up(row.attempts))
+                fail_if_open(connection, row.run_id, _given_up(row.attempts))
                 continue
             taken = {"owner": owner, "lease_until": Now() + seconds, "attempts": row.attempts + 1}
             connection.execute(update(Submission).where(Submission.run_id == row.run_id).values(**taken))
@@ -113,7 +113,7 @@ def fail_claimed(catalog: Catalog, run_id: int, owner: str, *, reason: str) -> b
     """Let a claimed run fail with a note; return False if another has it, or if it has ended by now."""
     with catalog.writing() as connection:
         is_held = _change_held(connection, run_id, owner, _FREE)
-        return is_held and _fail(connection, run_id, reason)
+        return is_held and fail_if_open(connection, run_id, reason)
 
 
 def _claimable(dead: Collection[str], besides: Collection[int]) -> Select[int, int, str | None]:
@@ -140,7 +140,7 @@ def _change_held(connection: Connection, run_id: int, owner: str, values: dict[s
     return connection.execute(update(Submission).where(*held).values(**values)).rowcount == 1
 
 
-def _fail(connection: Connection, run_id: int, reason: str) -> bool:
+def fail_if_open(connection: Connection, run_id: int, reason: str) -> bool:
     """Return whether the run failed now, and not otherwise before."""
     hold_run(connection, run_id)
     is_open = connection.scalar(select(Run.state).where(Run.id == run_id)) in OPEN
