@@ -154,7 +154,12 @@ class RayJobs:
         return self._cluster
 
     def _ask(
-        self, method: str, name: str = "", *, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        name: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> Mapping[str, Any]:
         path = self._path(name)
         with self._answered(method, path, query=query, body=body, seconds=self._timeout) as pieces:

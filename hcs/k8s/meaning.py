@@ -18,7 +18,9 @@ IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
     | {"RegistryUnavailable", "SignatureValidationFailed"}
 )
-CRASH_REASONS = frozenset({"CrashLoopBackOff", "Error", "Completed", "ContainerCannotRun", "StartError", "DeadlineExceeded"})
+CRASH_REASONS = frozenset(
+    {"CrashLoopBackOff", "Error", "Completed", "ContainerCannotRun", "StartError", "DeadlineExceeded"}
+)
 BEGINNING_REASONS = frozenset({"ContainerCreating", "PodInitializing", "ContainersNotReady"})
 
 _FAILED = {

@@ -190,15 +190,28 @@ def _default_submitter(item: Object) -> Object:
 
 
 def _database_pods(item: Object) -> Iterator[Pods]:
-    managed = {
-        "Cluster": ({"cnpg.io/cluster": name(item), "cnpg.io/podRole": "instance"},
-                    (Port(5432, "postgresql"), Port(9187, "metrics"), Port(8000, "status"))),
-        "Pooler": ({"cnpg.io/poolerName": name(item), "cnpg.io/podRole": "pooler"},
-                   (Port(5432, "pgbouncer"), Port(9127, "metrics"))),
-    }  # fmt: skip
-    if kind(item) in managed:
-        given, ports = managed[kind(item)]
-        inherited = dig(item, "spec", "inheritedMetadata", "labels") or dig(
-            item, "spec", "template", "metadata", "labels"
-        )
-        yield Pods(title(item), item, (), namespace(item), {**(inherited or {}), **given}, {}, {}, ports, "managed")
+    """Return what CloudNativePG makes, with the labels that it gives besides those that it is told to."""
+    if kind(item) == "Cluster":
+        told = dig(item, "spec", "inheritedMetadata", "labels") or {}
+        given = {
+            "app.kubernetes.io/name": "postgresql",
+            "app.kubernetes.io/component": "database",
+            "app.kubernetes.io/instance": name(item),
+            "cnpg.io/cluster": name(item),
+            "cnpg.io/podRole": "instance",
+        }
+        ports = (Port(5432, "postgresql"), Port(9187, "metrics"), Port(8000, "status"))
+    elif kind(item) == "Pooler":
+        told = dig(item, "spec", "template", "metadata", "labels") or {}
+        given = {
+            "app.kubernetes.io/name": "postgresql",
+            "app.kubernetes.io/component": "pooler",
+            "app.kubernetes.io/instance": str(dig(item, "spec", "cluster", "name")),
+            "cnpg.io/poolerName": name(item),
+            "cnpg.io/cluster": str(dig(item, "spec", "cluster", "name")),
+            "cnpg.io/podRole": "pooler",
+        }
+        ports = (Port(5432, "pgbouncer"), Port(9127, "metrics"))
+    else:
+        return
+    yield Pods(title(item), item, (), namespace(item), {**told, **given}, {}, {}, ports, "managed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import Annotated, Any
 
@@ -17,6 +17,9 @@ from hcs.k8s.checking.objects import Object, dig, kind, labels, name, of_kind
 from hcs.k8s.checking.pods import Pods, Port
 
 EVERY_OTHER = "*"
+PERHAPS = "?"
+"""Ends a port of `out` that some network plugins open and some do not: they hold an ipBlock against pods or not."""
+
 SENSITIVE = (22, 53, 80, 443, 5432, 6379, 6443, 8000, 8080, 8265, 8501, 10001)
 """Ports that are looked at even where nothing names them."""
 
@@ -48,6 +51,8 @@ class Reach(BaseModel):
     )
     """Addresses that pods may have; some network plugins hold an ipBlock against them and some do not."""
     peers: dict[str, Peer] = Field(default_factory=dict)
+    groups: dict[str, list[str]] = Field(default_factory=dict)
+    """Names that stand for several pods or peers, wherever one may be named."""
     into: dict[str, dict[str | int, list[str]]] = Field(default_factory=dict, alias="in")
     out: dict[str, dict[str, list[str | int]]] = Field(default_factory=dict)
 
@@ -74,6 +79,7 @@ def check_reach(objects: list[Object], pods: list[Pods], table: Reach) -> Iterat
     sockets = _sockets(policies, pods, table)
     spare = next(number for number in range(20_001, 65_536) if (number, "TCP") not in sockets)
     sockets = [*sockets, (spare, "TCP"), (spare, "UDP")]
+    table = _without_groups(table)
     strict, loose = (_endpoints(objects, pods, table, with_addresses=flag) for flag in (False, True))
     yield from _check_names(pods, table)
     for one in _unique(pods):
@@ -84,9 +90,11 @@ def check_reach(objects: list[Object], pods: list[Pods], table: Reach) -> Iterat
             yield from _compare(one.item, f"from {peer}", wanted=wanted, must=must, may=may, spare=spare)
     for one in _unique(pods):
         for peer in table.peers:
-            row = {_socket(port) for port in table.out.get(one.item, {}).get(peer, [])}
-            wanted = set(sockets) if None in row else {socket for socket in sockets if socket in row}
+            row = table.out.get(one.item, {}).get(peer, [])
+            wanted = _listed([port for port in row if not str(port).endswith(PERHAPS)], sockets)
+            perhaps = _listed([str(port)[:-1] for port in row if str(port).endswith(PERHAPS)], sockets)
             must, may = (_open(policies, ends[one.item], ends[peer], sockets) for ends in (strict, loose))
+            wanted, may = wanted | (perhaps - may), may - perhaps
             yield from _compare(one.item, f"to {peer}", wanted=wanted, must=must, may=may, spare=spare)
 
 
@@ -111,6 +119,28 @@ def _unique(pods: list[Pods]) -> list[Pods]:
     return list({one.item: one for one in pods}.values())
 
 
+def _without_groups(table: Reach) -> Reach:
+    """Return a table that names every pod and peer itself; what several rows say of one is taken together."""
+
+    def members(named: str) -> list[str]:
+        return table.groups.get(named, [named])
+
+    into: dict[str, dict[str | int, list[str]]] = {}
+    for subject, rows in table.into.items():
+        for one in members(subject):
+            for port, sources in rows.items():
+                into.setdefault(one, {}).setdefault(port, []).extend(
+                    peer for source in sources for peer in members(source)
+                )
+    out: dict[str, dict[str, list[str | int]]] = {}
+    for subject, targets in table.out.items():
+        for one in members(subject):
+            for target, ports in targets.items():
+                for peer in members(target):
+                    out.setdefault(one, {}).setdefault(peer, []).extend(ports)
+    return table.model_copy(update={"into": into, "out": out, "groups": {}})
+
+
 def _check_names(pods: list[Pods], table: Reach) -> Iterator[Finding]:
     ours = {one.item for one in pods}
     known = ours | set(table.peers)
@@ -129,6 +159,11 @@ def _expected(rows: dict[Socket | None, set[str]], socket: Socket) -> set[str]:
     return rows.get(socket, rows.get(None, set()))
 
 
+def _listed(keys: Sequence[str | int], sockets: list[Socket]) -> set[Socket]:
+    row = {_socket(key) for key in keys}
+    return set(sockets) if None in row else {socket for socket in sockets if socket in row}
+
+
 def _socket(key: str | int) -> Socket | None:
     """Return the port of a key such as 8000 or 53/UDP; None for every other one."""
     if key == EVERY_OTHER:
@@ -143,7 +178,7 @@ def _sockets(policies: list[Object], pods: list[Pods], table: Reach) -> list[Soc
     found: set[Socket] = {(number, "TCP") for number in SENSITIVE} | {(53, "UDP")}
     found |= {(port.number, port.protocol) for one in pods for port in one.ports}
     keys = [key for rows in table.into.values() for key in rows]
-    keys += [key for rows in table.out.values() for ports in rows.values() for key in ports]
+    keys += [str(key).rstrip(PERHAPS) for rows in table.out.values() for ports in rows.values() for key in ports]
     found |= {socket for key in keys if (socket := _socket(key)) is not None}
     for policy in policies:
         for direction in ("ingress", "egress"):
@@ -198,38 +233,3 @@ def _ports_in_words(ports: set[Socket], spare: int) -> str:
     return "; ".join(
         ", ".join(numbers) + ("" if protocol == "TCP" else f"/{protocol}") for protocol, numbers in by_protocol.items()
     )
-
-
-def reach_of(objects: list[Object], pods: list[Pods], table: Reach) -> dict[str, Any]:
-    """Return the tables `in` and `out` as the policies have them now, for the file of an overlay."""
-    policies = of_kind(objects, "NetworkPolicy")
-    ends = _endpoints(objects, pods, table, with_addresses=False)
-    sockets = _sockets(policies, pods, table)
-    spare = next(number for number in range(20_001, 65_536) if (number, "TCP") not in sockets)
-    into: dict[str, Any] = {}
-    out: dict[str, Any] = {}
-    for one in _unique(pods):
-        target = ends[one.item]
-        every = sorted(peer for peer, end in ends.items() if allows(policies, end, target, (spare, "TCP")))
-        rows = {
-            _word(socket): sorted(peer for peer, end in ends.items() if allows(policies, end, target, socket))
-            for socket in sockets
-        }
-        into[one.item] = {word: sources for word, sources in rows.items() if sources != every}
-        if every:
-            into[one.item][EVERY_OTHER] = every
-        out[one.item] = {}
-        for peer in table.peers:
-            if allows(policies, target, ends[peer], (spare, "TCP")):
-                out[one.item][peer] = [EVERY_OTHER]
-            else:
-                ports = [_word(socket) for socket in sockets if allows(policies, target, ends[peer], socket)]
-                out[one.item] |= {peer: ports} if ports else {}
-    return {
-        "in": {key: rows for key, rows in into.items() if rows},
-        "out": {key: rows for key, rows in out.items() if rows},
-    }
-
-
-def _word(socket: Socket) -> str | int:
-    return socket[0] if socket[1] == "TCP" else f"{socket[0]}/{socket[1]}"
