@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 
@@ -12,11 +13,9 @@ def refusal_of(words: Sequence[str]) -> str | None:
     """Return what is wrong with the words after `hcs`, in one line; None: the command line understands them."""
     import typer
 
-    from hcs.cli.main import app
-
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # --help and --version print before they leave
-            _parse(typer.main.get_command(app), list(words))
+            _parse(_command(), list(words))
     except typer.Exit:
         return None
     except Exception as error:  # click's errors, of the click that typer brings
@@ -24,6 +23,15 @@ def refusal_of(words: Sequence[str]) -> str | None:
         said = " ".join(message.split())
         return "a command is missing" if not said or said.startswith("Usage:") else said[:200]
     return None
+
+
+@cache
+def _command() -> Any:
+    import typer
+
+    from hcs.cli.main import app
+
+    return typer.main.get_command(app)
 
 
 def _parse(command: Any, words: list[str]) -> None:
