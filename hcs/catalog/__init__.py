@@ -31,6 +31,7 @@ from hcs.catalog.dispatches import (
     dispatches,
     end_dispatch,
     fail_undispatched,
+    last_dispatch,
     note_dispatch,
     open_runs,
 )
@@ -159,6 +160,7 @@ __all__ = [
     "keep_grouping",
     "keep_leases",
     "known_mechanisms",
+    "last_dispatch",
     "lease",
     "list_keys",
     "list_runs",

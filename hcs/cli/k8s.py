@@ -1,4 +1,4 @@
-"""`hcs k8s check`, `dispatch`: runs on Kubernetes."""
+"""`hcs k8s check`, `render`, `dispatch`: runs on Kubernetes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hcs.cli.k8s_check import check
+from hcs.cli.k8s_render import render
 from hcs.cli.options import CatalogOption, PartsOption
 from hcs.cli.services import become
 
@@ -16,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the group of commands."""
     group = typer.Typer(help="Perform runs on Kubernetes.", no_args_is_help=True)
     group.command()(check)
+    group.command()(render)
     group.command()(dispatch)
     app.add_typer(group, name="k8s")
 
