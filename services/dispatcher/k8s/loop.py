@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -59,7 +59,13 @@ MAX_CREATES = 10
 OF_EVERYBODY = (KubernetesUnreachableError, KubernetesBusyError, KubernetesNotAllowedError)
 """What is no matter of one RayJob: the next one is not even tried."""
 
-Render = Callable[[Mapping[str, Any], OpenRun, Dispatch], Mapping[str, Any]]
+class Render(Protocol):
+    """Makes a run's RayJob from the template."""
+
+    def __call__(
+        self, template: Mapping[str, Any], run: OpenRun, dispatch: Dispatch, *, catalog: str
+    ) -> Mapping[str, Any]:
+        """Return the object that is created."""
 
 
 @dataclass
@@ -201,7 +207,7 @@ class RayJobDispatcher:
         return note_dispatch(self.catalog, dispatch.run_id, dispatch.attempt, state=state, message=words or None)
 
     def _make(self, run: OpenRun, dispatch: Dispatch) -> None:
-        body = self.render(self._template(), run, dispatch)
+        body = self.render(self._template(), run, dispatch, catalog=self._id)
         try:
             self.rayjobs.create(body)
             log.info("a RayJob is created", run=run.run.name, rayjob=dispatch.name)
