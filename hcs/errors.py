@@ -27,6 +27,10 @@ class ScreenFileError(UsageError):
     """A SCREEN.yaml that cannot be read or does not say what it must."""
 
 
+class TemplateError(UsageError):
+    """A template of runs on Kubernetes that no RayJob can be made from."""
+
+
 class UnknownLayoutError(UsageError):
     """A layout name that nobody registered."""
 

@@ -18,7 +18,7 @@
 - `calls_on_plate`, `count_mechanisms`: what pages show beside results.
 """
 
-from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
+from hcs.catalog.claims import OPEN, Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
 from hcs.catalog.comparing import HitComparison, compare_hits
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.deletion import DeletedRun, delete_run
@@ -30,6 +30,7 @@ from hcs.catalog.dispatches import (
     dispatches,
     end_dispatch,
     fail_undispatched,
+    last_dispatch,
     note_dispatch,
     open_runs,
 )
@@ -86,6 +87,7 @@ from hcs.catalog.submissions import Once, Submission, SubmissionRecord, ask_agai
 
 __all__ = [
     "MAX_ATTEMPTS",
+    "OPEN",
     "Adoptable",
     "Catalog",
     "Claim",
@@ -155,6 +157,7 @@ __all__ = [
     "keep_grouping",
     "keep_leases",
     "known_mechanisms",
+    "last_dispatch",
     "lease",
     "list_keys",
     "list_runs",

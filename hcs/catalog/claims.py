@@ -37,19 +37,22 @@ class Claim:
 
 
 @patient
-def is_run_waiting(catalog: Catalog, *, besides: Collection[int] = ()) -> bool:
+def is_run_waiting(catalog: Catalog, *, besides: Collection[int] = (), only: int | None = None) -> bool:
     """Return whether `claim_run` would find a run. Nothing is written.
 
     Args:
         catalog: Where to look.
         besides: Runs that do not count.
+        only: The one run that counts, if there is one.
     """
     with catalog.reading() as connection:
-        return connection.execute(_claimable(_dead_owners(connection), besides)).first() is not None
+        return connection.execute(_claimable(_dead_owners(connection), besides, only)).first() is not None
 
 
 @patient
-def claim_run(catalog: Catalog, owner: str, *, seconds: float, besides: Collection[int] = ()) -> Claim | None:
+def claim_run(
+    catalog: Catalog, owner: str, *, seconds: float, besides: Collection[int] = (), only: int | None = None
+) -> Claim | None:
     """Return the oldest run that waits for a dispatcher, now held by `owner`; None if there is none.
 
     Taken up are runs that nobody has claimed, whose claim ran out by the database's clock, or whose dispatcher died on
@@ -60,9 +63,10 @@ def claim_run(catalog: Catalog, owner: str, *, seconds: float, besides: Collecti
         owner: Who performs it.
         seconds: For how long, unless `keep_claim` prolongs it.
         besides: Runs that are left to others.
+        only: The one run that is wanted; None for whichever waits.
     """
     with catalog.writing() as connection:
-        found = _claimable(_dead_owners(connection), besides)
+        found = _claimable(_dead_owners(connection), besides, only)
         found = found.with_for_update(of=Submission, skip_locked=True, key_share=True)
         while (row := connection.execute(found).first()) is not None:
             hold_run(connection, row.run_id)
@@ -116,10 +120,12 @@ def fail_claimed(catalog: Catalog, run_id: int, owner: str, *, reason: str) -> b
         return is_held and fail_if_open(connection, run_id, reason)
 
 
-def _claimable(dead: Collection[str], besides: Collection[int]) -> Select[int, int, str | None]:
+def _claimable(dead: Collection[str], besides: Collection[int], only: int | None) -> Select[int, int, str | None]:
     """Return the query for the oldest run that may be claimed."""
     is_free = or_(Submission.owner.is_(None), Submission.lease_until <= Now(), Submission.owner.in_(dead))
     query = select(Submission.run_id, Submission.attempts, Submission.retry_only).where(*_is_open(), is_free)
+    if only is not None:
+        query = query.where(Submission.run_id == only)
     if besides:
         query = query.where(Submission.run_id.not_in(besides))
     return query.order_by(Submission.run_id).limit(1)

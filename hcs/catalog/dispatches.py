@@ -189,6 +189,20 @@ def dispatches(catalog: Catalog, *, ended: bool | None = None) -> list[Dispatch]
 
 
 @patient
+def last_dispatch(catalog: Catalog, run_id: int) -> Dispatch | None:
+    """Return the newest dispatch of a run, whether or not it has ended; None if there is none."""
+    with catalog.reading() as connection:
+        return newest_dispatch(connection, run_id)
+
+
+def newest_dispatch(connection: Connection, run_id: int) -> Dispatch | None:
+    """Return the newest dispatch of a run in a transaction; as `last_dispatch`."""
+    query = _rows(models.Dispatch.run_id == run_id).order_by(models.Dispatch.attempt.desc()).limit(1)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _dispatch(row)
+
+
+@patient
 def fail_undispatched(catalog: Catalog, run_id: int, *, reason: str) -> bool:
     """Let an open run fail with a note; return False if somebody has claimed it, or if it is not open.
 

@@ -26,7 +26,6 @@ from schemas.work import RunState
 from services.dispatcher.k8s.decide import Patience
 from services.dispatcher.k8s.loop import RayJobDispatcher
 from services.dispatcher.k8s.pausing import Pauses
-from services.dispatcher.k8s.rendering import render_run
 
 TEMPLATE = yaml.safe_load(
     """
@@ -92,9 +91,7 @@ class World:
         client = RayJobs(lambda: find_cluster(kubeconfig=self.kubeconfig), timeout_seconds=timeout_seconds)
         self._clients.append(client)
         pauses = Pauses(first_seconds=0.0, longest_seconds=0.0)
-        return RayJobDispatcher(
-            self.catalog, client, render_run, "hcs-run", patience=patience or self.patience, pauses=pauses
-        )
+        return RayJobDispatcher(self.catalog, client, "hcs-run", patience=patience or self.patience, pauses=pauses)
 
     def round(self, times: int = 1) -> None:
         """Have the first dispatcher look `times`."""
