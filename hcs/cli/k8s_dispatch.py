@@ -1,5 +1,4 @@
-"""`hcs k8s dispatch`: starts a RayJob for each submitted run."""
-
+"""`hcs k8s dispatch`: the dispatcher that starts RayJobs, as a process of its own."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ for group in (
     export,
     keys,
     serve,
-    catalog,
     k8s,
+    catalog,
     lab,
 ):
     group.register(app)

@@ -58,7 +58,11 @@ def meaning_of(rayjob: Mapping[str, Any]) -> Meaning:
     Args:
         rayjob: The object as the API returns it; anything in it may be missing.
     """
-    status = mapping_in(rayjob, "status")
+    meaning = _meaning(rayjob, mapping_in(rayjob, "status"))
+    return Meaning(meaning.state, " ".join(meaning.words.split()))
+
+
+def _meaning(rayjob: Mapping[str, Any], status: Mapping[str, Any]) -> Meaning:
     said = text_in(status, "jobDeploymentStatus")
     if said in {"Complete", "Failed", "ValidationFailed"}:
         return Meaning(DispatchState.ENDED, _ended(said, status))

@@ -44,7 +44,6 @@ def dispatch(asked: argparse.Namespace) -> None:
     from hcs.pipeline.interrupts import interrupts
     from hcs.settings import read_settings
     from services.dispatcher.k8s.loop import RayJobDispatcher
-    from services.dispatcher.k8s.rendering import render_run
 
     log = structlog.get_logger("services.dispatcher.k8s")
     settings = read_settings()
@@ -54,7 +53,7 @@ def dispatch(asked: argparse.Namespace) -> None:
             namespace = rayjobs.namespace  # a cluster that is not there is said at once
             with open_catalog(settings.catalog, parts_uri=settings.parts) as catalog:
                 log.info("waiting for runs", catalog=catalog.location, namespace=namespace, template=asked.template)
-                dispatcher = RayJobDispatcher(catalog, rayjobs, render_run, asked.template)
+                dispatcher = RayJobDispatcher(catalog, rayjobs, asked.template)
                 dispatcher.work(touch=asked.alive_file.touch)
     except KeyboardInterrupt:
         log.info("asked to end: RayJobs go on, and the next dispatcher follows them")

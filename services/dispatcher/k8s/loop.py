@@ -33,6 +33,8 @@ from hcs.errors import (
     UsageError,
 )
 from hcs.k8s.api import RayJobs
+from hcs.k8s.rayjob import name_prefix, render
+from hcs.pipeline.on_kubernetes import job_of
 from schemas.work import DispatchState
 from services.dispatcher.k8s.decide import (
     Begin,
@@ -47,7 +49,7 @@ from services.dispatcher.k8s.decide import (
     decide,
 )
 from services.dispatcher.k8s.pausing import Pauses
-from services.dispatcher.k8s.seen import is_of, name_prefix, seen, selector_of
+from services.dispatcher.k8s.seen import is_of, seen, selector_of
 from services.dispatcher.k8s.view import View
 
 log = structlog.get_logger(__name__)
@@ -59,9 +61,6 @@ MAX_CREATES = 10
 OF_EVERYBODY = (KubernetesUnreachableError, KubernetesBusyError, KubernetesNotAllowedError)
 """What is no matter of one RayJob: the next one is not even tried."""
 
-Render = Callable[[Mapping[str, Any], OpenRun, Dispatch], Mapping[str, Any]]
-
-
 @dataclass
 class RayJobDispatcher:
     """Keeps one RayJob for every open run of a catalog.
@@ -69,7 +68,6 @@ class RayJobDispatcher:
     Attributes:
         catalog: Where runs are submitted.
         rayjobs: The namespace that they are performed in.
-        render: Makes a run's RayJob from the template.
         template: The name of the suspended RayJob that is the template.
         patience: How long what is waited for.
         round_seconds: How long a look takes that sees nothing.
@@ -77,7 +75,6 @@ class RayJobDispatcher:
 
     catalog: Catalog
     rayjobs: RayJobs
-    render: Render
     template: str
     patience: Patience = field(default_factory=Patience)
     round_seconds: int = ROUND_SECONDS
@@ -201,7 +198,7 @@ class RayJobDispatcher:
         return note_dispatch(self.catalog, dispatch.run_id, dispatch.attempt, state=state, message=words or None)
 
     def _make(self, run: OpenRun, dispatch: Dispatch) -> None:
-        body = self.render(self._template(), run, dispatch)
+        body = render(self._template(), job_of(run.run, catalog=self._id, attempt=dispatch.attempt))
         try:
             self.rayjobs.create(body)
             log.info("a RayJob is created", run=run.run.name, rayjob=dispatch.name)

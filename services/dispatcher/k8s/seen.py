@@ -8,12 +8,15 @@ from typing import Any
 
 from hcs.catalog import Dispatch
 from hcs.k8s.meaning import Meaning, mapping_in, meaning_of, number_in, text_in
+from hcs.k8s.rayjob import (
+    ATTEMPT_LABEL,
+    CATALOG_DIGITS,
+    CATALOG_LABEL,
+    COMPONENT,
+    COMPONENT_LABEL,
+    RUN_LABEL,
+)
 from schemas.work import DispatchState
-
-CATALOG_LABEL, RUN_LABEL, ATTEMPT_LABEL = "hcs/catalog", "hcs/run", "hcs/attempt"
-COMPONENT_LABEL, COMPONENT = "app.kubernetes.io/component", "run"
-CATALOG_DIGITS, PREFIX_DIGITS = 32, 8
-
 
 @dataclass(frozen=True)
 class SeenRayJob:
@@ -52,15 +55,6 @@ def seen(rayjob: Mapping[str, Any]) -> SeenRayJob:
         is_leaving=bool(text_in(metadata, "deletionTimestamp")),
         keep_seconds=max(0, number_in(mapping_in(rayjob, "spec"), "ttlSecondsAfterFinished")),
     )
-
-
-def name_prefix(catalog: str) -> str:
-    """Return what the names of a catalog's RayJobs begin with.
-
-    Args:
-        catalog: Its identifier, 32 hexadecimal digits.
-    """
-    return f"hcs-{catalog[:PREFIX_DIGITS]}"
 
 
 def selector_of(catalog: str) -> str:

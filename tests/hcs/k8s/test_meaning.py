@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hcs.k8s.meaning import LONGEST_QUOTE, Meaning, meaning_of
@@ -182,6 +182,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(KEYS), ANYTHING))
 def test_whatever_is_missing_or_odd_raises_nothing(rayjob: dict[str, Any]) -> None:
     meaning = meaning_of(rayjob)
@@ -189,6 +190,7 @@ def test_whatever_is_missing_or_odd_raises_nothing(rayjob: dict[str, Any]) -> No
     assert meaning.words and "\n" not in meaning.words
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.fixed_dictionaries(
         {"jobDeploymentStatus": st.sampled_from(list(DEPLOYMENT_STATES))},
