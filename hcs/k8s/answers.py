@@ -29,7 +29,10 @@ _EXPLAINED: Mapping[int, tuple[type[KubernetesError], str]] = {
         KubernetesNotAllowedError,
         "Does the RoleBinding give the dispatcher's ServiceAccount the Role for RayJobs in this namespace?",
     ),
-    404: (KubernetesNotFoundError, "Is it there, is the namespace the right one, and is KubeRay installed in the cluster?"),
+    404: (
+        KubernetesNotFoundError,
+        "Is it there, is the namespace the right one, and is KubeRay installed in the cluster?",
+    ),
     409: (KubernetesConflictError, "Somebody else was faster: look at what is there."),
     410: (KubernetesGoneError, "What is there is listed anew."),
     422: (KubernetesInvalidError, "Correct the template of runs, with `hcs k8s check`."),
@@ -55,7 +58,8 @@ def refusal(
     if status == 403 and "exceeded quota" in message:
         kind, advice = KubernetesQuotaError, "It is asked for again when others have ended; or raise the quota."
     error = kind(
-        f"the Kubernetes API answered {status} to {asked!r}: {message.rstrip('.')}. {advice}", retry_after=_seconds(retry_after)
+        f"the Kubernetes API answered {status} to {asked!r}: {message.rstrip('.')}. {advice}",
+        retry_after=_seconds(retry_after),
     )
     if isinstance(error, KubernetesNotAllowedError):
         error.is_unknown = status == 401
