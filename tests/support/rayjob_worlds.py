@@ -101,9 +101,7 @@ class World:
     def submit(self, n_plates: int = 1) -> int:
         """Submit a run, and return its number."""
         plates = [{"uri": f"/delivered/P{number}", "barcode": f"P{number}"} for number in range(n_plates)]
-        config = ScreenConfig.model_validate(
-            {"screen": "first", "plates": plates, "encoders": ["named"]}
-        )
+        config = ScreenConfig.model_validate({"screen": "first", "plates": plates, "encoders": ["named"]})
         return submit_run(self.catalog, config, code_version="1", new=True).run.id
 
     def rayjobs(self) -> list[dict[str, Any]]:

@@ -44,7 +44,8 @@ def test_what_is_created_gets_a_uid_a_version_and_no_status(http: httpx.Client) 
     answer = http.post(PATH, json={**rayjob(), "status": {"jobStatus": "SUCCEEDED"}})
     made = answer.json()
     assert answer.status_code == 201
-    assert made["metadata"]["uid"] and made["metadata"]["creationTimestamp"]
+    assert made["metadata"]["uid"]
+    assert made["metadata"]["creationTimestamp"]
     assert "status" not in made
     assert made["spec"] == rayjob()["spec"]
     assert http.get(f"{PATH}/one").json() == made
@@ -174,7 +175,8 @@ def test_a_watch_tells_what_changed_since_a_version(http: httpx.Client, kube: Ku
     told = [(event["type"], event["object"]["metadata"]["name"]) for event in events]
     assert told == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
     versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events]
-    assert versions == sorted(set(versions)) and versions[0] > int(since)
+    assert versions == sorted(set(versions))
+    assert versions[0] > int(since)
 
 
 def test_who_stops_to_match_is_deleted_for_a_watch(http: httpx.Client) -> None:

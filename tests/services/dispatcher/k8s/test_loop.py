@@ -32,8 +32,9 @@ def test_a_submitted_run_gets_one_rayjob(any_world: World) -> None:
     (made,) = world.rayjobs()
     assert made["spec"]["suspend"] is False
     assert "hcs work --run" in made["spec"]["entrypoint"]
-    assert made["metadata"]["labels"] | {"hcs/catalog": world.id, "hcs/run": str(run_id), "hcs/attempt": "1"} == (
-        made["metadata"]["labels"]
+    assert (
+        made["metadata"]["labels"] | {"hcs/catalog": world.id, "hcs/run": str(run_id), "hcs/attempt": "1"}
+        == (made["metadata"]["labels"])
     )
     assert world.last(run_id).state is DispatchState.WAITING
     assert world.kube.count("create") == 1
@@ -111,7 +112,8 @@ def test_a_create_that_is_refused_is_said_with_the_run_and_no_attempt(world: Wor
     world.round(4)
     last = world.last(run_id)
     assert (last.attempt, last.ended_at) == (1, None)
-    assert f"answered {status}" in (last.message or "") and words in (last.message or "")
+    assert f"answered {status}" in (last.message or "")
+    assert words in (last.message or "")
     assert world.names() == []
     world.round(2)
     assert world.names() == [world.name(run_id)]
@@ -159,7 +161,8 @@ def test_a_verb_that_is_missing_is_said_with_the_run(world: World, verb: str) ->
     run_id = world.submit()
     world.round(3)
     message = world.last(run_id).message or ""
-    assert f"cannot {verb} resource" in message and "RoleBinding" in message
+    assert f"cannot {verb} resource" in message
+    assert "RoleBinding" in message
     assert len(dispatches(world.catalog)) == 1
     world.kube.rules = [{"apiGroups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["*"]}]
     world.round(3)
@@ -243,9 +246,7 @@ def test_a_rayjob_that_stays_pending_ends_by_its_deadline_and_says_so(world: Wor
     run_id = world.submit()
     world.round(2)
     assert world.rayjobs()[0]["spec"]["preRunningDeadlineSeconds"] == 900
-    world.say(
-        world.name(run_id), "Failed", reason="PreRunningDeadlineExceeded", rayClusterStatus={"conditions": IMAGE}
-    )
+    world.say(world.name(run_id), "Failed", reason="PreRunningDeadlineExceeded", rayClusterStatus={"conditions": IMAGE})
     world.round()
     assert "not ready within the time" in (world.last(run_id).message or "")
     assert "hcs/worker:none" in (world.last(run_id).message or "")
