@@ -27,6 +27,10 @@ class ScreenFileError(UsageError):
     """A SCREEN.yaml that cannot be read or does not say what it must."""
 
 
+class TemplateError(UsageError):
+    """A template of runs on Kubernetes that no RayJob can be made from."""
+
+
 class UnknownLayoutError(UsageError):
     """A layout name that nobody registered."""
 
@@ -201,3 +205,46 @@ class AnswerError(HcsError, ValueError):
 
 class WaitedTooLongError(HcsError, TimeoutError):
     """A run that is not at its end within the time that its caller waits."""
+
+
+class KubernetesError(HcsError):
+    """The Kubernetes API refused a request, or gave no answer. `retry_after`: seconds that it asked to be left alone."""
+
+    def __init__(self, said: str, *, retry_after: float | None = None) -> None:
+        """Say what was asked, what came, and what to do."""
+        super().__init__(said)
+        self.retry_after = retry_after
+
+
+class KubernetesNotAllowedError(KubernetesError, PermissionError):
+    """Who asks is not allowed to (403), or not known (401): then it `is_unknown`."""
+
+    is_unknown = False
+
+
+class KubernetesQuotaError(KubernetesError):
+    """The namespace has a quota, and what is asked for does not fit into what is left of it (403)."""
+
+
+class KubernetesNotFoundError(KubernetesError, LookupError):
+    """An object, a namespace or a kind of objects that is not there (404)."""
+
+
+class KubernetesConflictError(KubernetesError):
+    """An object of this name is there, or it is not the one that was meant any more (409)."""
+
+
+class KubernetesGoneError(KubernetesError):
+    """Changes since a moment that the API remembers no longer (410): everything is listed anew."""
+
+
+class KubernetesInvalidError(KubernetesError, ValueError):
+    """An object that the API does not take as it is (400, 422)."""
+
+
+class KubernetesBusyError(KubernetesError):
+    """The API has too much to do, or is broken (429, 5xx)."""
+
+
+class KubernetesUnreachableError(KubernetesError, ConnectionError):
+    """No answer, or one that breaks off: whether it was done is not known."""

@@ -33,6 +33,15 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class DispatchState(StrEnum):
+    """asked -> waiting -> working -> ended: how far it is with starting a run elsewhere, and with following it."""
+
+    ASKED = "asked"
+    WAITING = "waiting"
+    WORKING = "working"
+    ENDED = "ended"
+
+
 class WellState(StrEnum):
     """waiting -> running -> done | failed."""
 

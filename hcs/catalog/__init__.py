@@ -3,6 +3,7 @@
 `open_catalog` returns a `Catalog`; every other function takes it first:
 
 - `submit_run`, `ask_again`, `claim_run`, `keep_claim`, `release_claim`: runs that wait for a dispatcher;
+- `open_runs`, `begin_dispatch`, `note_dispatch`, `end_dispatch`, `dispatches`: who starts them elsewhere, and follows;
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
 - `site_rows`, `channel_rows`, `focus_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
@@ -18,10 +19,22 @@
 - `upgrade_schema`, `wait_for_schema`, `schema_of`: what a cluster does before anybody opens it.
 """
 
-from hcs.catalog.claims import Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
+from hcs.catalog.claims import OPEN, Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
 from hcs.catalog.comparing import HitComparison, compare_hits
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.deletion import DeletedRun, delete_run
+from hcs.catalog.dispatches import (
+    Dispatch,
+    OpenRun,
+    begin_dispatch,
+    cluster_time,
+    dispatches,
+    end_dispatch,
+    fail_undispatched,
+    last_dispatch,
+    note_dispatch,
+    open_runs,
+)
 from hcs.catalog.engine import Catalog, open_catalog
 from hcs.catalog.finishing import interrupt
 from hcs.catalog.groupings import find_grouping, keep_grouping, results_digest
@@ -76,16 +89,19 @@ from hcs.catalog.submissions import Once, Submission, SubmissionRecord, ask_agai
 
 __all__ = [
     "MAX_ATTEMPTS",
+    "OPEN",
     "Adoptable",
     "Catalog",
     "Claim",
     "DeletedRun",
+    "Dispatch",
     "HeldLease",
     "HitComparison",
     "HitsPage",
     "KeyRecord",
     "LeasedUnit",
     "Once",
+    "OpenRun",
     "PerturbationView",
     "PlateOfRun",
     "PlateProgress",
@@ -103,6 +119,7 @@ __all__ = [
     "adopt_finished",
     "adoptable",
     "ask_again",
+    "begin_dispatch",
     "calls_on_plate",
     "cancel_run",
     "catalog_id",
@@ -110,6 +127,7 @@ __all__ = [
     "channel_rows",
     "check_answers",
     "claim_run",
+    "cluster_time",
     "compare_hits",
     "complete",
     "configuration_sha256",
@@ -119,8 +137,11 @@ __all__ = [
     "create_key",
     "cursor_secret",
     "delete_run",
+    "dispatches",
+    "end_dispatch",
     "fail",
     "fail_claimed",
+    "fail_undispatched",
     "failures_of",
     "find_grouping",
     "find_hits",
@@ -139,6 +160,7 @@ __all__ = [
     "keep_grouping",
     "keep_leases",
     "known_mechanisms",
+    "last_dispatch",
     "lease",
     "list_keys",
     "list_runs",
@@ -147,7 +169,9 @@ __all__ = [
     "local_key_path",
     "neighbour_rows",
     "neighbours_of",
+    "note_dispatch",
     "open_catalog",
+    "open_runs",
     "owner_of_this_process",
     "parts_of_well",
     "plan",

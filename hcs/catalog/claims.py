@@ -37,19 +37,22 @@ class Claim:
 
 
 @patient
-def is_run_waiting(catalog: Catalog, *, besides: Collection[int] = ()) -> bool:
+def is_run_waiting(catalog: Catalog, *, besides: Collection[int] = (), only: int | None = None) -> bool:
     """Return whether `claim_run` would find a run. Nothing is written.
 
     Args:
         catalog: Where to look.
         besides: Runs that do not count.
+        only: The one run that counts, if there is one.
     """
     with catalog.reading() as connection:
-        return connection.execute(_claimable(_dead_owners(connection), besides)).first() is not None
+        return connection.execute(_claimable(_dead_owners(connection), besides, only)).first() is not None
 
 
 @patient
-def claim_run(catalog: Catalog, owner: str, *, seconds: float, besides: Collection[int] = ()) -> Claim | None:
+def claim_run(
+    catalog: Catalog, owner: str, *, seconds: float, besides: Collection[int] = (), only: int | None = None
+) -> Claim | None:
     """Return the oldest run that waits for a dispatcher, now held by `owner`; None if there is none.
 
     Taken up are runs that nobody has claimed, whose claim ran out by the database's clock, or whose dispatcher died on
@@ -60,16 +63,17 @@ def claim_run(catalog: Catalog, owner: str, *, seconds: float, besides: Collecti
         owner: Who performs it.
         seconds: For how long, unless `keep_claim` prolongs it.
         besides: Runs that are left to others.
+        only: The one run that is wanted; None for whichever waits.
     """
     with catalog.writing() as connection:
-        found = _claimable(_dead_owners(connection), besides)
+        found = _claimable(_dead_owners(connection), besides, only)
         found = found.with_for_update(of=Submission, skip_locked=True, key_share=True)
         while (row := connection.execute(found).first()) is not None:
             hold_run(connection, row.run_id)
             if connection.scalar(select(Run.state).where(Run.id == row.run_id)) not in OPEN:
                 continue  # it was cancelled a moment ago: the next look sees that
             if row.attempts >= MAX_ATTEMPTS:
-                _fail(connection, row.run_id, _given_up(row.attempts))
+                fail_if_open(connection, row.run_id, _given_up(row.attempts))
                 continue
             taken = {"owner": owner, "lease_until": Now() + seconds, "attempts": row.attempts + 1}
             connection.execute(update(Submission).where(Submission.run_id == row.run_id).values(**taken))
@@ -113,13 +117,15 @@ def fail_claimed(catalog: Catalog, run_id: int, owner: str, *, reason: str) -> b
     """Let a claimed run fail with a note; return False if another has it, or if it has ended by now."""
     with catalog.writing() as connection:
         is_held = _change_held(connection, run_id, owner, _FREE)
-        return is_held and _fail(connection, run_id, reason)
+        return is_held and fail_if_open(connection, run_id, reason)
 
 
-def _claimable(dead: Collection[str], besides: Collection[int]) -> Select[int, int, str | None]:
+def _claimable(dead: Collection[str], besides: Collection[int], only: int | None) -> Select[int, int, str | None]:
     """Return the query for the oldest run that may be claimed."""
     is_free = or_(Submission.owner.is_(None), Submission.lease_until <= Now(), Submission.owner.in_(dead))
     query = select(Submission.run_id, Submission.attempts, Submission.retry_only).where(*_is_open(), is_free)
+    if only is not None:
+        query = query.where(Submission.run_id == only)
     if besides:
         query = query.where(Submission.run_id.not_in(besides))
     return query.order_by(Submission.run_id).limit(1)
@@ -140,7 +146,7 @@ def _change_held(connection: Connection, run_id: int, owner: str, values: dict[s
     return connection.execute(update(Submission).where(*held).values(**values)).rowcount == 1
 
 
-def _fail(connection: Connection, run_id: int, reason: str) -> bool:
+def fail_if_open(connection: Connection, run_id: int, reason: str) -> bool:
     """Return whether the run failed now, and not otherwise before."""
     hold_run(connection, run_id)
     is_open = connection.scalar(select(Run.state).where(Run.id == run_id)) in OPEN

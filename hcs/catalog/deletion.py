@@ -12,6 +12,7 @@ from hcs.catalog.engine import Catalog
 from hcs.catalog.models import (
     Call,
     CallMechanism,
+    Dispatch,
     FlaggedSite,
     Grouping,
     IdempotencyKey,
@@ -34,6 +35,7 @@ from schemas.work import RunState, UnitState
 
 _OF_RUN = (
     IdempotencyKey,
+    Dispatch,
     Submission,
     CallMechanism,
     Call,

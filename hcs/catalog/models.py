@@ -20,11 +20,13 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from hcs.catalog.dialects import named_metadata
-from schemas.work import RunState, UnitState
+from schemas.work import DispatchState, RunState, UnitState
 
 Sha256 = String(64)
 
@@ -45,7 +47,12 @@ class Base(DeclarativeBase):
     """Every table of the catalog."""
 
     metadata = named_metadata()
-    type_annotation_map: ClassVar = {str: Text(), RunState: _states(RunState), UnitState: _states(UnitState)}
+    type_annotation_map: ClassVar = {
+        str: Text(),
+        RunState: _states(RunState),
+        UnitState: _states(UnitState),
+        DispatchState: _states(DispatchState),
+    }
 
 
 class Screen(Base):
@@ -120,6 +127,37 @@ class Submission(Base):
     lease_until: Mapped[float | None]
     attempts: Mapped[int]
     retry_only: Mapped[str | None]
+
+
+class Dispatch(Base):
+    """One time that a run was given to somewhere else to be performed, and what became of that.
+
+    `units_before` were done when it began, `units_done` when it ended. It `is_counted` until its run is asked for
+    again: what went wrong before says nothing of what was changed since. A run has one that has not ended at most.
+    """
+
+    __tablename__ = "dispatches"
+    __table_args__ = (
+        Index(
+            "ix_dispatches_run_id_open",
+            "run_id",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    state: Mapped[DispatchState]
+    message: Mapped[str | None]
+    units_before: Mapped[int]
+    units_done: Mapped[int]
+    is_counted: Mapped[bool] = mapped_column(server_default=true())
+    asked_at: Mapped[float]
+    changed_at: Mapped[float]
+    ended_at: Mapped[float | None]
 
 
 class Identity(Base):

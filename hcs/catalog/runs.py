@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from hcs.catalog.dialects import Now
 from hcs.catalog.engine import Catalog
@@ -199,7 +199,17 @@ def run_record(connection: Connection, run_id: int) -> RunRecord:
     Raises:
         NotFoundError: If there is none of that number.
     """
-    row = _row(connection, run_id)
+    return _record(_row(connection, run_id))
+
+
+def run_records(connection: Connection, run_ids: Select[int]) -> dict[int, RunRecord]:
+    """Return the runs whose numbers a query finds, by number, in their order."""
+    query = select(*Run.__table__.columns, Screen.name.label("screen")).join(Screen)
+    rows = connection.execute(query.where(Run.id.in_(run_ids)).order_by(Run.id))
+    return {row.id: _record(row) for row in rows}
+
+
+def _record(row: Any) -> RunRecord:
     return RunRecord(
         id=row.id,
         screen=row.screen,

@@ -157,6 +157,8 @@ def ask_again(catalog: Catalog, run_id: int, *, only: str = "", by: str | None =
         insert_missing(connection, models.Submission, [row], key=["run_id"])
         asked = {"attempts": 0, "retry_only": only}
         connection.execute(update(models.Submission).where(_of(run_id)).values(**asked))
+        dispatched = update(models.Dispatch).where(models.Dispatch.run_id == run_id)
+        connection.execute(dispatched.values(is_counted=False))
         return n_units
 
 

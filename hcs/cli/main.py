@@ -24,6 +24,7 @@ from hcs.cli import (
     export,
     images,
     init,
+    k8s,
     keys,
     lab,
     mechanisms,
@@ -64,6 +65,7 @@ for group in (
     export,
     keys,
     serve,
+    k8s,
     catalog,
     lab,
 ):

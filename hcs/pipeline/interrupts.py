@@ -19,22 +19,25 @@ class Request:
 
 
 @contextmanager
-def interrupts() -> Iterator[Request]:
+def interrupts(request: Request | None = None) -> Iterator[Request]:
     """Raise `KeyboardInterrupt` at the first SIGTERM or SIGINT; a second one while things are put away does nothing.
 
     It is raised at the end of a transaction where one is under way.
+
+    Args:
+        request: What takes note of it; a new one, if none is given.
     """
-    request = Request()
+    noted = request or Request()
 
     def come(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        request.has_come = True
+        noted.has_come = True
         interrupt()
 
     before = {number: signal.signal(number, come) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield request
+        yield noted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

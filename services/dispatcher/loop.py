@@ -1,4 +1,4 @@
-"""Looks for submitted runs, and performs one after another."""
+"""Looks for submitted runs, and performs one after another; or waits for one run, and performs that."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hcs.catalog import Catalog, Claim, claim_run, is_run_waiting, owner_of_this_process
-from hcs.errors import StorageError
+from hcs.catalog import (
+    OPEN,
+    Catalog,
+    Claim,
+    RunRecord,
+    claim_run,
+    get_run,
+    is_run_waiting,
+    owner_of_this_process,
+    run_state,
+)
+from hcs.errors import NotFoundError, StorageError
 from hcs.pipeline.interrupts import Request
+from schemas.work import RunState
 from services.dispatcher.keeping import CLAIM_SECONDS
 from services.dispatcher.performing import Became, Ended, Say
 
@@ -18,6 +29,13 @@ SECONDS_ASIDE = 60.0
 """How long a run that was handed back is left to other dispatchers."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 60.0
+
+BECAME = {
+    RunState.COMPLETE: Became.COMPLETE,
+    RunState.COMPLETE_WITH_HOLES: Became.WITH_HOLES,
+    RunState.FAILED: Became.FAILED,
+    RunState.CANCELLED: Became.CANCELLED,
+}
 
 EXIT_CODES = {Became.FAILED: 1, Became.HANDED_BACK: 1, Became.WITH_HOLES: 3}
 
@@ -83,15 +101,49 @@ class Dispatcher:
                 continue
             pause = FIRST_PAUSE_SECONDS
             if ended is None:
-                time.sleep(IDLE_SECONDS * random.uniform(0.75, 1.25))  # noqa: S311 - keeps many from asking as one
+                _idle()
 
-    def _claim(self) -> Claim | None:
+    def see_to(self, run: RunRecord) -> int:
+        """Perform one run, or wait until others have, and return the exit code.
+
+        It is 0 once the run has ended, however it ended, or is deleted, and 1 if it was handed back, or lost to others
+        who go on with it. A run that somebody has claimed is taken up where the claim runs out.
+
+        Raises:
+            StorageError: If the catalog cannot be read or written.
+        """
+        is_awaited = False
+        while (claim := self._claim(only=run.id)) is None:
+            state = _state_of(self.catalog, run)
+            if state is None:
+                self.say(f"{run.name} was deleted meanwhile: there is nothing to perform")
+                return 0
+            if state not in OPEN:
+                self.report(self._ended_elsewhere(run.id))
+                return 0
+            if not is_awaited:
+                self.say(f"{run.name} is claimed by another dispatcher: waiting until that ends, or is not heard of")
+                is_awaited = True
+            _idle()
+        self._performed(claim)
+        return self.code_of(run)
+
+    def code_of(self, run: RunRecord) -> int:
+        """Return the exit code of who was to see to a run: 1 while that is open, as another may have asked for it."""
+        return 1 if _state_of(self.catalog, run) in OPEN else 0
+
+    def _ended_elsewhere(self, run_id: int) -> Ended:
+        run = get_run(self.catalog, run_id, finished=False)
+        why = "; ".join(run.notes) if run.state is RunState.FAILED else ""
+        return Ended(run.name, BECAME[run.state], why)
+
+    def _claim(self, *, only: int | None = None) -> Claim | None:
         """Return a run that waits. Nothing is written while there is none, and nobody has to wait for this."""
         now = time.monotonic()
         self._aside = {run_id: until for run_id, until in self._aside.items() if until > now}
-        if not is_run_waiting(self.catalog, besides=self._aside):
+        if not is_run_waiting(self.catalog, besides=self._aside, only=only):
             return None
-        return claim_run(self.catalog, self.owner, seconds=self.claim_seconds, besides=self._aside)
+        return claim_run(self.catalog, self.owner, seconds=self.claim_seconds, besides=self._aside, only=only)
 
     def _performed(self, claim: Claim) -> Ended:
         again = f", attempt {claim.attempt}" if claim.attempt > 1 else ""
@@ -110,3 +162,15 @@ class Dispatcher:
         self.say(f"the next look is in {pause:.0f} s")
         time.sleep(pause)
         return min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _idle() -> None:
+    time.sleep(IDLE_SECONDS * random.uniform(0.75, 1.25))  # noqa: S311 - keeps many from asking as one
+
+
+def _state_of(catalog: Catalog, run: RunRecord) -> RunState | None:
+    """Return the state of a run; None if it was deleted."""
+    try:
+        return run_state(catalog, run.id)
+    except NotFoundError:
+        return None

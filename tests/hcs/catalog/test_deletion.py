@@ -30,7 +30,7 @@ from hcs.catalog import (
     visible_parts,
 )
 from hcs.catalog.dialects import Now
-from hcs.catalog.models import Base, IdempotencyKey, Submission, Unit
+from hcs.catalog.models import Base, Dispatch, IdempotencyKey, Submission, Unit
 from hcs.errors import CatalogError, ConflictError, NotFoundError
 from schemas.keys import Scope
 from schemas.work import RunState
@@ -57,7 +57,7 @@ def performed(catalog, make):
             state=RunState.COMPLETE,
             flags=site_rows(catalog, run_id).head(1).select("plate", "well", "site", flags=pl.lit("blurred:DNA")),
         )
-        submit(catalog, run_id)
+        dispatch(catalog, run_id)
         which = {"profile": "combined", "everything": False, "form": 1}
         keep_grouping(catalog, run_id, b"map", **which, results_sha256=results_digest(catalog, run_id))
         return run_id
@@ -75,6 +75,14 @@ def submit(catalog, run_id, *, owner=None, seconds=60):
                 api_key_id=key.id, key="k", request_sha256="0" * 64, run_id=run_id, created_at=Now()
             )
         )
+
+
+def dispatch(catalog, run_id):
+    """A submission that was given to somewhere else while it was open."""
+    submit(catalog, run_id)
+    row = {"run_id": run_id, "attempt": 1, "name": "x", "state": "ended", "units_before": 0, "units_done": 0}
+    with catalog.writing() as connection:
+        connection.execute(insert(Dispatch).values(**row, asked_at=1, changed_at=2, ended_at=3))
 
 
 def rows_by_run(catalog):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,7 @@ from hcs.catalog.deletion import delete_in
 from hcs.catalog.models import (
     Call,
     CallMechanism,
+    Dispatch,
     FlaggedSite,
     Neighbour,
     Part,
@@ -33,14 +35,17 @@ from hcs.catalog.models import (
     Unit,
 )
 from hcs.errors import CatalogError, ConflictError, NotFoundError
-from schemas.work import RunState, UnitState
+from schemas.work import DispatchState, RunState, UnitState
 
 N_RUNS, N_PLATES, N_UNITS, N_WELLS, N_CALLS, N_PROFILES = 10, 5, 1_000, 384, 1_000, 2
 N_NEIGHBOURS = 5
 N_SCREENS, N_MORE_PLATES = 200, 4_000
 OWNER = "else/1/2/abcd"
 OF_RUNS = (RunPlate, RunWell, Unit, Part, Site, SiteChannel, Call, CallMechanism, Neighbour, Profile)
-BIG = {model.__tablename__ for model in OF_RUNS} - {"run_plates", "profiles"} | {"runs", "submissions"}
+BIG = {model.__tablename__ for model in OF_RUNS} - {"run_plates", "profiles"} | {"runs", "submissions", "dispatches"}
+OF_OPEN = "ix_dispatches_run_id_open"
+"""An index that holds the few dispatches which have not ended, and no other row."""
+
 N_SUBMITTED = 3_000
 """Runs without plates that were submitted before the last of the others: all have ended but two."""
 
@@ -176,6 +181,15 @@ def submitted_rows(make, first):
         yield run | content | state, {"run_id": run_id, "submission_sha256": digest, "attempts": 0} | claimed
 
 
+def dispatched_rows(run):
+    """Rows of two dispatches, the last of which goes on as long as the run is open."""
+    for attempt in (1, 2):
+        has_ended = attempt == 1 or run["state"] is RunState.FAILED
+        row = {"run_id": run["id"], "attempt": attempt, "name": f"hcs-run-{run['id']}-{attempt}", "units_before": 0}
+        state = {"state": "ended" if has_ended else "asked", "ended_at": 3.0 if has_ended else None}
+        yield row | state | {"units_done": 0, "asked_at": 1.0, "changed_at": 2.0}
+
+
 def fill(catalog, make):
     """Put runs into a catalog: all finished but the last, in which some units are in every other state."""
     barcodes = [f"P{number}" for number in range(N_PLATES)]
@@ -196,6 +210,7 @@ def fill(catalog, make):
         for run, submission in submitted_rows(make, 1_000):
             connection.execute(insert(Run).values(**run))
             connection.execute(insert(Submission).values(**submission))
+            connection.execute(insert(Dispatch), list(dispatched_rows(run)))
         others = Unit.__table__.update().where(Unit.run_id == N_RUNS)
         connection.execute(others.where(Unit.ordinal < 300).values(state=UnitState.READY))
         leased = {"state": UnitState.LEASED, "owner": OWNER, "lease_until": 4e9}
@@ -263,7 +278,8 @@ def read_throughout(catalog, query, values, *, big=frozenset(BIG)):
     with catalog.engine.connect() as connection:
         if catalog.is_for_one_machine:
             steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()
-            scanned = [step.detail.split()[1] for step in steps if step.detail.startswith("SCAN ")]
+            scans = [step.detail for step in steps if step.detail.startswith("SCAN ")]
+            scanned = [scan.split()[1] for scan in scans if not scan.endswith(f" {OF_OPEN}")]
             return {name.removesuffix("_1").removesuffix("_2") for name in scanned} & big
         (answer,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {query}", values).one()
         plan = (json.loads(answer) if isinstance(answer, str) else answer)[0]["Plan"]
@@ -304,7 +320,18 @@ def claim_and_release(catalog, make):
     assert questions.is_run_waiting(catalog)
 
 
+def dispatch_and_end(catalog, make):
+    assert [one.run.id for one in questions.open_runs(catalog)] == [2_000, 2_001]
+    assert len(questions.dispatches(catalog, ended=False)) == 2
+    for run_id in (2_000, 2_001):
+        questions.note_dispatch(catalog, run_id, 2, state=DispatchState.WAITING, message=str(time.monotonic()))
+        assert questions.begin_dispatch(catalog, run_id, prefix="hcs") is None
+    assert not questions.end_dispatch(catalog, 2_000, 1, message=None)
+    assert not questions.fail_undispatched(catalog, 2_001, reason="it is claimed")
+
+
 QUESTIONS = {
+    "dispatching": dispatch_and_end,
     "hits": lambda c, make: questions.find_hits(c, profile="profile-0"),
     "hits of a mechanism": lambda c, make: questions.find_hits(c, profile="profile-0", mechanism="Label 7", q_max=1),
     "hits of a run that are not toxic": lambda c, make: questions.find_hits(

@@ -1,0 +1,1 @@
+"""The place on Kubernetes: what is created there for a run, and whether the manifests are sound."""
