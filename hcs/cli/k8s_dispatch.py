@@ -21,7 +21,8 @@ def dispatch(
         Path | None, typer.Option(help="File that names the cluster [default: the pod's own, else $KUBECONFIG].")
     ] = None,
     alive: Annotated[
-        bool, typer.Option("--alive", help="Start nothing; exit code 0: the dispatcher of this pod goes on, 1: it does not.")
+        bool,
+        typer.Option("--alive", help="Start nothing; exit code 0: the dispatcher of this pod goes on, 1: it does not."),
     ] = False,
     alive_file: Annotated[
         Path | None, typer.Option(help="File that is touched every round [default: in the temporary folder].")
