@@ -144,21 +144,26 @@ PEERS = st.one_of(
 )
 PORTS = st.sampled_from(
     [
-        {"port": 80},
-        {"port": 80, "protocol": "UDP"},
+        {"port": 80, "endPort": 443},
         {"port": "web", "protocol": "TCP"},
         {"port": "dns", "protocol": "UDP"},
+        {"port": "web", "protocol": "UDP"},
+        {"port": 53, "endPort": 80, "protocol": "UDP"},
         {"protocol": "UDP"},
-        {"port": 81, "endPort": 443},
+        {"port": 9000},
     ]
 )
 
 
 def rules(side: str) -> st.SearchStrategy[list[dict[str, Any]]]:
-    named = st.fixed_dictionaries(
-        {side: st.lists(PEERS, min_size=1, max_size=2)}, optional={"ports": st.lists(PORTS, min_size=1, max_size=2)}
+    peers, ports = st.lists(PEERS, min_size=1, max_size=2), st.lists(PORTS, min_size=1, max_size=2)
+    rule = st.one_of(
+        st.fixed_dictionaries({"ports": ports}),
+        st.fixed_dictionaries({side: peers, "ports": ports}),
+        st.fixed_dictionaries({side: peers}),
+        st.just({}),
     )
-    return st.lists(st.one_of(named, named, st.sampled_from([{}, {"ports": [{"port": 80}]}])), min_size=1, max_size=2)
+    return st.lists(rule, min_size=1, max_size=2)
 
 
 def described(selector: dict[str, Any], ingress: Any, egress: Any, types: Any, namespace: str) -> Object:
