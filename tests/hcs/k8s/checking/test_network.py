@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hcs.k8s.checking.network import Endpoint, allows
+from hcs.k8s.checking.network import Endpoint, allows, opened
 from hcs.k8s.checking.objects import Object
 from hcs.k8s.checking.pods import Port
 
 SPACES = {"ours": {"team": "blue"}, "theirs": {"team": "red"}}
-NUMBERS = (1, 80, 81, 443, 9000)
+NUMBERS = (53, 80, 81, 443, 9000)
 SOCKETS = tuple(product(NUMBERS, ("TCP", "UDP")))
 ENDPOINTS = [
     Endpoint(f"{space}-{app}", space, {"app": app, "tier": tier}, labels, (Port(number, "web"), Port(53, "dns", "UDP")))
@@ -83,8 +83,8 @@ def oracle_ports(rule: dict[str, Any], target: Endpoint) -> set[tuple[int, str]]
     return found
 
 
-def oracle(policies: list[Object], source: Endpoint, target: Endpoint, socket: tuple[int, str]) -> bool:
-    verdicts = []
+def oracle(policies: list[Object], source: Endpoint, target: Endpoint) -> set[tuple[int, str]]:
+    left = set(SOCKETS)
     for subject, peer, word, field, side in (
         (source, target, "Egress", "egress", "to"),
         (target, source, "Ingress", "ingress", "from"),
@@ -96,15 +96,14 @@ def oracle(policies: list[Object], source: Endpoint, target: Endpoint, socket: t
             is_near = word in types and subject.namespace == one["metadata"]["namespace"]
             if is_near and oracle_matches(spec.get("podSelector", {}), subject.labels):
                 own.append(one)
-        opened = [
-            rule
+        ports = [
+            oracle_ports(rule, target)
             for one in own
             for rule in one["spec"].get(field, [])
             if peer.name in oracle_peers(rule, side, one["metadata"]["namespace"])
-            and socket in oracle_ports(rule, target)
         ]
-        verdicts.append(not own or bool(opened))
-    return all(verdicts)
+        left &= set().union(*ports) if own else set(SOCKETS)
+    return left
 
 
 # What policies may look like.
@@ -145,45 +144,57 @@ PEERS = st.one_of(
 )
 PORTS = st.sampled_from(
     [
-        {"port": 80},
-        {"port": 80, "protocol": "UDP"},
+        {"port": 80, "endPort": 443},
         {"port": "web", "protocol": "TCP"},
         {"port": "dns", "protocol": "UDP"},
+        {"port": "web", "protocol": "UDP"},
+        {"port": 53, "endPort": 80, "protocol": "UDP"},
         {"protocol": "UDP"},
-        {"port": 81, "endPort": 443},
+        {"port": 9000},
     ]
 )
 
 
 def rules(side: str) -> st.SearchStrategy[list[dict[str, Any]]]:
-    rule = st.fixed_dictionaries({}, optional={side: st.lists(PEERS, max_size=2), "ports": st.lists(PORTS, max_size=2)})
-    return st.lists(rule, max_size=2)
+    peers, ports = st.lists(PEERS, min_size=1, max_size=2), st.lists(PORTS, min_size=1, max_size=2)
+    rule = st.one_of(
+        st.fixed_dictionaries({"ports": ports}),
+        st.fixed_dictionaries({side: peers, "ports": ports}),
+        st.fixed_dictionaries({side: peers}),
+        st.just({}),
+    )
+    return st.lists(rule, min_size=1, max_size=2)
+
+
+def described(selector: dict[str, Any], ingress: Any, egress: Any, types: Any, namespace: str) -> Object:
+    parts = {"policyTypes": types, "ingress": ingress, "egress": egress}
+    return policy(
+        {"podSelector": selector, **{key: part for key, part in parts.items() if part is not None}},
+        namespace=namespace,
+    )
 
 
 POLICIES = st.lists(
     st.builds(
-        policy,
-        st.fixed_dictionaries(
-            {"podSelector": SELECTORS},
-            optional={
-                "policyTypes": st.sampled_from([["Ingress"], ["Egress"], ["Ingress", "Egress"]]),
-                "ingress": rules("from"),
-                "egress": rules("to"),
-            },
-        ),
-        namespace=st.sampled_from(sorted(SPACES)),
+        described,
+        st.one_of(st.just({}), SELECTORS),
+        st.one_of(rules("from"), st.none()),
+        st.one_of(st.none(), rules("to")),
+        st.sampled_from([None, ["Ingress"], ["Egress"], ["Ingress", "Egress"]]),
+        st.sampled_from(sorted(SPACES)),
     ),
-    max_size=4,
+    min_size=1,
+    max_size=3,
 )
 
 
-@given(POLICIES, st.sampled_from(ENDPOINTS), st.sampled_from(ENDPOINTS))
-@settings(max_examples=300, deadline=None)
-def test_every_port_of_every_pair_is_as_the_oracle_says(
-    policies: list[Object], source: Endpoint, target: Endpoint
-) -> None:
-    for socket in SOCKETS:
-        assert allows(policies, source, target, socket) == oracle(policies, source, target, socket), socket
+@given(POLICIES)
+@settings(max_examples=100, deadline=None)
+def test_every_port_of_every_pair_is_as_the_oracle_says(policies: list[Object]) -> None:
+    for source, target in product(ENDPOINTS, ENDPOINTS):
+        found = opened(policies, source, target, SOCKETS)
+
+        assert found == oracle(policies, source, target), (source.name, target.name)
 
 
 @given(POLICIES)
@@ -216,6 +227,22 @@ def test_a_port_of_a_name_is_the_number_that_the_target_gives_it() -> None:
     assert allows([opened], source, api, (80, "TCP"))
     assert not allows([opened], source, worker, (80, "TCP"))
     assert allows([opened], source, worker, (9000, "TCP"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        ({"podSelector": {}}, {"ours-api", "ours-worker", "ours-store"}),
+        ({"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "api"}}}, {"ours-api", "theirs-api"}),
+        ({"namespaceSelector": {"matchLabels": {"team": "red"}}}, {"theirs-api", "theirs-worker", "theirs-store"}),
+        ({"ipBlock": {"cidr": "0.0.0.0/0"}}, {"near", "far"}),
+    ],
+)
+def test_a_peer_means_its_own_namespace_others_or_addresses(peer: dict[str, Any], expected: set[str]) -> None:
+    opening = policy({"podSelector": {"matchLabels": {"app": "store"}}, "ingress": [{"from": [peer]}]})
+    store = next(one for one in ENDPOINTS if one.name == "ours-store")
+
+    assert {one.name for one in ENDPOINTS if allows([opening], one, store, (80, "TCP"))} == expected
 
 
 @pytest.mark.parametrize(
