@@ -152,6 +152,10 @@ def machine_of(empty: Path) -> type[RuleBasedStateMachine]:
         def history_is_forgotten(self) -> None:
             self.kube.store.compact()
 
+        @rule(is_behind=st.booleans())
+        def watches_are_behind(self, is_behind: bool) -> None:
+            self.kube.behind_at = self.kube.store.version if is_behind else None
+
         @rule(is_full=st.booleans())
         def quota_changes(self, is_full: bool) -> None:
             self.kube.store.quotas = {"hcs": 3} if is_full else {}
@@ -171,9 +175,9 @@ def machine_of(empty: Path) -> type[RuleBasedStateMachine]:
             assert self.kube.store.get("hcs", "hcs-run")["spec"]["suspend"] is True
 
         def calm_down(self) -> None:
-            """Nothing breaks any more, and what was deleted leaves: open runs have their RayJobs, and no others live."""
+            """Nothing breaks any more, and what was deleted leaves: then every open run has its RayJob."""
             self.kube.heal()
-            self.kube.store.quotas = {}
+            self.kube.store.quotas, self.kube.behind_at = {}, None
             for run_id, owner in self.claimed.items():
                 release_claim(self.catalog, run_id, owner)
             for _ in range(8):
