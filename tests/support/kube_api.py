@@ -78,6 +78,8 @@ class KubeApi:
     bookmark_seconds: float = 60.0
     gone_by_status: bool = False
     """Whether a watch from too old a version is refused with 410, or told so in an ERROR event: both happen (KC)."""
+    behind_at: int | None = None
+    """The last version that watches tell of: one API server of several may be behind the others (KC)."""
     server: ThreadingHTTPServer | None = None
     ending: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -342,6 +344,8 @@ class _Handler(BaseHTTPRequestHandler):
                 except RefusedError as error:  # compacted while it watched
                     self._line("ERROR", error.status())
                     break
+            if kube.behind_at is not None:
+                events = [event for event in events if event.version <= kube.behind_at]
             for event in events:
                 version = event.version
                 seen = event.seen_by(selector) if event.namespace == namespace else None

@@ -86,7 +86,7 @@ class World:
         self._first = self._first or self.make_dispatcher()
         return self._first
 
-    def make_dispatcher(self, *, patience: Patience | None = None, timeout_seconds: float = 0.5) -> RayJobDispatcher:
+    def make_dispatcher(self, *, patience: Patience | None = None, timeout_seconds: float = 2.0) -> RayJobDispatcher:
         """Return another one, that knows nothing yet."""
         client = RayJobs(lambda: find_cluster(kubeconfig=self.kubeconfig), timeout_seconds=timeout_seconds)
         self._clients.append(client)

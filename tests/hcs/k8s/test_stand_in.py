@@ -214,6 +214,17 @@ def test_bookmarks_say_how_far_a_watch_is(http: httpx.Client, kube: KubeApi) -> 
     assert "BOOKMARK" not in {event["type"] for event in watched(http, since)}
 
 
+def test_a_watch_may_be_behind_and_a_list_is_not(http: httpx.Client, kube: KubeApi) -> None:
+    """KC, "Semantics for watch" and the consistent reads of lists without a version."""
+    kube.behind_at = kube.store.version
+    since = http.get(PATH).json()["metadata"]["resourceVersion"]
+    created(http)
+    assert watched(http, since) == []
+    assert len(http.get(PATH).json()["items"]) == 1
+    kube.behind_at = None
+    assert [event["type"] for event in watched(http, since)] == ["ADDED"]
+
+
 @pytest.mark.parametrize("by_status", [True, False])
 def test_a_version_that_was_compacted_is_gone(http: httpx.Client, kube: KubeApi, by_status: bool) -> None:
     """KC, "410 Gone responses": as an answer, or as an ERROR event."""
