@@ -7,9 +7,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 WORKERS ?= 2
+CRDS ?= $(or $(HCS_TEST_CRDS),../shared/crds)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo test test-slow test-long check openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
+.PHONY: help install browser demo test test-slow test-long check k8s-check openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -48,6 +49,10 @@ check: install ## Lint, types, import contracts, changelog fragments and documen
 		{ echo "schemas/openapi.json is not what the API says of itself: make openapi"; exit 1; }
 	$(BIN)/towncrier build --draft --version next > /dev/null
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+k8s-check: install ## Render the overlays of k8s/ and check them, without a cluster
+	@test -d "$(CRDS)" || echo "custom objects are held against no definition: no folder $(CRDS) (HCS_TEST_CRDS names one)"
+	$(BIN)/hcs k8s check $(wildcard k8s/overlays/*) $(if $(wildcard $(CRDS)),--crds $(CRDS),--core-only)
 
 openapi: install ## Write schemas/openapi.json, what the API says of itself
 	$(BIN)/python -m services.api.description > schemas/openapi.json

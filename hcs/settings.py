@@ -30,6 +30,11 @@ class Settings(BaseSettings):
         description="Folders and s3://BUCKET/PREFIX under which the API lets deliveries lie, separated by commas; by "
         "default the folder that it was started in.",
     )
+    upgrade: bool = Field(
+        default=True,
+        description="Whether opening a catalog makes its tables and brings those of an older version up to date; "
+        "`false` leaves that to `hcs catalog upgrade`.",
+    )
     api_url: str = Field(default="http://127.0.0.1:8000", description="Where the client of the API asks.")
     api_key: SecretStr | None = Field(
         default=None,

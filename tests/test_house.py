@@ -174,6 +174,7 @@ def test_every_dependency_stands_in_the_constraints_inside_its_bounds() -> None:
         *extras["docs"],
         *extras["s3"],
         *extras["postgres"],
+        *extras["cluster"],
     ]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(tested[requirement.name.lower().replace("_", "-")]), text

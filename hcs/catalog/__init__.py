@@ -15,7 +15,8 @@
 - `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
 - `create_key`, `find_key`, `list_keys`, `revoke_key`, `local_key`: who may ask;
 - `catalog_id`, `cursor_secret`, `check_answers`: which catalog this is, and whether it answers;
-- `calls_on_plate`, `count_mechanisms`: what pages show beside results.
+- `calls_on_plate`, `count_mechanisms`: what pages show beside results;
+- `upgrade_schema`, `wait_for_schema`, `schema_of`: what a cluster does before anybody opens it.
 """
 
 from hcs.catalog.claims import OPEN, Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
@@ -82,6 +83,7 @@ from hcs.catalog.results import (
     wells_of,
 )
 from hcs.catalog.runs import RunRecord, add_notes, cancel_run, get_run, run_state, set_run_state
+from hcs.catalog.schema import Schema, schema_of, upgrade_schema, wait_for_schema
 from hcs.catalog.screens import PlateRun, find_plates, list_screens, plate_runs
 from hcs.catalog.submissions import Once, Submission, SubmissionRecord, ask_again, submission_of, submit_run
 
@@ -108,6 +110,7 @@ __all__ = [
     "Registration",
     "RunRecord",
     "RunStatus",
+    "Schema",
     "Submission",
     "SubmissionRecord",
     "WellStanding",
@@ -185,6 +188,7 @@ __all__ = [
     "revoke_key",
     "run_state",
     "run_status",
+    "schema_of",
     "set_run_state",
     "show_perturbation",
     "site_rows",
@@ -192,6 +196,8 @@ __all__ = [
     "submission_of",
     "submit_run",
     "units_of",
+    "upgrade_schema",
     "visible_parts",
+    "wait_for_schema",
     "wells_of",
 ]

@@ -7,7 +7,8 @@ the rows that it decides by; a reader sees one state to its end on both.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Float, MetaData, collate, create_engine, event, exc, text
@@ -275,6 +276,15 @@ def explained(error: Exception, *, location: str) -> HcsError:
             f"the catalog {location} refused rows that contradict what it holds ({cause}); nothing was written."
         )
     return CatalogError(f"the catalog {location} could not answer ({cause}); nothing was written.")
+
+
+@contextmanager
+def explaining(location: str) -> Iterator[None]:
+    """Turn errors of the database into the paragraph that says what to do."""
+    try:
+        yield
+    except (exc.SQLAlchemyError, sqlite3.Error) as error:
+        raise explained(error, location=location) from error
 
 
 def is_lost(error: Exception) -> bool:

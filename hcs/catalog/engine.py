@@ -12,14 +12,14 @@ from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from hcs.catalog.addresses import PostgresAddress, catalog_address
 from hcs.catalog.commits import Mark, leave_mark, was_kept
 from hcs.catalog.dialects import (
     BUSY_TIMEOUT_SECONDS,
     check_encoding,
-    explained,
+    explaining,
     is_lost,
     postgres_engine,
     sqlite_engine,
@@ -29,7 +29,7 @@ from hcs.catalog.dialects import (
 from hcs.catalog.finishing import finishing
 from hcs.catalog.migrations import HEAD
 from hcs.catalog.patience import PATIENCE_SECONDS, patient, pausing
-from hcs.catalog.upgrade import revision_of, upgrade
+from hcs.catalog.upgrade import not_made, refuse_other_schema, revision_of, upgrade
 from hcs.errors import NotFoundError, StorageError, UsageError
 
 
@@ -120,16 +120,7 @@ class Catalog:
         self.close()
 
 
-@contextmanager
-def explaining(location: str) -> Iterator[None]:
-    """Turn errors of the database into the paragraph that says what to do."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        raise explained(error, location=location) from error
-
-
-def open_catalog(url: str, *, parts_uri: str | None = None, create: bool = True) -> Catalog:
+def open_catalog(url: str, *, parts_uri: str | None = None, create: bool = True, may_upgrade: bool = True) -> Catalog:
     """Return the catalog at a path or URL, at the newest schema.
 
     Args:
@@ -138,33 +129,47 @@ def open_catalog(url: str, *, parts_uri: str | None = None, create: bool = True)
             beside `NAME.sqlite`. A database has no folder beside it, so that it must be given.
         create: Whether a catalog that does not exist is made: a file with its folder, or tables in an empty database.
             Commands that only ask say no.
+        may_upgrade: Whether it is brought to the newest schema where it has an older one or none; otherwise that is
+            refused, and left to `hcs catalog upgrade`.
 
     Raises:
         UsageError: If the URL names neither, or parts have no place.
         NotFoundError: If it does not exist and is not to be made.
         StorageError: If it cannot be made, read or written, or its server does not answer.
-        CatalogError: If the file or database is no catalog, or one of a newer version.
+        CatalogError: If the file or database is no catalog, or one of a newer version, or of an older one that may not
+            be upgraded.
     """
     address = catalog_address(url)
     if isinstance(address, PostgresAddress):
-        return _open_database(address, parts_uri=parts_uri, create=create)
-    return _open_file(address, parts_uri=parts_uri, create=create)
+        parts_uri = _parts_of_database(address, parts_uri)
+        location = address.location
+    else:
+        parts_uri = str(_parts_beside(address)) if parts_uri is None else parts_uri
+        location = str(address)
+    return Catalog(location, parts_uri, open_engine(address, create=create, may_upgrade=may_upgrade))
 
 
-def _open_file(path: Path, *, parts_uri: str | None, create: bool) -> Catalog:
+def open_engine(address: Path | PostgresAddress, *, create: bool = True, may_upgrade: bool = True) -> Engine:
+    """Return the engine of a file or a database that holds a catalog at the newest schema; `open_catalog` says more."""
+    if isinstance(address, PostgresAddress):
+        return _open_database(address, create=create, may_upgrade=may_upgrade)
+    return _open_file(address, create=create, may_upgrade=may_upgrade)
+
+
+def _open_file(path: Path, *, create: bool, may_upgrade: bool) -> Engine:
     location = str(path)
-    if not create and not _exists(path):
-        raise NotFoundError(_no_catalog(location))
+    if not (create and may_upgrade) and not exists(path):
+        raise NotFoundError(_no_catalog(location) if may_upgrade else not_made(location))
     _make_folder(path)
     _check_writable(path)
     with explaining(location):
         _use_write_ahead_log(path)
-        _upgrade(path)
-    return Catalog(
-        location=location,
-        parts_uri=str(_parts_beside(path)) if parts_uri is None else parts_uri,
-        engine=sqlite_engine(location),
-    )
+        engine = sqlite_engine(location, pooled=False, foreign_keys=False)
+        with engine.connect() as connection:
+            revision = revision_of(connection, location=location)
+        if revision != HEAD:
+            _bring_to_newest(engine, revision, location=location, may_upgrade=may_upgrade)
+    return sqlite_engine(location)
 
 
 def _parts_beside(path: Path) -> Path:
@@ -172,33 +177,42 @@ def _parts_beside(path: Path) -> Path:
     return path.parent / ("parts" if path.stem == "catalog" else f"{path.stem}-parts")
 
 
-def _open_database(address: PostgresAddress, *, parts_uri: str | None, create: bool) -> Catalog:
+def _parts_of_database(address: PostgresAddress, parts_uri: str | None) -> str:
     if not parts_uri:
         raise UsageError(
             f"a catalog on PostgreSQL has no folder beside it, so where the files of units are kept must be said, but "
             f"no --parts came with {address.location}. Give a folder that every machine of the run shares, or an URI "
             "such as s3://BUCKET/PARTS, with --parts or HCS_PARTS; always the same with one catalog."
         )
-    uri = parts_uri if "://" in parts_uri else os.path.abspath(Path(parts_uri).expanduser())
+    return parts_uri if "://" in parts_uri else os.path.abspath(Path(parts_uri).expanduser())
+
+
+def _open_database(address: PostgresAddress, *, create: bool, may_upgrade: bool) -> Engine:
     engine = postgres_engine(address.url)
     try:
-        _bring_up_to_date(engine, location=address.location, create=create)
+        _bring_up_to_date(engine, location=address.location, create=create, may_upgrade=may_upgrade)
     except BaseException:
         engine.dispose()
         raise
-    return Catalog(location=address.location, parts_uri=uri, engine=engine)
+    return engine
 
 
 @patient
-def _bring_up_to_date(engine: Engine, *, location: str, create: bool) -> None:
+def _bring_up_to_date(engine: Engine, *, location: str, create: bool, may_upgrade: bool) -> None:
     with explaining(location):
         with engine.connect() as connection:
             check_encoding(connection, location=location)
             revision = revision_of(connection, location=location)
-        if revision is None and not create:
+        if revision is None and not create and may_upgrade:
             raise NotFoundError(_no_catalog(location))
         if revision != HEAD:
-            upgrade(engine, location=location)
+            _bring_to_newest(engine, revision, location=location, may_upgrade=may_upgrade)
+
+
+def _bring_to_newest(engine: Engine, revision: str | None, *, location: str, may_upgrade: bool) -> None:
+    if not may_upgrade:
+        refuse_other_schema(revision, location=location)
+    upgrade(engine, location=location)
 
 
 def _no_catalog(location: str) -> str:
@@ -208,7 +222,12 @@ def _no_catalog(location: str) -> str:
     )
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Return whether there is a file, or a folder, at a path.
+
+    Raises:
+        StorageError: If that cannot be looked for.
+    """
     try:
         return path.exists()
     except OSError as error:
@@ -264,11 +283,3 @@ def _use_write_ahead_log(path: Path) -> None:
             f"the catalog {path} lies on a file system that cannot share it between processes (journal mode {mode!r} "
             "instead of wal). Name a file on a local disk with --catalog or HCS_CATALOG."
         )
-
-
-def _upgrade(path: Path) -> None:
-    engine = sqlite_engine(str(path), pooled=False, foreign_keys=False)
-    with engine.connect() as connection:
-        revision = revision_of(connection, location=str(path))
-    if revision != HEAD:
-        upgrade(engine, location=str(path))

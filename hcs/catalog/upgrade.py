@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 from hcs import __version__
 from hcs.catalog.dialects import hold_schema, transaction_options, violated_references
 from hcs.catalog.migrations import HEAD
-from hcs.errors import CatalogError
+from hcs.errors import CatalogError, NotFoundError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -47,7 +47,7 @@ def upgrade(engine: Engine, *, location: str) -> None:
     options = transaction_options(engine.dialect.name, writes=True)
     with _ALEMBIC, engine.connect().execution_options(**options) as connection, connection.begin():
         hold_schema(connection)
-        _check_is_known(revision_of(connection, location=location), location=location)
+        check_is_known(revision_of(connection, location=location), location=location)
         config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -58,7 +58,12 @@ def upgrade(engine: Engine, *, location: str) -> None:
             )
 
 
-def _check_is_known(revision: str | None, *, location: str) -> None:
+def check_is_known(revision: str | None, *, location: str) -> None:
+    """Refuse a schema that this version does not know.
+
+    Raises:
+        CatalogError: If a newer version wrote it.
+    """
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
@@ -67,6 +72,30 @@ def _check_is_known(revision: str | None, *, location: str) -> None:
             f"the catalog {location} has schema {revision}, but hcs {__version__} knows schemas up to {HEAD}: a newer "
             "version wrote it. Install that version, or name another catalog with --catalog."
         )
+
+
+def refuse_other_schema(revision: str | None, *, location: str) -> NoReturn:
+    """Say who brings a catalog to the newest schema, where opening it does not.
+
+    Raises:
+        NotFoundError: If there is none yet.
+        CatalogError: If it has an older schema, or one of a newer version.
+    """
+    check_is_known(revision, location=location)
+    if revision is None:
+        raise NotFoundError(not_made(location))
+    raise CatalogError(
+        f"this version works with schema {HEAD}, but the catalog {location} has schema {revision}, and HCS_UPGRADE "
+        "says that opening it does not upgrade it. Give `hcs catalog upgrade` once, then the same command again."
+    )
+
+
+def not_made(location: str) -> str:
+    """Return the paragraph on a catalog that there is not, and that opening it does not make."""
+    return (
+        f"there is no catalog at {location}, and HCS_UPGRADE says that opening it does not make one. Give `hcs catalog "
+        "upgrade` once, then the same command again."
+    )
 
 
 def _alembic() -> Config:

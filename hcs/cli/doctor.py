@@ -66,7 +66,7 @@ def doctor(
         _ray(),
         *_encoders(settings),
         _packaged(),
-        _catalog(catalog or settings.catalog, parts or settings.parts),
+        _catalog(catalog or settings.catalog, parts or settings.parts, may_upgrade=settings.upgrade),
         *_disk(catalog or settings.catalog),
     ]
     if form is Format.JSON:
@@ -125,7 +125,6 @@ def _encoders(settings: Settings) -> list[dict[str, Any]]:
     """Describe the default encoders and run each on one grey image."""
     import numpy as np
 
-    from hcs.embedding.loading import load_encoder
     from hcs.embedding.registry import describe_encoder
     from schemas.screen import ScreenConfig
 
@@ -135,6 +134,8 @@ def _encoders(settings: Settings) -> list[dict[str, Any]]:
             info = describe_encoder(choice, settings=settings)
             size = info.embedding_size
             if choice.name != "named":
+                from hcs.embedding.loading import load_encoder
+
                 vectors = load_encoder(info).embed(np.zeros((1, 64, 64), np.float32), batch_size=1)
                 size = vectors.shape[1]
             rows.append(
@@ -191,12 +192,12 @@ def shared_memory(folder: Path, *, needed_mb: int) -> dict[str, Any]:
     return _row("shared memory", MISSING, detail)
 
 
-def _catalog(url: str, parts: str | None) -> dict[str, Any]:
+def _catalog(url: str, parts: str | None, *, may_upgrade: bool) -> dict[str, Any]:
     from hcs.catalog import list_runs, open_catalog
     from hcs.errors import NotFoundError
 
     try:
-        with open_catalog(url, parts_uri=parts, create=False) as store:
+        with open_catalog(url, parts_uri=parts, create=False, may_upgrade=may_upgrade) as store:
             return _row("catalog", OK, f"{store.location}: {list_runs(store).height} runs")
     except NotFoundError as error:
         if "://" in url and not url.startswith("sqlite:"):  # of a server, the message hides the password

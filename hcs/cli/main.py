@@ -14,6 +14,7 @@ import typer
 from hcs import __version__
 from hcs.cli import (
     ask,
+    catalog,
     check,
     compare,
     dashboard,
@@ -65,6 +66,7 @@ for group in (
     keys,
     serve,
     k8s,
+    catalog,
     lab,
 ):
     group.register(app)

@@ -94,7 +94,12 @@ def _open(url: str | None, parts: str | None, *, create: bool) -> Catalog:
     from hcs.catalog import open_catalog
 
     settings = read_settings()
-    return open_catalog(url or settings.catalog, parts_uri=parts or settings.parts, create=create)
+    return open_catalog(
+        url or settings.catalog,
+        parts_uri=parts or settings.parts,
+        create=create,
+        may_upgrade=settings.upgrade,
+    )
 
 
 def local_place(place: Path, *, what: str) -> Path:

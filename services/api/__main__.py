@@ -45,6 +45,7 @@ def read_options(arguments: list[str]) -> Serving:
         roots=tuple(given.root or named or ["."]),
         catalog=given.catalog or settings.catalog,
         parts=given.parts or settings.parts,
+        may_upgrade=settings.upgrade,
     )
 
 

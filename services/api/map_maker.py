@@ -40,7 +40,8 @@ def _make(run_id: int, *, profile: str, everything: bool) -> None:
     from hcs.pipeline.treatment_maps import keep_map  # noqa: PLC0415
 
     settings = read_settings()
-    with open_catalog(settings.catalog, parts_uri=settings.parts, create=False) as catalog:
+    opened = open_catalog(settings.catalog, parts_uri=settings.parts, create=False, may_upgrade=settings.upgrade)
+    with opened as catalog:
         keep_map(catalog, run_id, profile=profile, everything=everything)
 
 

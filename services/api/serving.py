@@ -42,6 +42,7 @@ class Serving:
     roots: tuple[str, ...]
     catalog: str = field(repr=False)
     parts: str | None = None
+    may_upgrade: bool = True
 
 
 def serve(options: Serving) -> int:
@@ -55,7 +56,7 @@ def serve(options: Serving) -> int:
     return_large_blocks()
     roots = Roots(options.roots)
     is_local = is_loopback(options.host)
-    catalog = open_catalog(options.catalog, parts_uri=options.parts, create=is_local)
+    catalog = open_catalog(options.catalog, parts_uri=options.parts, create=is_local, may_upgrade=options.may_upgrade)
     where_the_key_is = open_door(catalog, is_local=is_local, host=options.host)
     maps = MapRoom(catalog, environment=environment_of(catalog=options.catalog, parts=options.parts))
     context = Context(catalog, roots, Cursors(cursor_secret(catalog)), PictureRoom(catalog), maps)

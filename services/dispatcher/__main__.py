@@ -50,7 +50,9 @@ def work(performers: Performers, *, once: bool, run: str | None = None) -> int:
     """
     settings = read_settings()
     performers.make(settings).close()  # options that contradict one another are refused before a run is taken up
-    with open_catalog(settings.catalog, parts_uri=settings.parts, create=run is None) as catalog:
+    with open_catalog(
+        settings.catalog, parts_uri=settings.parts, create=run is None, may_upgrade=settings.upgrade
+    ) as catalog:
         wanted = None if run is None else submitted_run(catalog, run)
         request = Request()
         perform = partial(perform_claim, catalog, performers=performers, settings=settings, say=say, request=request)
