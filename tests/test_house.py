@@ -177,6 +177,7 @@ def test_every_dependency_stands_in_the_constraints_inside_its_bounds() -> None:
         *extras["postgres"],
         *extras["k8s"],
         *extras["k8s-check"],
+        *extras["cluster"],
     ]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(tested[requirement.name.lower().replace("_", "-")]), text

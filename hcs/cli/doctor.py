@@ -125,7 +125,6 @@ def _encoders(settings: Settings) -> list[dict[str, Any]]:
     """Describe the default encoders and run each on one grey image."""
     import numpy as np
 
-    from hcs.embedding.loading import load_encoder
     from hcs.embedding.registry import describe_encoder
     from schemas.screen import ScreenConfig
 
@@ -135,6 +134,8 @@ def _encoders(settings: Settings) -> list[dict[str, Any]]:
             info = describe_encoder(choice, settings=settings)
             size = info.embedding_size
             if choice.name != "named":
+                from hcs.embedding.loading import load_encoder
+
                 vectors = load_encoder(info).embed(np.zeros((1, 64, 64), np.float32), batch_size=1)
                 size = vectors.shape[1]
             rows.append(
