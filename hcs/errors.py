@@ -208,7 +208,7 @@ class WaitedTooLongError(HcsError, TimeoutError):
 
 
 class KubernetesError(HcsError):
-    """The Kubernetes API refused a request, or gave no answer. `retry_after`: seconds that it asked to be left alone."""
+    """The Kubernetes API refused a request, or gave no answer; it may have said in how many seconds to ask again."""
 
     def __init__(self, said: str, *, retry_after: float | None = None) -> None:
         """Say what was asked, what came, and what to do."""

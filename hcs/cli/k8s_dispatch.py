@@ -22,7 +22,7 @@ def dispatch(
     ] = None,
     alive: Annotated[
         bool,
-        typer.Option("--alive", help="Start nothing; exit code 0: the dispatcher of this pod goes on, 1: it does not."),
+        typer.Option("--alive", help="Start nothing; exit code 0: the one of this pod goes on, 1: not."),
     ] = False,
     alive_file: Annotated[
         Path | None, typer.Option(help="File that is touched every round [default: in the temporary folder].")

@@ -1,6 +1,7 @@
 """The Kubernetes API as far as it is needed: the RayJobs of one namespace are listed, watched, read, created, deleted.
 
-A request is sent once and has a time limit, its answer too; who asks decides whether to ask again. No thread is started.
+A request is sent once and has a time limit, and so has its answer; who asks decides whether to ask again. No thread is
+started.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from urllib3.exceptions import HTTPError
 
 from hcs.errors import HcsError, KubernetesNotAllowedError, KubernetesUnreachableError
 from hcs.k8s.answers import REFUSAL_BYTES, refusal
@@ -236,16 +239,15 @@ class _Response:
 
 @contextmanager
 def _explaining(asked: str, seconds: float) -> Iterator[None]:
-    from urllib3.exceptions import HTTPError
-
     try:
         yield
     except HcsError:
         raise
     except (HTTPError, OSError, ValueError) as error:
         raise KubernetesUnreachableError(
-            f"the Kubernetes API did not answer {asked!r} within {seconds:.0f} s, or the line broke ({type(error).__name__}: "
-            f"{error}). Is it reachable from here: address, DNS, NetworkPolicy? It is asked again."
+            f"the Kubernetes API did not answer {asked!r} within {seconds:.0f} s, or the line broke "
+            f"({type(error).__name__}: {error}). Is it reachable from here (address, DNS, NetworkPolicy)? "
+            "It is asked again."
         ) from error
 
 
@@ -256,7 +258,7 @@ def _whole(pieces: Iterator[bytes], path: str, *, limit: int = LARGEST_ANSWER_BY
         found += piece
         if len(found) > limit:
             raise KubernetesUnreachableError(
-                f"the answer of the Kubernetes API to {path} is larger than {limit} bytes: is it the API that answers there?"
+                f"the answer of the Kubernetes API to {path} is larger than {limit} bytes: does another answer there?"
             )
     return bytes(found)
 
@@ -275,8 +277,8 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
             break
     if rest:
         raise KubernetesUnreachableError(
-            f"a watch ended in the middle of a line, which begins with {rest[:80]!r}. Is it the Kubernetes API that answers "
-            "there, and not a proxy before it? It is asked again."
+            f"a watch ended in the middle of a line, which begins with {rest[:80]!r}. Is it the Kubernetes API that "
+            "answers there, and not a proxy before it? It is asked again."
         )
 
 
@@ -284,8 +286,8 @@ def _parsed(said: bytes, asked: str) -> Mapping[str, Any]:
     found = _parsed_or_none(said)
     if found is None:
         raise KubernetesUnreachableError(
-            f"the answer to {asked!r} is no JSON object: it begins with {said[:80]!r}. Is it the Kubernetes API that answers "
-            "there, and not a proxy before it?"
+            f"the answer to {asked!r} is no JSON object: it begins with {said[:80]!r}. Is it the Kubernetes API that "
+            "answers there, and not a proxy before it?"
         )
     return found
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hcs.errors import KubernetesError, KubernetesNotAllowedError, UsageError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -30,12 +32,13 @@ class Cluster:
     ) -> Any:
         """Return urllib3's answer to one request, its body still to be read.
 
-        `timeouts` are the seconds to connect, and to wait for each piece of the answer. A pod's token is read again when a minute has passed: they are exchanged about once an hour.
+        `timeouts` are the seconds to connect, and to wait for each piece of the answer. A pod's token is read again
+        when a minute has passed: they are exchanged about once an hour.
 
         Raises:
             KubernetesNotAllowedError: If there is no token any more.
         """
-        from kubernetes.config import ConfigException
+        from kubernetes.config import ConfigException  # noqa: PLC0415 - as below
 
         try:
             asked = self.client.param_serialize(
@@ -61,7 +64,7 @@ class Cluster:
 def find_cluster(
     *, namespace: str | None = None, kubeconfig: str | None = None, account: Path = SERVICE_ACCOUNT
 ) -> Cluster:
-    """Return the cluster of this pod, else that of a kubeconfig: the one that is named, `$KUBECONFIG`, or `~/.kube/config`.
+    """Return the cluster of this pod, else that of a kubeconfig: a named one, `$KUBECONFIG`, or `~/.kube/config`.
 
     Args:
         namespace: Which namespace; by default the pod's, or that of the kubeconfig's context.
@@ -73,8 +76,8 @@ def find_cluster(
         UsageError: If the extra `k8s` is not installed.
     """
     try:
-        from kubernetes.client import ApiClient, Configuration
-        from kubernetes.config import ConfigException
+        from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415 - of an extra
+        from kubernetes.config import ConfigException  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UsageError(
             f"a cluster is asked through {error.name}, which is not installed here: pip install 'hcs[k8s]'"
@@ -86,20 +89,19 @@ def find_cluster(
         found = own or _named(configuration, kubeconfig)
     except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
         raise KubernetesError(
-            f"expected to run in a pod with a ServiceAccount, or a kubeconfig that names a cluster and a user, but {error}. "
-            "Say --kubeconfig FILE, or set KUBECONFIG."
+            f"expected to run in a pod with a ServiceAccount, or a kubeconfig that names a cluster and a user, but "
+            f"{error}. Say --kubeconfig FILE, or set KUBECONFIG."
         ) from error
     return Cluster(ApiClient(configuration), namespace or found)
 
 
 def _own(configuration: Any, account: Path) -> str | None:
     """Return the namespace of this pod, if it is one that may ask its cluster."""
-    from kubernetes.config import ConfigException
-    from kubernetes.config.incluster_config import InClusterConfigLoader
+    from kubernetes.config import ConfigException  # noqa: PLC0415
+    from kubernetes.config.incluster_config import InClusterConfigLoader  # noqa: PLC0415
 
-    loader = InClusterConfigLoader(
-        token_filename=str(account / "token"), cert_filename=str(account / "ca.crt"), try_refresh_token=True
-    )
+    load: Any = InClusterConfigLoader  # its package has no types
+    loader = load(token_filename=str(account / "token"), cert_filename=str(account / "ca.crt"), try_refresh_token=True)
     try:
         loader.load_and_set(configuration)
     except ConfigException:
@@ -110,12 +112,12 @@ def _own(configuration: Any, account: Path) -> str | None:
 
 def _named(configuration: Any, kubeconfig: str | None) -> str:
     """Return the namespace of the kubeconfig's context."""
-    import yaml
-    from kubernetes.config import ConfigException, list_kube_config_contexts, load_kube_config
+    from kubernetes import config  # noqa: PLC0415
 
+    untyped: Any = config
     try:
-        load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
-        _, context = list_kube_config_contexts(config_file=kubeconfig)
+        untyped.load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
+        _, context = untyped.list_kube_config_contexts(config_file=kubeconfig)
     except yaml.YAMLError as error:
-        raise ConfigException(f"{kubeconfig or 'the kubeconfig'} is no YAML") from error
+        raise config.ConfigException(f"{kubeconfig or 'the kubeconfig'} is no YAML") from error
     return str(context.get("context", {}).get("namespace") or "default")

@@ -1,7 +1,7 @@
 """What KubeRay says of a RayJob, in words for those who wait for the run.
 
-The values are those of KubeRay 1.7 (`ray-operator/apis/ray/v1`), filled as its controllers fill them. What is missing, or
-of another kind than it should be, is taken as not said: an object of a newer KubeRay raises nothing here.
+The values are those of KubeRay 1.7 (`ray-operator/apis/ray/v1`), filled as its controllers fill them. What is missing,
+or of another kind than it should be, is taken as not said: an object of a newer KubeRay raises nothing here.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
     | {"RegistryUnavailable", "SignatureValidationFailed"}
 )
-CRASH_REASONS = frozenset(
-    {"CrashLoopBackOff", "Error", "Completed", "ContainerCannotRun", "StartError", "DeadlineExceeded"}
-)
+CRASH_REASONS = frozenset({"CrashLoopBackOff", "Error", "Completed", "ContainerCannotRun", "StartError"})
+CONFIGURATION_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 BEGINNING_REASONS = frozenset({"ContainerCreating", "PodInitializing", "ContainersNotReady"})
 
 _FAILED = {
     "AppFailed": "the driver ended before the run did{message}",
     "SubmissionFailed": "the driver could not be started on the cluster{message}",
     "DeadlineExceeded": (
-        "the RayJob took longer than its template allows{message}; the next one goes on from there. If the run is as large "
-        "as that, raise activeDeadlineSeconds of the template"
+        "the RayJob took longer than its template allows{message}; the next one goes on from there. If the run is as "
+        "large as that, raise activeDeadlineSeconds of the template"
     ),
     "PreRunningDeadlineExceeded": (
         "the cluster was not ready within the time that its template allows{waited}{message}. Is there room for it in "
@@ -41,7 +40,25 @@ _FAILED = {
     ),
 }
 
-_SUSPENDED = "it is held back: a queue lets it start when there is room, or whoever suspended it"
+
+_HEADS = (
+    (
+        IMAGE_REASONS,
+        "the image of its head cannot be fetched ({reason}){said}. Does it exist, and may the cluster read it?",
+    ),
+    ({"OOMKilled"}, "its head ran out of memory{said}. Raise the memory of the head in the template"),
+    (CRASH_REASONS, "its head ends as soon as it starts ({reason}){said}. Look at the log of the head pod"),
+    (
+        CONFIGURATION_REASONS,
+        "its head cannot be started ({reason}){said}. Is a Secret or ConfigMap missing that the template names?",
+    ),
+    # a pod without a node has no condition Ready, and KubeRay calls that Unknown
+    (
+        {"Unknown"},
+        "no node has taken its head yet{said}: is there one with room, and of the kind that the template wants?",
+    ),
+    ({"HeadPodNotFound"}, "its head is not there (yet)"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,24 +85,24 @@ def _meaning(rayjob: Mapping[str, Any], status: Mapping[str, Any]) -> Meaning:
         return Meaning(DispatchState.ENDED, _ended(said, status))
     if text_in(mapping_in(rayjob, "metadata"), "deletionTimestamp"):
         return _waits("its RayJob was deleted, and is not gone yet: KubeRay stops what it had started")
-    match said:
-        case "" if mapping_in(rayjob, "spec").get("suspend") is True:
-            return _waits(_SUSPENDED)
-        case "":
-            return _waits(_new(status))
-        case "Initializing":
-            return _waits(_trouble(status) or _arriving(status))
-        case "Running":
-            return _running(status)
-        case "Retrying":
-            return _waits(f"its cluster was lost{_quoted(status)}; KubeRay starts another one")
-        case "Suspending" | "Suspended":
-            return _waits(_SUSPENDED)
-        case "Waiting":
-            return _waits(
-                "KubeRay waits for somebody to start the driver: the template's submissionMode is to be K8sJobMode"
-            )
-    return _waits(f"KubeRay says {said!r} of it, which this version does not know")
+    if said == "Initializing":
+        return _waits(_trouble(status) or _arriving(status))
+    if said == "Running":
+        return _running(status)
+    if said == "" and mapping_in(rayjob, "spec").get("suspend") is not True:
+        return _waits(_new(status))
+    return _waits(_held_back(said, status))
+
+
+def _held_back(said: str, status: Mapping[str, Any]) -> str:
+    """Return why nothing goes on though nothing has ended."""
+    if said == "Retrying":
+        return f"its cluster was lost{_quoted(status)}; KubeRay starts another one"
+    if said == "Waiting":
+        return "KubeRay waits for somebody to start the driver: the template's submissionMode is to be K8sJobMode"
+    if said in {"", "Suspending", "Suspended"}:
+        return "it is held back: a queue lets it start when there is room, or whoever suspended it"
+    return f"KubeRay says {said!r} of it, which this version does not know"
 
 
 def mapping_in(values: Mapping[str, Any] | None, key: str) -> Mapping[str, Any]:
@@ -119,7 +136,7 @@ def _waits(words: str) -> Meaning:
 def _new(status: Mapping[str, Any]) -> str:
     if number_in(status, "failed"):
         return f"its cluster was lost {number_in(status, 'failed')} times; KubeRay starts another one"
-    return "KubeRay has not looked at its RayJob yet; if that lasts, is the operator running, and does it see this namespace?"
+    return "KubeRay has not looked at its RayJob yet; if that lasts: does the operator run, and see this namespace?"
 
 
 def _ended(said: str, status: Mapping[str, Any]) -> str:
@@ -177,8 +194,8 @@ def _refused(reason: str, message: str) -> str:
     said = f": {quoted(message)}" if message else ""
     if "exceeded quota" in message:
         return (
-            f"its pods do not fit into the quota of the namespace{said}. They start when others end; one that can never fit "
-            "needs a larger quota or smaller pods"
+            f"its pods do not fit into the quota of the namespace{said}. They start when others end; one that can "
+            "never fit needs a larger quota or smaller pods"
         )
     if reason.startswith("FailedDelete"):
         return f"pods of its cluster cannot be removed{said}"
@@ -188,19 +205,12 @@ def _refused(reason: str, message: str) -> str:
 def _head(reason: str, message: str) -> str:
     """Return why a head is not ready; empty where it is only on its way."""
     said = f": {quoted(message)}" if message else ""
-    if reason in IMAGE_REASONS:
-        return f"the image of its head cannot be fetched ({reason}){said}. Does it exist, and may the cluster read it?"
-    if reason == "OOMKilled":
-        return f"its head ran out of memory{said}. Raise the memory of the head in the template"
-    if reason in CRASH_REASONS:
-        return f"its head ends as soon as it starts ({reason}){said}. Look at the log of the head pod"
-    if reason in {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}:
-        return f"its head cannot be started ({reason}){said}. Is a Secret or ConfigMap missing that the template names?"
-    if reason == "Unknown":  # a pod without a node has no condition Ready, and KubeRay calls that so
-        return f"no node has taken its head yet{said}: is there one with room for it, and of the kind that the template asks for?"
-    if reason == "HeadPodNotFound":
-        return "its head is not there (yet)"
-    return "" if reason in BEGINNING_REASONS or not reason else f"its head is not ready ({reason}){said}"
+    if not reason or reason in BEGINNING_REASONS:
+        return ""
+    for reasons, words in _HEADS:
+        if reason in reasons:
+            return words.format(reason=reason, said=said)
+    return f"its head is not ready ({reason}){said}"
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -1,9 +1,9 @@
 """A stand-in of the Kubernetes API for tests: a real HTTP server that keeps its rules, and no Kubernetes.
 
-It serves one kind of custom resources. `kube_store` holds the rules of objects and names their sources; here are those of
-requests: authentication and RBAC (https://kubernetes.io/docs/reference/access-authn-authz/rbac/), list and watch (KC), and
-faults on demand. What it is not: no admission, no controllers (a test plays KubeRay by `store.say`), no garbage collector,
-no chunked lists, no etcd, no TLS.
+It serves one kind of custom resources. `kube_store` holds the rules of objects and names their sources; here are those
+of requests: authentication and RBAC (https://kubernetes.io/docs/reference/access-authn-authz/rbac/), list and watch
+(KC), and faults on demand. What it is not: no admission, no controllers (a test plays KubeRay by `store.say`), no
+garbage collector, no chunked lists, no etcd, no TLS.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class Fault:
     """What goes wrong with the next `times` requests of a verb.
 
     `lost` closes the line before anything is done, `unheard` after it was; `silent` keeps it open and says nothing, and
-    `mute` does so after it was done; `late` answers after `seconds`; `torn` breaks off in the middle of the answer; `garbage` is no JSON; `gone` tells a
-    watch in an ERROR event that its version is too old; else an HTTP `status`, with `retry_after`.
+    `mute` does so after it was done; `late` answers after `seconds`; `torn` breaks off in the middle of the answer;
+    `garbage` is no JSON; `gone` tells a watch in an ERROR event that its version is too old; else an HTTP `status`,
+    with `retry_after`.
     """
 
     verb: str = "*"
@@ -77,6 +78,8 @@ class KubeApi:
     bookmark_seconds: float = 60.0
     gone_by_status: bool = False
     """Whether a watch from too old a version is refused with 410, or told so in an ERROR event: both happen (KC)."""
+    behind_at: int | None = None
+    """The last version that watches tell of: one API server of several may be behind the others (KC)."""
     server: ThreadingHTTPServer | None = None
     ending: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -206,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET  # noqa: N815 - names that the library looks for
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -226,7 +229,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._watch(place[3], query)
                 return
             given = json.loads(body) if body else None
-            code, said = self._done(verb, place[3], name, place[6] or "", query, given)
+            labels = query.get("labelSelector", "")
+            code, said = self._done(verb, place[3], name, given, subresource=place[6] or "", selector=labels)
         except RefusedError as error:
             code, said = error.code, error.status()
         except ValueError as error:
@@ -286,12 +290,12 @@ class _Handler(BaseHTTPRequestHandler):
             )
 
     def _done(
-        self, verb: str, namespace: str, name: str, subresource: str, query: Mapping[str, str], given: Object | None
+        self, verb: str, namespace: str, name: str, given: Object | None, *, subresource: str, selector: str
     ) -> tuple[int, Object]:
         store = self.kube.store
         match verb:
             case "list":
-                return 200, store.list(namespace, query.get("labelSelector", ""))
+                return 200, store.list(namespace, selector)
             case "get":
                 return 200, store.get(namespace, name)
             case "create":
@@ -303,7 +307,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise RefusedError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
     def _watch(self, namespace: str, query: Mapping[str, str]) -> None:
-        """Changes since a version, one JSON object a line, until the time is over (KC, "Efficient detection of changes")."""
+        """Changes since a version, one JSON object a line, for a time (KC, "Efficient detection of changes")."""
         store, selector = self.kube.store, Selector(query.get("labelSelector", ""))
         asked = query.get("resourceVersion", "")
         seconds = min(float(query.get("timeoutSeconds") or 1e9), self.kube.longest_watch_seconds)
@@ -340,6 +344,8 @@ class _Handler(BaseHTTPRequestHandler):
                 except RefusedError as error:  # compacted while it watched
                     self._line("ERROR", error.status())
                     break
+            if kube.behind_at is not None:
+                events = [event for event in events if event.version <= kube.behind_at]
             for event in events:
                 version = event.version
                 seen = event.seen_by(selector) if event.namespace == namespace else None

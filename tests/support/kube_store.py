@@ -195,7 +195,13 @@ class Store:
                     found = self._keep(namespace, name, found)
                 return found
             self._remove(namespace, name)
-            return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": {"name": name}}
+            return {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Success",
+                "details": {"name": name},
+            }
 
     def say(self, namespace: str, name: str, **status: Any) -> Object:
         """What a controller does: write the status."""
@@ -245,7 +251,9 @@ class Store:
                 "lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'",
             )
         if made["metadata"].get("namespace", namespace) != namespace:
-            raise RefusedError(400, "BadRequest", "the namespace of the provided object does not match the namespace sent")
+            raise RefusedError(
+                400, "BadRequest", "the namespace of the provided object does not match the namespace sent"
+            )
         if made["metadata"].get("resourceVersion"):
             raise RefusedError(400, "BadRequest", "resourceVersion should not be set on objects to be created")
         if wrong := self.validate(made):
@@ -261,8 +269,8 @@ class Store:
             raise RefusedError(
                 403,
                 "Forbidden",
-                f'{self.kind.name} "{name}" is forbidden: exceeded quota: runs, requested: {what}=1, used: {what}={used}, '
-                f"limited: {what}={limit}",
+                f'{self.kind.name} "{name}" is forbidden: exceeded quota: runs, requested: {what}=1, used: '
+                f"{what}={used}, limited: {what}={limit}",
             )
 
     def _keep(self, namespace: str, name: str, after: Object) -> Object:

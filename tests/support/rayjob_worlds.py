@@ -86,7 +86,7 @@ class World:
         self._first = self._first or self.make_dispatcher()
         return self._first
 
-    def make_dispatcher(self, *, patience: Patience | None = None, timeout_seconds: float = 0.5) -> RayJobDispatcher:
+    def make_dispatcher(self, *, patience: Patience | None = None, timeout_seconds: float = 2.0) -> RayJobDispatcher:
         """Return another one, that knows nothing yet."""
         client = RayJobs(lambda: find_cluster(kubeconfig=self.kubeconfig), timeout_seconds=timeout_seconds)
         self._clients.append(client)
@@ -101,9 +101,7 @@ class World:
     def submit(self, n_plates: int = 1) -> int:
         """Submit a run, and return its number."""
         plates = [{"uri": f"/delivered/P{number}", "barcode": f"P{number}"} for number in range(n_plates)]
-        config = ScreenConfig.model_validate(
-            {"screen": "first", "plates": plates, "encoders": ["named"]}
-        )
+        config = ScreenConfig.model_validate({"screen": "first", "plates": plates, "encoders": ["named"]})
         return submit_run(self.catalog, config, code_version="1", new=True).run.id
 
     def rayjobs(self) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What is to be done now, from what is there: no clock, no database and no cluster are asked here.
 
-It goes by what is, and not by what happened: a dispatcher that missed everything, or that is one of two, decides the same.
+It goes by what is, and not by what happened: a dispatcher that missed everything, or is one of two, decides the same.
 RayJobs have to be looked at first, then dispatches, then runs. As a dispatch is written down before its RayJob is made,
 a RayJob without one belongs to nobody; as a run is there before its dispatch, a dispatch without an open run is over.
 """
@@ -167,7 +167,9 @@ def _follow(
         else:
             yield Missing(dispatch)
     elif rayjob.has_ended:
-        yield End(dispatch, rayjob.meaning.words if run is None else f"{rayjob.meaning.words}; its run is not at its end")
+        yield End(
+            dispatch, rayjob.meaning.words if run is None else f"{rayjob.meaning.words}; its run is not at its end"
+        )
     elif run is None and is_overdue and not rayjob.is_leaving:
         yield Delete(rayjob, "its run has ended")
     else:

@@ -61,6 +61,7 @@ MAX_CREATES = 10
 OF_EVERYBODY = (KubernetesUnreachableError, KubernetesBusyError, KubernetesNotAllowedError)
 """What is no matter of one RayJob: the next one is not even tried."""
 
+
 @dataclass
 class RayJobDispatcher:
     """Keeps one RayJob for every open run of a catalog.
@@ -210,8 +211,8 @@ class RayJobDispatcher:
             return self.rayjobs.get(self.template)
         except KubernetesNotFoundError as error:
             raise KubernetesNotFoundError(
-                f"the namespace {self.rayjobs.namespace!r} has no RayJob {self.template!r}, which is the template of all "
-                "runs: apply k8s/base, or say --template."
+                f"the namespace {self.rayjobs.namespace!r} has no RayJob {self.template!r}, which is the template of "
+                "all runs: apply k8s/base, or say --template."
             ) from error
 
     def _adopt(self, dispatch: Dispatch) -> None:
@@ -226,7 +227,8 @@ class RayJobDispatcher:
             return
         self._end(
             dispatch,
-            f"a RayJob named {dispatch.name!r} was there that is not of this run: whose is it? The next one gets another name",
+            f"a RayJob named {dispatch.name!r} was there that is not of this run: whose is it? The next one gets "
+            "another name",
         )
 
     def _missing(self, dispatch: Dispatch) -> None:

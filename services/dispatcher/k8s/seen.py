@@ -18,6 +18,7 @@ from hcs.k8s.rayjob import (
 )
 from schemas.work import DispatchState
 
+
 @dataclass(frozen=True)
 class SeenRayJob:
     """A RayJob of our catalog.

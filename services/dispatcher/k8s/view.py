@@ -19,7 +19,7 @@ SECONDS_A_LIST = 300.0
 
 
 class View:
-    """RayJobs by their names. It watches while it is asked, for a second or so, and holds no thread and no line else."""
+    """RayJobs by their names. It watches while it is asked, and holds no thread and no line else."""
 
     def __init__(self, rayjobs: RayJobs, *, selector: str) -> None:
         """Remember what to look at.

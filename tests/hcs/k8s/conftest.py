@@ -23,6 +23,6 @@ def kube() -> Iterator[KubeApi]:
 def rayjobs(kube: KubeApi, tmp_path: Path) -> Iterator[RayJobs]:
     """Our client of it."""
     file = str(kube.kubeconfig(tmp_path))
-    client = RayJobs(lambda: find_cluster(kubeconfig=file), timeout_seconds=0.5)
+    client = RayJobs(lambda: find_cluster(kubeconfig=file), timeout_seconds=1.5)
     yield client
     client.close()

@@ -82,7 +82,9 @@ def test_an_image_that_does_not_exist_is_named() -> None:
     message = 'containers with unready status: [ray-head]; ray-head: Back-off pulling image "hcs/worker:none"'
     meaning = of("Initializing", rayClusterStatus=cluster(("HeadPodReady", "False", "ImagePullBackOff", message)))
     assert meaning.state is WAITING
-    assert "image" in meaning.words and '"hcs/worker:none"' in meaning.words and "exist" in meaning.words
+    assert "image" in meaning.words
+    assert '"hcs/worker:none"' in meaning.words
+    assert "exist" in meaning.words
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"])
@@ -98,7 +100,8 @@ def test_a_quota_that_is_exceeded_is_named() -> None:
         ("HeadPodReady", "False", "HeadPodNotFound", "Head Pod not found"),
     )
     words = of("Initializing", rayClusterStatus=status).words
-    assert "do not fit into the quota" in words and "limited: cpu=64" in words
+    assert "do not fit into the quota" in words
+    assert "limited: cpu=64" in words
 
 
 def test_a_quota_that_stops_workers_is_named_while_the_driver_works() -> None:
@@ -108,13 +111,16 @@ def test_a_quota_that_stops_workers_is_named_while_the_driver_works() -> None:
     )  # fmt: skip
     meaning = of("Running", jobStatus="RUNNING", rayClusterStatus=status)
     assert meaning.state is WORKING
-    assert "1 of 4 workers ready" in meaning.words and "quota" in meaning.words
+    assert "1 of 4 workers ready" in meaning.words
+    assert "quota" in meaning.words
 
 
 def test_a_head_that_no_node_takes_is_told_from_one_that_starts() -> None:
-    """KubeRay calls the reason Unknown where a pod has no condition Ready, as before it has a node (FindHeadPodReadyCondition)."""
+    """FindHeadPodReadyCondition: the reason is Unknown where a pod has no condition Ready, as before it has a node."""
     unscheduled = of("Initializing", rayClusterStatus=cluster(("HeadPodReady", "False", "Unknown", "")))
-    starting = of("Initializing", rayClusterStatus=cluster(("HeadPodReady", "False", "ContainerCreating", "ray-head: ")))
+    starting = of(
+        "Initializing", rayClusterStatus=cluster(("HeadPodReady", "False", "ContainerCreating", "ray-head: "))
+    )
     assert "no node has taken its head" in unscheduled.words
     assert starting.words == "its cluster starts"
 
@@ -136,7 +142,8 @@ def test_a_head_that_does_not_come_up_says_why(reason: str, words: str) -> None:
 def test_a_deadline_before_the_start_says_what_was_waited_for() -> None:
     status = cluster(("HeadPodReady", "False", "ErrImagePull", "no such image"))
     words = of("Failed", reason="PreRunningDeadlineExceeded", message="passed 900", rayClusterStatus=status).words
-    assert "not ready within the time" in words and "no such image" in words
+    assert "not ready within the time" in words
+    assert "no such image" in words
 
 
 def test_a_new_cluster_after_a_lost_one_is_told() -> None:
@@ -162,12 +169,15 @@ def test_long_words_of_others_are_cut() -> None:
 
 def test_workers_that_have_no_pods_yet_do_not_keep_a_head_from_being_ready() -> None:
     status = cluster(("HeadPodReady", "True", "HeadPodRunningAndReady", ""), desiredWorkerReplicas=3)
-    assert of("Initializing", rayClusterStatus=status).words == "its cluster starts: the head is ready, 0 of 3 workers ready"
+    assert (
+        of("Initializing", rayClusterStatus=status).words
+        == "its cluster starts: the head is ready, 0 of 3 workers ready"
+    )
 
 
 KEYS = [
-    "metadata", "spec", "status", "suspend", "deletionTimestamp", "jobDeploymentStatus", "jobStatus", "reason", "message",
-    "rayClusterStatus", "conditions", "type", "failed", "readyWorkerReplicas", "desiredWorkerReplicas",
+    "metadata", "spec", "status", "suspend", "deletionTimestamp", "jobDeploymentStatus", "jobStatus", "reason",
+    "message", "rayClusterStatus", "conditions", "type", "failed", "readyWorkerReplicas", "desiredWorkerReplicas",
     "jobStatusCheckFailureStartTime",
 ]  # fmt: skip
 VALUES = ["", "HeadPodReady", "ReplicaFailure", "True", "False", *DEPLOYMENT_STATES, *JOB_STATES, *REASONS]
@@ -182,14 +192,15 @@ ANYTHING = st.recursive(
 def test_whatever_is_missing_or_odd_raises_nothing(rayjob: dict[str, Any]) -> None:
     meaning = meaning_of(rayjob)
     assert isinstance(meaning.state, DispatchState)
-    assert meaning.words and "\n" not in meaning.words
+    assert meaning.words
+    assert "\n" not in meaning.words
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.fixed_dictionaries(
         {"jobDeploymentStatus": st.sampled_from(list(DEPLOYMENT_STATES))},
-        optional={key: ANYTHING for key in KEYS[6:]},
+        optional=dict.fromkeys(KEYS[6:], ANYTHING),
     )
 )
 def test_only_three_states_are_the_end(status: dict[str, Any]) -> None:

@@ -44,7 +44,8 @@ def test_what_is_created_gets_a_uid_a_version_and_no_status(http: httpx.Client) 
     answer = http.post(PATH, json={**rayjob(), "status": {"jobStatus": "SUCCEEDED"}})
     made = answer.json()
     assert answer.status_code == 201
-    assert made["metadata"]["uid"] and made["metadata"]["creationTimestamp"]
+    assert made["metadata"]["uid"]
+    assert made["metadata"]["creationTimestamp"]
     assert "status" not in made
     assert made["spec"] == rayjob()["spec"]
     assert http.get(f"{PATH}/one").json() == made
@@ -174,7 +175,8 @@ def test_a_watch_tells_what_changed_since_a_version(http: httpx.Client, kube: Ku
     told = [(event["type"], event["object"]["metadata"]["name"]) for event in events]
     assert told == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
     versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events]
-    assert versions == sorted(set(versions)) and versions[0] > int(since)
+    assert versions == sorted(set(versions))
+    assert versions[0] > int(since)
 
 
 def test_who_stops_to_match_is_deleted_for_a_watch(http: httpx.Client) -> None:
@@ -210,6 +212,17 @@ def test_bookmarks_say_how_far_a_watch_is(http: httpx.Client, kube: KubeApi) -> 
     assert {event["type"] for event in events} == {"BOOKMARK"}
     assert events[-1]["object"]["metadata"] == {"resourceVersion": str(kube.store.version)}
     assert "BOOKMARK" not in {event["type"] for event in watched(http, since)}
+
+
+def test_a_watch_may_be_behind_and_a_list_is_not(http: httpx.Client, kube: KubeApi) -> None:
+    """KC, "Semantics for watch" and the consistent reads of lists without a version."""
+    kube.behind_at = kube.store.version
+    since = http.get(PATH).json()["metadata"]["resourceVersion"]
+    created(http)
+    assert watched(http, since) == []
+    assert len(http.get(PATH).json()["items"]) == 1
+    kube.behind_at = None
+    assert [event["type"] for event in watched(http, since)] == ["ADDED"]
 
 
 @pytest.mark.parametrize("by_status", [True, False])
