@@ -58,7 +58,7 @@ from schemas.described import (
     WellName,
 )
 from schemas.encoders import EncoderInfo
-from schemas.work import RunPin, RunState
+from schemas.work import DispatchState, RunPin, RunState
 
 LARGEST_PAGE = 500
 """Rows of one page, at most."""
@@ -291,6 +291,18 @@ class RunPage(Page[RunSummary]):
     """Runs, newest first."""
 
 
+class RunDispatch(Body):
+    """One time that a run was given to Kubernetes, where a dispatcher there performs runs."""
+
+    attempt: int = Field(description="Which time it is, from 1.")
+    name: str = Field(description="Of its RayJob.")
+    state: DispatchState = Field(
+        description="`asked`: its RayJob is to be made; `waiting`: it is, and does not work so far; `working`; `ended`."
+    )
+    message: str | None = Field(description="What it waits for, how it works, or why it ended, in words.")
+    changed_at: datetime = Field(description="Since when that is so, in UTC.")
+
+
 class Run(Body):
     """One run: what it is, how far it is, what failed, and what people should know of its results."""
 
@@ -307,6 +319,11 @@ class Run(Body):
     finished_at: Finished
     notes: tuple[str, ...] = Field(description="What people should know of its results, or why it failed.")
     progress: Progress = Field(description="How far it is, in numbers.")
+    dispatch: RunDispatch | None = Field(
+        default=None,
+        description="How a run stands on Kubernetes that is not at its end: the last time that it was given there. "
+        "Null where another kind of dispatcher performs it, or none has seen it so far.",
+    )
     failures: tuple[Failure, ...] = Field(description="The first of them.")
     n_failures: int = Field(description="All of them.")
     links: Links

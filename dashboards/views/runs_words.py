@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dashboards.words import NOTHING, counted, number
+from dashboards.words import NOTHING, counted, number, plain
+from hcs.client.dispatched import dispatch_said
 from schemas.acceptance import Severity, Verdict
 from schemas.api import Progress, Run
-from schemas.work import RunState, UnitState
+from schemas.work import DispatchState, RunState, UnitState
 
 _STATES = {
     RunState.SUBMITTED: "waiting",
@@ -69,10 +70,16 @@ def units_given_up(progress: Progress) -> int:
 
 
 def happening(run: Run) -> str:
-    """Return what a run that is under way is doing, in a sentence."""
-    progress = run.progress
-    if run.state is RunState.SUBMITTED:
+    """Return what a run that is under way is doing, in a sentence of Markdown."""
+    is_waiting = run.state is RunState.SUBMITTED
+    if run.dispatch is not None and (is_waiting or run.dispatch.state is not DispatchState.WORKING):
+        return f"On Kubernetes it {plain(dispatch_said(run.dispatch))}"
+    if is_waiting:
         return "It waits for a dispatcher to take it up. `hcs dashboard` has one of its own; `hcs work` is one alone."
+    return _under_work(run.progress)
+
+
+def _under_work(progress: Progress) -> str:
     open_units = sum(progress.units.get(state.value, 0) for state in (UnitState.READY, UnitState.LEASED))
     if not progress.units:
         return "The deliveries are looked at, and the work is planned."

@@ -192,14 +192,19 @@ def dispatches(catalog: Catalog, *, ended: bool | None = None) -> list[Dispatch]
 def last_dispatch(catalog: Catalog, run_id: int) -> Dispatch | None:
     """Return the newest dispatch of a run, whether or not it has ended; None if there is none."""
     with catalog.reading() as connection:
-        return newest_dispatch(connection, run_id)
-
-
-def newest_dispatch(connection: Connection, run_id: int) -> Dispatch | None:
-    """Return the newest dispatch of a run in a transaction; as `last_dispatch`."""
-    query = _rows(models.Dispatch.run_id == run_id).order_by(models.Dispatch.attempt.desc()).limit(1)
-    row = connection.execute(query).mappings().first()
+        row = _newest(connection, run_id)
     return None if row is None else _dispatch(row)
+
+
+def telling_dispatch(connection: Connection, run_id: int) -> Dispatch | None:
+    """Return the dispatch that says how an open run stands, if there is one.
+
+    One that has ended says why the run waits, unless it was asked for again since, or a process has claimed it.
+    """
+    row = _newest(connection, run_id)
+    if row is None or (row["ended_at"] is not None and (not row["is_counted"] or _claimed(connection, run_id))):
+        return None
+    return _dispatch(row)
 
 
 @patient
@@ -249,6 +254,11 @@ def _units_done(connection: Connection, run_ids: Select[int] | Sequence[int]) ->
     query = select(Unit.run_id, func.count().label("done"))
     query = query.where(Unit.run_id.in_(run_ids), Unit.state == UnitState.DONE).group_by(Unit.run_id)
     return {row.run_id: row.done for row in connection.execute(query)}
+
+
+def _newest(connection: Connection, run_id: int) -> RowMapping | None:
+    query = _rows(models.Dispatch.run_id == run_id).order_by(models.Dispatch.attempt.desc()).limit(1)
+    return connection.execute(query).mappings().first()
 
 
 def _newest_first(connection: Connection) -> dict[int, list[RowMapping]]:

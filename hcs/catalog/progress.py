@@ -9,7 +9,9 @@ from typing import Any
 import polars as pl
 from sqlalchemy import ColumnElement, Connection, distinct, func, or_, select
 
+from hcs.catalog.claims import OPEN
 from hcs.catalog.dialects import Now
+from hcs.catalog.dispatches import Dispatch, telling_dispatch
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import select_frame
 from hcs.catalog.models import Run, RunPlate, Screen, Unit
@@ -29,7 +31,7 @@ REASON_CHARACTERS = 300
 """How much of a reason is read again and again while a run is looked at."""
 
 _UNSUCCESSFUL = (UnitState.FAILED, UnitState.QUARANTINED)
-_OPEN = (UnitState.READY, UnitState.LEASED)
+_OPEN_UNITS = (UnitState.READY, UnitState.LEASED)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class RunStatus:
     """How far a run is.
 
     `drivers` are processes that hold units now. `sites_failed` could not be read, or belong to units that are given up.
-    Rate and remaining time are None while nothing has finished lately.
+    Rate and remaining time are None while nothing has finished lately. `dispatch` says how an open run stands that was
+    given to somewhere else to be performed.
     """
 
     name: str
@@ -82,6 +85,7 @@ class RunStatus:
     plates: tuple[PlateProgress, ...]
     failed_attempts: tuple[FailedAttempt, ...]
     notes: tuple[str, ...]
+    dispatch: Dispatch | None
 
 
 @patient
@@ -112,6 +116,7 @@ def run_status(catalog: Catalog, run_id: int) -> RunStatus:
             plates=plates,
             failed_attempts=_failed_attempts(connection, run_id) if any(row.reasons for row in rows) else (),
             notes=run.notes,
+            dispatch=telling_dispatch(connection, run_id) if run.state in OPEN else None,
         )
 
 
@@ -214,7 +219,7 @@ def _plate_progress(plate: str, rows: Sequence[Any], delivered: int) -> PlatePro
         sites=sum(row.sites for row in embed) if embed else delivered,
         sites_done=sum(row.sites for row in embed if row.state is UnitState.DONE) - n_unreadable,
         sites_failed=n_unreadable + n_given_up if embed else delivered * has_no_survey,
-        is_settled=(bool(embed) or has_no_survey) and not _count(rows, *_OPEN),
+        is_settled=(bool(embed) or has_no_survey) and not _count(rows, *_OPEN_UNITS),
     )
 
 
@@ -232,7 +237,7 @@ def _failed_attempts(connection: Connection, run_id: int) -> tuple[FailedAttempt
     reason = func.substr(Unit.reason, 1, REASON_CHARACTERS).label("reason")
     query = (
         select(Unit.key, Unit.plate, Unit.kind, Unit.state, Unit.attempt, reason)
-        .where(Unit.run_id == run_id, Unit.state.in_((*_OPEN, *_UNSUCCESSFUL)), Unit.reason.is_not(None))
+        .where(Unit.run_id == run_id, Unit.state.in_((*_OPEN_UNITS, *_UNSUCCESSFUL)), Unit.reason.is_not(None))
         .order_by(Unit.ordinal)
     )
     return tuple(

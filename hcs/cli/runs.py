@@ -18,7 +18,7 @@ from hcs.errors import UsageError
 from schemas.work import RunState, UnitState
 
 if TYPE_CHECKING:
-    from hcs.catalog import Catalog, RunStatus
+    from hcs.catalog import Catalog, Dispatch, RunStatus
 
 INTERRUPTED = 130
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -246,8 +246,13 @@ def _print_json(told: RunStatus, failures: pl.DataFrame) -> None:
             "failed_attempts": [vars(one) for one in told.failed_attempts],
             "failures": failures.to_dicts(),
             "notes": told.notes,
+            "dispatch": None if told.dispatch is None else _dispatch(told.dispatch),
         }
     )
+
+
+def _dispatch(dispatch: Dispatch) -> dict[str, object]:
+    return {name: getattr(dispatch, name) for name in ("attempt", "name", "state", "message")}
 
 
 def _print_status(told: RunStatus, failures: pl.DataFrame, *, with_plates: bool) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.work import RunState
+from hcs.client.dispatched import dispatch_said
+from schemas.work import DispatchState, RunState
 
 if TYPE_CHECKING:
     from hcs.catalog import RunStatus, SubmissionRecord
@@ -14,6 +15,8 @@ def dispatch_line(told: RunStatus, submission: SubmissionRecord | None) -> str |
     """Return who works on a submitted run, as a line; None for one that was not submitted, or has ended."""
     if submission is None or told.state not in (RunState.SUBMITTED, RunState.RUNNING):
         return None
+    if told.dispatch is not None and not (submission.is_claimed and told.dispatch.state is DispatchState.ASKED):
+        return dispatch_said(told.dispatch)
     if submission.is_claimed:
         return f"a dispatcher {'performs it' if told.plates else 'looks at its plates'}"
     again = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from hcs.client.dispatched import dispatch_said
 from hcs.errors import WaitedTooLongError
 from schemas.api import Run
 from schemas.work import RunState
@@ -44,9 +45,17 @@ def wait_for(
 
 
 def _too_long(run: Run, timeout: float | None) -> WaitedTooLongError:
-    done = f"{run.progress.sites_done} of {run.progress.sites} sites done"
-    where = "no dispatcher has taken it up; `hcs work` is one" if run.state is RunState.SUBMITTED else done
+    where = _where(run)
     return WaitedTooLongError(
         f"{run.id} is expected to be at its end within {timeout:g} s, but it is {run.state.value}: {where}. It goes "
         "on; wait again."
     )
+
+
+def _where(run: Run) -> str:
+    done = f"{run.progress.sites_done} of {run.progress.sites} sites done"
+    if run.dispatch is not None:
+        return (
+            f"{done}, and it {dispatch_said(run.dispatch)}" if run.progress.sites_done else dispatch_said(run.dispatch)
+        )
+    return "no dispatcher has taken it up; `hcs work` is one" if run.state is RunState.SUBMITTED else done

@@ -17,7 +17,9 @@ from serving import Server, serving
 from streamlit.testing.v1 import AppTest
 
 from dashboards.connection import forget_answers
+from hcs.catalog import begin_dispatch, note_dispatch, open_catalog
 from hcs.client import Client
+from schemas.work import DispatchState
 
 TEXT, FOLDER = "screen_text", "screen_folder"
 
@@ -165,6 +167,25 @@ def test_a_run_is_cancelled_after_a_confirmation_and_resumed(changing: Opened, f
     app.button(key="resume").click().run()
     with Client() as client:
         assert client.run(run).state == "submitted"
+        client.cancel(run)
+
+
+def test_a_run_on_kubernetes_says_why_it_waits_in_letters(
+    changing: Opened, own_server: Server, finished: Finished
+) -> None:
+    with Client() as client:
+        run = client.submit(finished.submission("on Kubernetes"))
+    number = int(run.id.removeprefix("run-"))
+    with open_catalog(str(own_server.catalog)) as catalog:  # type: ignore[attr-defined]
+        begin_dispatch(catalog, number, prefix="hcs-0")
+        why = "image registry.example/x does not exist (ImagePullBackOff): <script> $x$ `y`"
+        note_dispatch(catalog, number, 1, state=DispatchState.WAITING, message=why)
+
+    app = changing("runs", run=run.id)
+
+    assert f"waits: RayJob hcs-0-run-{number}-1: image" in said(app)
+    assert "(ImagePullBackOff): <script> $x$ `y`" in said(app)
+    with Client() as client:
         client.cancel(run)
 
 

@@ -13,9 +13,9 @@ from dashboards.views.runs_map import standing_chart, standing_rows, standing_sa
 from dashboards.views.runs_screen import field_at, is_absolute, read_screen, relative_places
 from dashboards.views.runs_watch import plate_rows
 from dashboards.views.runs_words import happening, lasting, pace, share_done
-from schemas.api import PlateProgress, Progress, Run
+from schemas.api import PlateProgress, Progress, Run, RunDispatch
 from schemas.api_plates import WellProgress, WellStanding
-from schemas.work import RunState, WellState
+from schemas.work import DispatchState, RunState, WellState
 
 WORD = st.text("abcXYZ019_", min_size=1, max_size=8)
 PATH = st.lists(WORD, min_size=1, max_size=4).map("/".join)
@@ -146,3 +146,26 @@ def test_what_plates_have_done_is_a_share_of_their_sites() -> None:
         for name, sites in (("P1", 96), ("P2", 0))
     )
     assert plate_rows(plates)["done"].to_list() == [25.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("state", "dispatched", "words"),
+    [
+        (RunState.SUBMITTED, DispatchState.WAITING, "On Kubernetes it waits: RayJob hcs-0-run-7-1: "),
+        (RunState.SUBMITTED, DispatchState.ASKED, "On Kubernetes it waits: RayJob hcs-0-run-7-1 is asked for: "),
+        (RunState.SUBMITTED, DispatchState.WORKING, "On Kubernetes it works: RayJob hcs-0-run-7-1: "),
+        (RunState.RUNNING, DispatchState.ENDED, "On Kubernetes it waits again: RayJob hcs-0-run-7-1 ended: "),
+    ],
+)
+def test_a_run_on_kubernetes_says_what_it_waits_for(state: RunState, dispatched: DispatchState, words: str) -> None:
+    message = "image registry.example/x does not exist (ImagePullBackOff)"
+    named = RunDispatch.model_construct(name="hcs-0-run-7-1", state=dispatched, message=message)
+    run = Run.model_construct(state=state, progress=progress(), dispatch=named)
+
+    assert happening(run).replace("\\", "") == f"{words}{message}"
+
+
+def test_a_run_that_is_performed_on_kubernetes_says_what_is_done() -> None:
+    works = RunDispatch.model_construct(name="x", state=DispatchState.WORKING, message="the driver works")
+
+    assert "embedded" in happening(Run.model_construct(state=RunState.RUNNING, progress=progress(), dispatch=works))

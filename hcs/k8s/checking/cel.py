@@ -55,8 +55,10 @@ def _check_rule(
     try:
         result = program.evaluate({"self": json_to_cel(_escaped(value, schema))})
     except CELEvalError as error:
-        yield Unchecked(item, dotted(path), text, f"cel-python cannot evaluate it ({_first_line(error)})")
-        return
+        if "no such member" not in _first_line(error):
+            yield Unchecked(item, dotted(path), text, f"cel-python cannot evaluate it ({_first_line(error)})")
+            return
+        result = False  # an API server refuses a value whose rule asks for a field that is not there
     if not result:
         yield Finding(
             item,

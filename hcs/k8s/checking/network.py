@@ -6,7 +6,7 @@ way in. A pod that no policy chooses for a direction is open in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -37,7 +37,15 @@ class Endpoint:
 
 def allows(policies: list[Object], source: Endpoint, target: Endpoint, socket: Socket) -> bool:
     """Return whether a source may open a connection to a port of a target."""
-    return all(_side_allows(policies, direction, source, target, socket) for direction in ("Egress", "Ingress"))
+    return socket in opened(policies, source, target, [socket])
+
+
+def opened(policies: list[Object], source: Endpoint, target: Endpoint, sockets: Iterable[Socket]) -> set[Socket]:
+    """Return those of the ports of a target that a source may open a connection to."""
+    left = set(sockets)
+    for direction in ("Egress", "Ingress"):
+        left = _opened_by_side(policies, direction, source, target, left)
+    return left
 
 
 def types_of(policy: Object) -> set[str]:
@@ -58,17 +66,23 @@ def applies(policy: Object, pod: Endpoint, direction: str) -> bool:
     )
 
 
-def _side_allows(policies: list[Object], direction: str, source: Endpoint, target: Endpoint, socket: Socket) -> bool:
+def _opened_by_side(
+    policies: list[Object], direction: str, source: Endpoint, target: Endpoint, sockets: set[Socket]
+) -> set[Socket]:
     if direction == "Ingress":
         subject, peer, rules_at, peers_at = target, source, "ingress", "from"
     else:
         subject, peer, rules_at, peers_at = source, target, "egress", "to"
     own = [policy for policy in policies if applies(policy, subject, direction)]
-    return not own or any(
-        _ports_match(rule.get("ports"), target, socket) and _peers_match(rule.get(peers_at), peer, policy)
+    if not own:
+        return sockets
+    heard = [
+        rule
         for policy in own
         for rule in dig(policy, "spec", rules_at) or ()
-    )
+        if _peers_match(rule.get(peers_at), peer, policy)
+    ]
+    return {socket for socket in sockets if any(_ports_match(rule.get("ports"), target, socket) for rule in heard)}
 
 
 def _ports_match(entries: list[dict[str, Any]] | None, target: Endpoint, socket: Socket) -> bool:

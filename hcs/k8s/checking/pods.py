@@ -200,7 +200,7 @@ def _database_pods(item: Object) -> Iterator[Pods]:
             "cnpg.io/cluster": name(item),
             "cnpg.io/podRole": "instance",
         }
-        ports = (Port(5432, "postgresql"), Port(9187, "metrics"), Port(8000, "status"))
+        ports: tuple[Port, ...] = (Port(5432, "postgresql"), Port(9187, "metrics"), Port(8000, "status"))
     elif kind(item) == "Pooler":
         told = dig(item, "spec", "template", "metadata", "labels") or {}
         given = {

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from hcs.errors import UsageError
 from hcs.k8s.checking.finding import Finding
-from hcs.k8s.checking.network import NAME_OF_NAMESPACE, Endpoint, Socket, allows, applies
+from hcs.k8s.checking.network import NAME_OF_NAMESPACE, Endpoint, Socket, applies, opened
 from hcs.k8s.checking.objects import Object, dig, kind, labels, name, of_kind
 from hcs.k8s.checking.pods import Pods, Port
 
@@ -84,18 +84,19 @@ def check_reach(objects: list[Object], pods: list[Pods], table: Reach) -> Iterat
     yield from _check_names(pods, table)
     for one in _unique(pods):
         rows = {_socket(key): set(sources) for key, sources in table.into.get(one.item, {}).items()}
+        errors = _Errors(one.item, spare)
         for peer in strict:
             wanted = {socket for socket in sockets if peer in _expected(rows, socket)}
-            must, may = (_open(policies, ends[peer], ends[one.item], sockets) for ends in (strict, loose))
-            yield from _compare(one.item, f"from {peer}", wanted=wanted, must=must, may=may, spare=spare)
-    for one in _unique(pods):
+            must, may = (opened(policies, ends[peer], ends[one.item], sockets) for ends in (strict, loose))
+            errors.note("from", peer, too_much=may - wanted, too_little=wanted - must)
         for peer in table.peers:
             row = table.out.get(one.item, {}).get(peer, [])
             wanted = _listed([port for port in row if not str(port).endswith(PERHAPS)], sockets)
             perhaps = _listed([str(port)[:-1] for port in row if str(port).endswith(PERHAPS)], sockets)
-            must, may = (_open(policies, ends[one.item], ends[peer], sockets) for ends in (strict, loose))
-            wanted, may = wanted | (perhaps - may), may - perhaps
-            yield from _compare(one.item, f"to {peer}", wanted=wanted, must=must, may=may, spare=spare)
+            must, may = (opened(policies, ends[one.item], ends[peer], sockets) for ends in (strict, loose))
+            too_little = (wanted - must) | (perhaps - may)
+            errors.note("to", peer, too_much=may - wanted - perhaps, too_little=too_little)
+        yield from errors.findings()
 
 
 def check_isolation(objects: list[Object], pods: list[Pods]) -> Iterator[Finding]:
@@ -208,25 +209,26 @@ def _endpoints(objects: list[Object], pods: list[Pods], table: Reach, *, with_ad
     return found
 
 
-def _open(policies: list[Object], source: Endpoint, target: Endpoint, sockets: list[Socket]) -> set[Socket]:
-    heard = [
-        policy for policy in policies if applies(policy, source, "Egress") or applies(policy, target, "Ingress")
-    ]  # the others say nothing of these two, and there are many sockets
-    return {socket for socket in sockets if allows(heard, source, target, socket)}
+class _Errors:
+    """What the policies have of some pods beyond the table or short of it; peers of one error are one finding."""
 
+    def __init__(self, item: str, spare: int) -> None:
+        self._item, self._spare = item, spare
+        self._peers: dict[tuple[str, str, str], list[str]] = defaultdict(list)
 
-def _compare(
-    subject: str, direction: str, *, wanted: set[Socket], must: set[Socket], may: set[Socket], spare: int
-) -> Iterator[Finding]:
-    for rule, ports, expected, got, advice in (
-        ("network/too-much", may - wanted, "no connection", "one that the policies allow", "close it, or list it"),
-        ("network/too-little", wanted - must, "a connection", "none that the policies allow", "open it, or unlist it"),
-    ):
-        if ports:
-            listed = _ports_in_words(ports, spare)
-            yield Finding(
-                subject, f"port {listed} {direction}", rule, expected, got, f"{advice} in the table of who reaches what"
-            )
+    def note(self, direction: str, peer: str, *, too_much: set[Socket], too_little: set[Socket]) -> None:
+        for rule, sockets in (("network/too-much", too_much), ("network/too-little", too_little)):
+            if sockets:
+                self._peers[rule, _ports_in_words(sockets, self._spare), direction].append(peer)
+
+    def findings(self) -> Iterator[Finding]:
+        for (rule, ports, direction), peers in self._peers.items():
+            expected, got = "no connection, says the table", "the NetworkPolicies allow one"
+            advice = "close it, or list it in the table"
+            if rule == "network/too-little":
+                expected, got = "a connection, says the table", "the NetworkPolicies allow none"
+                advice = "open it, or strike it from the table"
+            yield Finding(self._item, f"port {ports} {direction} {', '.join(peers)}", rule, expected, got, advice)
 
 
 def _ports_in_words(ports: set[Socket], spare: int) -> str:

@@ -14,6 +14,7 @@ from hcs import __version__
 from hcs.catalog import (
     Once,
     RunRecord,
+    RunStatus,
     acceptance_reports,
     ask_again,
     cancel_run,
@@ -25,7 +26,7 @@ from hcs.catalog import (
     run_status,
     submit_run,
 )
-from hcs.catalog.runs import NEXT_STATES
+from hcs.catalog.runs import NEXT_STATES, time_of
 from hcs.errors import CatalogError, ConflictError
 from hcs.pipeline.deleting import delete_run_and_files
 from schemas.api import (
@@ -35,6 +36,7 @@ from schemas.api import (
     ProfilePage,
     Progress,
     Run,
+    RunDispatch,
     RunPage,
     RunPlate,
     RunPlatePage,
@@ -206,6 +208,7 @@ def _answer(context: Context, record: RunRecord, response: Response, *, is_locat
 
 
 def _view(context: Context, record: RunRecord) -> Run:
+    status = run_status(context.catalog, record.id)
     failures = failures_of(context.catalog, record.id)
     here = path_of("runs", record.name)
     links = {"self": here, "screen": f"{here}/screen", "plates": f"{here}/plates"}
@@ -225,15 +228,25 @@ def _view(context: Context, record: RunRecord) -> Run:
         started_at=record.started_at,
         finished_at=record.finished_at,
         notes=record.notes,
-        progress=_progress(context, record),
+        progress=_progress(status),
+        dispatch=_dispatch(status),
         failures=tuple(Failure(sites=row["n_sites"], **row) for row in rows_of(failures.head(MOST_FAILURES))),
         n_failures=failures.height,
         links=links,
     )
 
 
-def _progress(context: Context, record: RunRecord) -> Progress:
-    status = run_status(context.catalog, record.id)
+def _dispatch(status: RunStatus) -> RunDispatch | None:
+    last = status.dispatch
+    if last is None:
+        return None
+    changed_at = time_of(last.changed_at)
+    return RunDispatch(
+        attempt=last.attempt, name=last.name, state=last.state, message=last.message, changed_at=changed_at
+    )
+
+
+def _progress(status: RunStatus) -> Progress:
     plates = (
         PlateProgress(
             barcode=plate.plate,

@@ -26,6 +26,7 @@ from hcs.catalog import (
     end_dispatch,
     fail_undispatched,
     get_run,
+    last_dispatch,
     lease,
     note_dispatch,
     open_runs,
@@ -83,10 +84,13 @@ def test_a_run_has_one_dispatch_at_a_time_and_the_next_has_the_next_number(catal
 
     assert end_dispatch(catalog, run_id, 1, message="the head was lost")
 
-    first, second = dispatches(catalog)[0], begin_dispatch(catalog, run_id, prefix=PREFIX)
+    first = last_dispatch(catalog, run_id)
+    second = begin_dispatch(catalog, run_id, prefix=PREFIX)
     assert (first.state, first.message, first.has_ended) == (DispatchState.ENDED, "the head was lost", True)
     assert first.asked_at <= first.ended_at <= second.asked_at
     assert second.attempt == 2
+    assert last_dispatch(catalog, run_id) == second
+    assert last_dispatch(catalog, 99) is None
     assert dispatches(catalog, ended=True) == [first]
     assert dispatches(catalog, ended=False) == [second]
 

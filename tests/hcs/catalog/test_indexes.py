@@ -326,6 +326,8 @@ def dispatch_and_end(catalog, make):
     for run_id in (2_000, 2_001):
         questions.note_dispatch(catalog, run_id, 2, state=DispatchState.WAITING, message=str(time.monotonic()))
         assert questions.begin_dispatch(catalog, run_id, prefix="hcs") is None
+    assert questions.last_dispatch(catalog, 2_500).attempt == 2
+    assert questions.run_status(catalog, 2_001).dispatch.attempt == 2
     assert not questions.end_dispatch(catalog, 2_000, 1, message=None)
     assert not questions.fail_undispatched(catalog, 2_001, reason="it is claimed")
 

@@ -49,6 +49,7 @@ def status(plates=(), **values):
         "plates": tuple(plates),
         "failed_attempts": (),
         "notes": (),
+        "dispatch": None,
     }
     return RunStatus(**{**plain, **values})
 

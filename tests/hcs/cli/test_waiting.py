@@ -7,11 +7,20 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hcs.catalog import claim_run, release_claim, set_run_state, submit_run
+from hcs.catalog import (
+    ask_again,
+    begin_dispatch,
+    claim_run,
+    end_dispatch,
+    note_dispatch,
+    release_claim,
+    set_run_state,
+    submit_run,
+)
 from hcs.cli import export, run, runs, submit
 from hcs.errors import ConflictError, HcsError
 from schemas.screen import ScreenConfig
-from schemas.work import RunState
+from schemas.work import DispatchState, RunState
 
 OWNER = "somewhere else/1/2/abcd"
 
@@ -55,6 +64,36 @@ def test_a_submitted_run_says_who_is_at_it_and_who_was(catalog, give, submitted)
 
     release_claim(catalog, submitted.id, OWNER, is_counted=True)
     assert "`hcs work`; 1 took it up before and did not come back" in give("status", submitted.name).stderr
+
+
+def test_a_run_on_kubernetes_says_what_it_waits_for_until_somebody_performs_it(catalog, give, submitted):
+    number, name = submitted.id, f"hcs-0-run-{submitted.id}-1"
+
+    def told():
+        dispatch = json.loads(give("status", submitted.name, "--format", "json").stdout)["dispatch"]
+        line = give("status", submitted.name).stderr.strip().removeprefix(f"{submitted.name}: ")
+        return line, dispatch and (dispatch["attempt"], dispatch["name"], dispatch["state"], dispatch["message"])
+
+    assert told() == ("it waits for a dispatcher: `hcs work`", None)
+    begin_dispatch(catalog, number, prefix="hcs-0")
+    assert told() == (f"waits: RayJob {name} is asked for", (1, name, "asked", None))
+    missing = "image registry.example/x\ndoes not exist (ImagePullBackOff)"
+    note_dispatch(catalog, number, 1, state=DispatchState.WAITING, message=missing)
+    line, dispatch = told()
+    assert line == f"waits: RayJob {name}: image registry.example/x does not exist (ImagePullBackOff)"
+    assert dispatch == (1, name, "waiting", missing)
+    note_dispatch(catalog, number, 1, state=DispatchState.WORKING, message=None)
+    claim_run(catalog, OWNER, seconds=60, only=number)
+    assert told()[0] == f"works: RayJob {name}"
+    end_dispatch(catalog, number, 1, message="the head was lost")
+    assert told() == ("a dispatcher looks at its plates", None)
+    release_claim(catalog, number, OWNER)
+    assert told()[0] == f"waits again: RayJob {name} ended: the head was lost"
+    ask_again(catalog, number)
+    assert told() == ("it waits for a dispatcher: `hcs work`", None)
+    begin_dispatch(catalog, number, prefix="hcs-0")
+    set_run_state(catalog, number, RunState.CANCELLED)
+    assert told() == ("", None)
 
 
 def test_a_submitted_run_has_no_plates_in_any_form(give, submitted):

@@ -16,7 +16,7 @@ from held import HeldImage
 from PIL import Image
 
 import hcs
-from hcs.catalog import find_hits, open_catalog
+from hcs.catalog import begin_dispatch, find_hits, note_dispatch, open_catalog
 from hcs.client import Client
 from hcs.errors import (
     ApiConflictError,
@@ -34,7 +34,7 @@ from hcs.errors import (
 from hcs.io.screen import load_screen
 from schemas.acceptance import Verdict
 from schemas.api import Hit
-from schemas.work import RunState, WellState
+from schemas.work import DispatchState, RunState, WellState
 
 SCRIPT, FORMULA, SLASH = "<script>alert(1)</script>", "=cmd|' /C calc'!A0", "CPD/3"
 
@@ -274,6 +274,18 @@ def test_waiting_ends_in_time_and_says_what_is_missing(client, finished):
     assert {look.id for look in looks} == {run.id}
     assert len(looks) >= 2
     assert isinstance(WaitedTooLongError(""), TimeoutError)
+
+
+def test_who_waits_too_long_for_a_run_on_kubernetes_is_told_what_it_waits_for(client, finished):
+    run = client.submit(finished.submission("on Kubernetes"))
+    number = int(run.id.removeprefix("run-"))
+    with open_catalog(str(finished.catalog)) as catalog:
+        begin_dispatch(catalog, number, prefix="hcs-0")
+        note_dispatch(catalog, number, 1, state=DispatchState.WAITING, message="no node has room for it")
+
+    assert client.run(run).dispatch.state is DispatchState.WAITING
+    with pytest.raises(WaitedTooLongError, match=f"waits: RayJob hcs-0-run-{number}-1: no node has room for it"):
+        client.wait(run, timeout=0.3)
 
 
 def test_the_client_is_there_when_it_is_asked_for():

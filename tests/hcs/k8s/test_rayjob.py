@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -48,6 +49,7 @@ spec:
         maxReplicas: 8
         template: {spec: {containers: [{name: ray-worker, image: registry.example/y}]}}
 """)
+BASE = Path(__file__).parents[3] / "k8s/base/rayjob-template.yaml"
 CATALOG = "0123456789abcdef0123456789abcdef"
 NAMED_BY_THE_RUN = [
     ("metadata", "name"),
@@ -119,6 +121,19 @@ def test_what_depends_on_the_run_is_named_and_everything_else_is_the_templates(o
         wanted.pop(path, None)
         found.pop(path, None)
     assert found == wanted
+
+
+@pytest.mark.skipif(not BASE.exists(), reason="the manifests of the place are not here")
+@pytest.mark.parametrize("n_plates", [1, 384])
+def test_the_template_of_the_base_is_one_that_runs_are_made_from(n_plates):
+    template = find_template(yaml.safe_load_all(BASE.read_text(encoding="utf-8")))
+
+    made = render(template, job(n_plates, has_network=True))
+
+    (largest,) = {group for group, (n_workers, *_) in replicas(made).items() if n_workers}
+    assert replicas(made)[largest][0] == (1 if n_plates == 1 else 16)
+    assert made["spec"]["shutdownAfterJobFinishes"] is True
+    assert made["spec"].keys() == template["spec"].keys()
 
 
 @given(st.text("0123456789abcdef", min_size=32, max_size=32), st.integers(1, 2**63 - 1), st.integers(1, 10**6))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 
-from hcs.catalog import open_catalog
+from hcs.catalog import begin_dispatch, note_dispatch, open_catalog
 from hcs.io.roots import Roots
 from schemas.screen import ScreenConfig
+from schemas.work import DispatchState
 from services.api.problems import RequestError
 from services.api.submission import places_in, read_screen, request_digest
 
@@ -232,3 +234,19 @@ def test_who_submitted_is_remembered(submitter, finished):
         record = submission_of(catalog, int(location.rpartition("-")[2]))
     assert record is not None
     assert record.submitted_by == "submit key"
+
+
+def test_a_run_says_how_it_stands_on_kubernetes_while_it_is_open(submitter, finished):
+    location = submitter.post("/v1/runs", json=finished.submission("on Kubernetes")).headers["Location"]
+    number = int(location.rpartition("-")[2])
+    assert submitter.get(location).json()["dispatch"] is None
+    with open_catalog(str(finished.catalog)) as catalog:
+        begin_dispatch(catalog, number, prefix="hcs-0")
+        note_dispatch(catalog, number, 1, state=DispatchState.WAITING, message="no node has room for <b>it</b>")
+
+    told = submitter.get(location).json()["dispatch"]
+
+    assert datetime.fromisoformat(told.pop("changed_at")).tzinfo is not None
+    name = f"hcs-0-run-{number}-1"
+    assert told == {"attempt": 1, "name": name, "state": "waiting", "message": "no node has room for <b>it</b>"}
+    assert submitter.post(f"{location}/cancel").json()["dispatch"] is None

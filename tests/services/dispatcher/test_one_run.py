@@ -7,8 +7,8 @@ import threading
 import time
 
 import pytest
-from commands import export_digests, hcs, start
-from runs import perform
+from commands import export_digests, start
+from typer.testing import CliRunner
 
 from hcs.catalog import (
     ask_again,
@@ -23,10 +23,16 @@ from hcs.catalog import (
     submission_of,
     submit_run,
 )
+from hcs.cli.main import app
 from hcs.distributed.performers import ExecutorName, Performers
-from hcs.pipeline.local import LocalExecutor
+from hcs.embedding.engine import pin_for
+from hcs.errors import UsageError
+from hcs.io.screen import load_screen
+from hcs.pipeline.registering import register
+from hcs.pipeline.submission import prepare_run
 from hcs.settings import Settings
 from schemas.work import RunState, UnitState
+from services.dispatcher.__main__ import main
 from services.dispatcher.loop import Dispatcher
 from services.dispatcher.performing import Became, Ended, perform_claim
 
@@ -182,26 +188,36 @@ def test_a_run_that_was_asked_for_again_as_it_ended_is_not_taken_for_ended(catal
     assert Dispatcher(catalog, perform, say=lambda text: None, report=lambda ended: None).see_to(run) == 1
 
 
+@pytest.fixture
+def catalog_named(catalog, monkeypatch):
+    """The catalog, as the environment names it for a process of its own."""
+    monkeypatch.setenv("HCS_CATALOG", catalog.location)
+    monkeypatch.delenv("HCS_PARTS", raising=False)
+    return catalog
+
+
 @pytest.mark.parametrize("reference", ["run-9", "nonsense", "run-1"])
-def test_a_run_that_is_not_there_or_was_never_submitted_is_refused(screen_file, tmp_path, catalog, reference):
-    perform(catalog, screen_file, LocalExecutor(threads=1))
+def test_a_run_that_is_not_there_or_was_never_submitted_is_refused(screen_file, catalog_named, capsys, reference):
+    register(catalog_named, prepare_run(load_screen(str(screen_file)), settings=Settings(offline=True), pin=pin_for))
 
-    ended = hcs("work", "--run", reference, "--catalog", catalog.location)
+    code = main(["--run", reference, "--threads=1"])
 
-    assert (ended.code, ended.out) == (2, "")
-    assert ("never was (it is complete)" if reference == "run-1" else "does not hold the run") in ended.err
-    assert ended.err.count("\n") == 1
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert ("never was (it is submitted)" if reference == "run-1" else "does not hold the run") in err
+    assert err.count("\n") == 1
 
 
-def test_options_that_contradict_one_another_are_refused_and_no_catalog_is_made(tmp_path):
+def test_options_that_contradict_one_another_are_refused_and_no_catalog_is_made(tmp_path, monkeypatch, capsys):
     place = tmp_path / "none" / "catalog.sqlite"
+    monkeypatch.setenv("HCS_CATALOG", str(place))
 
-    both = hcs("work", "--run", "run-1", "--once", "--catalog", place)
-    alone = hcs("work", "--run", "run-1", "--catalog", place)
+    both = CliRunner().invoke(app, ["work", "--run", "run-1", "--once"])
 
-    assert (both.code, alone.code) == (2, 2)
-    assert "leave one of them out" in both.err
-    assert "there is no catalog" in alone.err
+    assert isinstance(both.exception, UsageError)
+    assert "leave one of them out" in str(both.exception)
+    assert main(["--run", "run-1", "--threads=1"]) == 2
+    assert "there is no catalog" in capsys.readouterr().err
     assert not place.parent.exists()
 
 
