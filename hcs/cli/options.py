@@ -77,6 +77,15 @@ WorkerCpusOption = Annotated[
 WorkerGpusOption = Annotated[
     float | None, typer.Option("--worker-gpus", min=0.01, help="GPUs of a worker, as 0.5 [default: a quarter].")
 ]
+AwaitNodesOption = Annotated[
+    float | None,
+    typer.Option(
+        "--await-nodes",
+        min=1,
+        metavar="SECONDS",
+        help="For a cluster that grows when asked: how long to wait for nodes; --workers says for how many.",
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto: cuda where there is a GPU. It is part of a run.")]
 
 

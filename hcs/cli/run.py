@@ -11,6 +11,7 @@ import typer
 
 from hcs.cli.options import (
     AddressOption,
+    AwaitNodesOption,
     CatalogOption,
     Device,
     DeviceOption,
@@ -58,6 +59,7 @@ def run(
     workers: WorkersOption = None,
     worker_cpus: WorkerCpusOption = None,
     worker_gpus: WorkerGpusOption = None,
+    await_nodes: AwaitNodesOption = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run; it must be of the same SCREEN.yaml.")] = None,
     new: Annotated[bool, typer.Option("--new", help="Start anew although the same configuration has a run.")] = False,
 ) -> None:
@@ -70,7 +72,7 @@ def run(
     """
     from hcs.io.screen import load_screen
 
-    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
+    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus, await_nodes)
     settings = read_settings()
     config = load_screen(screen)
     with open_or_make(catalog, parts) as store, interruptible():
@@ -93,6 +95,7 @@ def retry(
     workers: WorkersOption = None,
     worker_cpus: WorkerCpusOption = None,
     worker_gpus: WorkerGpusOption = None,
+    await_nodes: AwaitNodesOption = None,
 ) -> None:
     """Try the units of a run again that failed, here, and nothing else of what it has done.
 
@@ -107,7 +110,7 @@ def retry(
     with open_existing(catalog, parts) as store, interruptible():
         record = get_run(store, name, finished=False)
         own = Device(record.known_pin().device) if device is Device.AUTO else device
-        performers = Performers(executor, threads, own, address, workers, worker_cpus, worker_gpus)
+        performers = Performers(executor, threads, own, address, workers, worker_cpus, worker_gpus, await_nodes)
         performed = perform(
             store, record.config, performers=performers, settings=settings, resume=record.name, retry_only=only
         )

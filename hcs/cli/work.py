@@ -8,6 +8,7 @@ import typer
 
 from hcs.cli.options import (
     AddressOption,
+    AwaitNodesOption,
     CatalogOption,
     Device,
     DeviceOption,
@@ -44,6 +45,7 @@ def work(
     workers: WorkersOption = None,
     worker_cpus: WorkerCpusOption = None,
     worker_gpus: WorkerGpusOption = None,
+    await_nodes: AwaitNodesOption = None,
 ) -> None:
     """Perform submitted runs, one after another: several may do so on one catalog, and each run has one of them.
 
@@ -58,7 +60,7 @@ def work(
         raise UsageError(
             f"--once performs all that is submitted and --run only {run}, but both came; leave one of them out."
         )
-    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus)
+    performers = Performers(executor, threads, device, address, workers, worker_cpus, worker_gpus, await_nodes)
     which = ["--once"] * once if run is None else [f"--run={run}"]
     asked = which + ["--debug"] * bool(context.find_root().params.get("debug"))
     become("services.dispatcher", [*asked, *performers.arguments()], catalog=catalog, parts=parts)

@@ -41,6 +41,7 @@ class Performers:
     workers: int | None = None
     worker_cpus: float | None = None
     worker_gpus: float | None = None
+    await_nodes: float | None = None
 
     def make(self, settings: Settings, *, on_one_machine: bool = False) -> Executor:
         """Return the executor that was asked for; nothing is started yet.
@@ -55,7 +56,7 @@ class Performers:
         threads = threads_of(self.threads, settings)
         if self.executor is ExecutorName.LOCAL:
             self._refuse(
-                {"--address", "--workers", "--worker-cpus", "--worker-gpus"},
+                {"--address", "--workers", "--worker-cpus", "--worker-gpus", "--await-nodes"},
                 "for a pool of workers: add --executor ray, or leave it out",
             )
             from hcs.pipeline.local import LocalExecutor  # noqa: PLC0415 - brings torch, which a pool does not need
@@ -63,6 +64,11 @@ class Performers:
             return LocalExecutor(threads=threads, device=self.device)
         if self.address is not None:
             self._refuse({"--threads"}, "for this machine alone: with --address, --workers says how many there are")
+        if self.await_nodes is not None and (self.address is None or self.workers is None):
+            raise UsageError(
+                "--await-nodes is for a cluster that grows: name it with --address, and say with --workers for how "
+                "many workers it shall grow"
+            )
         return self._pool(threads, on_one_machine=on_one_machine)
 
     def arguments(self) -> list[str]:
@@ -85,6 +91,7 @@ class Performers:
             cpus=self.worker_cpus,
             gpus=self.worker_gpus,
             own_cpus=threads,
+            await_nodes=self.await_nodes,
             on_one_machine=on_one_machine,
         )
 

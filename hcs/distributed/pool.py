@@ -46,6 +46,7 @@ class RayExecutor:
         cpus: float | None = None,
         gpus: float | None = None,
         own_cpus: int | None = None,
+        await_nodes: float | None = None,
         on_one_machine: bool = False,
     ) -> None:
         """Remember what is wanted; nothing is started before it is needed.
@@ -57,10 +58,11 @@ class RayExecutor:
             cpus: Processors of a worker; None is one, or a GPU's share of its node.
             gpus: GPUs of a worker, perhaps a fraction; None is one.
             own_cpus: Processors that a cluster of our own offers; None is all that this process may use.
+            await_nodes: Seconds to wait for nodes of a cluster that grows when workers wait; `workers` is given then.
             on_one_machine: Whether a cluster of several machines is refused, since what is remembered lies in a file.
         """
         self._cluster = Cluster(address=address)
-        self._staff = Staff(self._cluster)
+        self._staff = Staff(self._cluster, await_nodes=await_nodes)
         self._device = device
         self._wanted: dict[str, Any] = {"asked": workers, "cpus": cpus, "gpus": gpus}
         self._on_one_machine = on_one_machine

@@ -80,13 +80,21 @@ def size_for(nodes: Sequence[Node], *, device: str, cpus: float | None, gpus: fl
     return WorkerSize(cpus=cpus or max(1.0, own), gpus=share)
 
 
-def count_workers(nodes: Sequence[Node], size: WorkerSize, *, asked: int | None) -> int:
+def count_workers(nodes: Sequence[Node], size: WorkerSize, *, asked: int | None, grows: bool = False) -> int:
     """Return how many workers to start: those asked for, else as many as there is room for.
+
+    Args:
+        nodes: The cluster.
+        size: Of a worker.
+        asked: As asked for; None takes all the room.
+        grows: Whether nodes are added while workers wait for them, so that the room of now is not the end of it.
 
     Raises:
         UsageError: If there is no room for as many as were asked for, or for none; it says what the cluster has.
     """
     fit = sum(workers_on(node, size) for node in nodes)
+    if grows and asked is not None:
+        return asked
     if fit < (asked or 1):
         wanted = f"{asked or 1} worker" + ("s" if (asked or 1) != 1 else "")
         raise UsageError(

@@ -29,6 +29,8 @@ STARTS_A_WORKER = 3
 """Workers that die before they are ready, one after another, are replaced this often for each that was asked for."""
 SECONDS_TO_KILL = 5.0
 SECONDS_TO_SCHEDULE = 20.0
+SECONDS_A_LOOK = 1.0
+"""A request to end is heard between looks."""
 SECONDS_WITHOUT_WORKERS = 300.0
 
 Device = Literal["cpu", "cuda"]
@@ -59,10 +61,17 @@ class Worker:
 class Staff:
     """The workers of one run on one cluster."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        """Have nobody yet."""
+    def __init__(self, cluster: Cluster, *, await_nodes: float | None = None) -> None:
+        """Have nobody yet.
+
+        Args:
+            cluster: Where they work.
+            await_nodes: How many seconds to wait for nodes that it adds when workers wait for them; None where it
+                stays as it is.
+        """
         self.workers: list[Worker] = []
         self._cluster = cluster
+        self._await_nodes = await_nodes
         self._size = WorkerSize(cpus=1)
         self._n_wanted = 0
         self._restarts_left = 0
@@ -80,8 +89,13 @@ class Staff:
         """
         nodes = self._cluster.nodes()
         self._size = size_for(nodes, device=device, cpus=cpus, gpus=gpus)
-        self._n_wanted = count_workers(nodes, self._size, asked=asked)
+        self._n_wanted = count_workers(nodes, self._size, asked=asked, grows=self._await_nodes is not None)
         self._restarts_left = RESTARTS_A_WORKER * self._n_wanted
+
+    @property
+    def seconds_alone(self) -> float:
+        """How long to wait while no worker is ready."""
+        return max(SECONDS_WITHOUT_WORKERS, self._await_nodes or 0.0)
 
     def recruit(self) -> Worker:
         """Return a new worker, which is asked who it is."""
@@ -116,12 +130,19 @@ class Staff:
             EngineError: If none does: the cluster has the room, but nothing of it is free.
         """
         greetings = [worker.greeting for worker in self.workers]
-        ready, _ = ray.wait(greetings, num_returns=1, timeout=SECONDS_TO_SCHEDULE)
-        if not ready:
+        seconds = self._await_nodes or SECONDS_TO_SCHEDULE
+        give_up = time.monotonic() + seconds
+        while not ray.wait(greetings, num_returns=1, timeout=min(seconds, SECONDS_A_LOOK))[0]:
+            if time.monotonic() < give_up:
+                continue
+            cure = (
+                "see why none is added (`ray status`, and what its machines are taken from), or wait longer"
+                if self._await_nodes
+                else "wait for what uses it, or ask for smaller workers (--worker-cpus, --worker-gpus)"
+            )
             raise EngineError(
-                f"expected a worker of {self._size} to start within {SECONDS_TO_SCHEDULE:.0f} s, but the cluster has "
-                f"{described(self._cluster.nodes())}, and {self._cluster.free()}; wait for what uses it, or ask for "
-                "smaller workers (--worker-cpus, --worker-gpus)"
+                f"expected a worker of {self._size} to start within {seconds:.0f} s, but the cluster has "
+                f"{described(self._cluster.nodes())}, and {self._cluster.free()}; {cure}"
             )
 
     def hear(self, seconds: float, *, take_back: Callable[[Worker], None]) -> None:
@@ -170,9 +191,9 @@ class Staff:
             raise self._refusal or EngineError("no worker is left, and none said why")
         now = time.monotonic()
         self._alone_since = self._alone_since or now
-        if now - self._alone_since > SECONDS_WITHOUT_WORKERS:
+        if now - self._alone_since > self.seconds_alone:
             raise EngineError(
-                f"expected a worker of {self._size}, but for {SECONDS_WITHOUT_WORKERS:.0f} s none was ready; the "
+                f"expected a worker of {self._size}, but for {self.seconds_alone:.0f} s none was ready; the "
                 f"cluster has {described(self._cluster.nodes())}, and {self._cluster.free()}. What is finished is "
                 "kept: the same command goes on when the cluster has its room again"
             )

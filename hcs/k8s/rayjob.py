@@ -1,18 +1,19 @@
 """The RayJob of a run, made from the template that lies suspended in the namespace.
 
-What depends on the run is its name, three labels, the entrypoint and the number of workers. Everything else is what the
-template says, so that images, patches and policies are the operator's.
+What depends on the run is its name, three labels, the entrypoint and how far its workers may grow. Everything else is
+what the template says, so that images, patches and policies are the operator's.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from hcs.errors import TemplateError
-from hcs.k8s.sizing import PREFIX, Demand, Group, group_of, sizing_of, workers_of
+from hcs.k8s.sizing import PREFIX, Demand, Group, Pool, Sizing, group_of, pods_of, pool_of, sizing_of
 
 NAME_LABEL, NAME = "app.kubernetes.io/name", "hcs"
 COMPONENT_LABEL, COMPONENT, TEMPLATE_COMPONENT = "app.kubernetes.io/component", "run", "run-template"
@@ -80,11 +81,12 @@ def render(template: Mapping[str, Any], job: RunJob) -> dict[str, Any]:
     demand, sizing = job.demand, sizing_of(annotations)
     chosen = group_of(demand, sizing)
     made = deepcopy(dict(spec))
-    for group in made["rayClusterSpec"]["workerGroupSpecs"]:
-        n_workers = 0
-        if group["groupName"] == chosen:
-            n_workers = workers_of(demand, sizing, most=_most(group))
-        group.update(dict.fromkeys(("replicas", "minReplicas", "maxReplicas"), n_workers))
+    groups = {group["groupName"]: group for group in made["rayClusterSpec"]["workerGroupSpecs"]}
+    n_pods = pods_of(demand, sizing, most=_most(groups[chosen]))
+    cpus, gpus = _room(groups[chosen])
+    pool = pool_of(n_pods, cpus=cpus, gpus=gpus if chosen is Group.GPU else 0)
+    for name, group in groups.items():
+        group.update(replicas=0, minReplicas=0, maxReplicas=n_pods if name == chosen else 0)
     named = {"name": job.name}
     if "namespace" in metadata:
         named["namespace"] = metadata["namespace"]
@@ -96,7 +98,7 @@ def render(template: Mapping[str, Any], job: RunJob) -> dict[str, Any]:
             "labels": {**_mapping(metadata, "labels"), **run_labels(job)},
             "annotations": {name: value for name, value in annotations.items() if _is_for_runs(name)},
         },
-        "spec": {**made, "suspend": False, "entrypoint": _entrypoint(job, chosen)},
+        "spec": {**made, "suspend": False, "entrypoint": _entrypoint(job, chosen, pool, sizing)},
     }
 
 
@@ -158,9 +160,35 @@ def _most(group: Mapping[str, Any]) -> int:
     )
 
 
-def _entrypoint(job: RunJob, group: Group) -> str:
+def _room(group: Mapping[str, Any]) -> tuple[float, int]:
+    """Return the processors and GPUs of a pod of a group, as KubeRay tells them to Ray: from the container's limits."""
+    containers = _mapping(_mapping(group, "template"), "spec").get("containers")
+    first = containers[0] if isinstance(containers, list) and containers else {}
+    limits = _mapping(_mapping(first if isinstance(first, Mapping) else {}, "resources"), "limits")
+    said = _mapping(group, "rayStartParams")
+    cpus = _quantity(said.get("num-cpus", limits.get("cpu")))
+    gpus = _quantity(said.get("num-gpus", limits.get("nvidia.com/gpu", 0)))
+    if cpus is None or cpus < 1 or gpus is None or (group["groupName"] == Group.GPU and gpus < 1):
+        raise TemplateError(
+            f"a worker needs a processor, and one of the group {Group.GPU} a GPU, but the first container of the group "
+            f"{group['groupName']} has the limits {dict(limits)}. Set resources.limits.cpu to 1 or more, and "
+            f"nvidia.com/gpu where GPUs are meant."
+        )
+    return cpus, int(gpus)
+
+
+def _quantity(said: object) -> float | None:
+    """Return a number of processors as Kubernetes writes it, such as 4, "0.5" or "500m"."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(m?)", str(said))
+    return None if found is None else float(found[1]) / (1000 if found[2] else 1)
+
+
+def _entrypoint(job: RunJob, group: Group, pool: Pool, sizing: Sizing) -> str:
     """Return the driver's command line, which KubeRay gives to a shell: nothing in it comes from a user."""
-    return f"hcs work --run run-{job.run_id} --executor ray --address auto --device {_DEVICES[group]}"
+    words = [f"hcs work --run run-{job.run_id} --executor ray --address auto --device {_DEVICES[group]}"]
+    words += [f"--workers {pool.workers} --worker-cpus {pool.cpus}"]
+    words += [f"--worker-gpus {pool.gpus:.4g}"] * (group is Group.GPU)
+    return " ".join([*words, f"--await-nodes {sizing.await_nodes}"])
 
 
 def _is_for_runs(annotation: str) -> bool:

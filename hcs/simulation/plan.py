@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Final
 
 from hcs.simulation.compounds import Compound, Treatment, at_dose, draw_compounds
-from hcs.simulation.design import PLATE_SHAPES, ScreenDesign
+from hcs.simulation.design import ScreenDesign
+from hcs.simulation.plates import place_of
 from hcs.simulation.streams import Purpose, stream
 
 FIRST_DAY: Final = date(2024, 1, 8)
@@ -97,10 +98,5 @@ def _plate(design: ScreenDesign, seed: int, slots: list[Treatment], batch: int, 
 
 
 def _well(design: ScreenDesign, position: int, treatment: Treatment) -> WellPlan:
-    row, column = divmod(position, PLATE_SHAPES[design.n_wells][1])
-    name = f"{_row_name(row)}{column + 1:02d}"
+    name, row, column = place_of(position, n_wells=design.n_wells)
     return WellPlan(well=name, row=row, column=column, position=position, treatment=treatment)
-
-
-def _row_name(row: int) -> str:
-    return chr(ord("A") + row) if row < 26 else "A" + chr(ord("A") + row - 26)

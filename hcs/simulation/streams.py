@@ -21,6 +21,8 @@ class Purpose(IntEnum):
     PHENOTYPE = 8
     ARTEFACTS = 9
     CAMERA = 10
+    FEATURES = 11
+    SOURCE = 12
 
 
 def stream(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

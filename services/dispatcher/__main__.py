@@ -114,6 +114,7 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--worker-cpus", type=float)
     parser.add_argument("--worker-gpus", type=float)
+    parser.add_argument("--await-nodes", type=float)
     return parser.parse_args(arguments)
 
 
@@ -126,6 +127,7 @@ def _performers(asked: argparse.Namespace) -> Performers:
         workers=asked.workers,
         worker_cpus=asked.worker_cpus,
         worker_gpus=asked.worker_gpus,
+        await_nodes=asked.await_nodes,
     )
 
 

@@ -320,6 +320,21 @@ def test_a_cluster_that_is_busy_is_said_with_what_is_free(screen_folder: Path, c
     assert "0 CPU and 0 GPU are free" in err
 
 
+def test_a_cluster_that_should_grow_and_does_not_is_said_when_the_time_is_over(
+    screen_folder: Path, catalog: Path, marked: Marked
+) -> None:
+    environment = {**marked.environment, "RAY_AUTH_MODE": "disabled"}
+    with nodes(environment={**os.environ, **environment}) as cluster:
+        code, err = refused(
+            "run", screen_folder / "SCREEN.yaml", "--catalog", catalog, "--executor", "ray", "--address",
+            cluster.address, "--workers", 2, "--await-nodes", 3, **environment,
+        )  # fmt: skip
+
+    assert code == 1
+    assert "to start within 3 s" in err
+    assert "see why none is added" in err
+
+
 HOG = """
 import sys, ray
 ray.init(address=sys.argv[1], log_to_driver=False)
@@ -360,6 +375,9 @@ def test_options_of_the_other_executor_are_refused(screen_folder: Path, catalog:
     both = hcs("run", screen, "--catalog", catalog, "--executor", "ray", "--address", "auto", "--threads", 2)
     assert both.code == 2
     assert "--workers says how many" in both.err
+    growing = hcs("run", screen, "--catalog", catalog, "--executor", "ray", "--address", "auto", "--await-nodes", 9)
+    assert growing.code == 2
+    assert "for how many workers" in " ".join(growing.err.split())
     through_client = hcs("run", screen, "--catalog", catalog, "--executor", "ray", "--address", "ray://h:10001")
     assert through_client.code == 2
     assert "--address auto" in through_client.err

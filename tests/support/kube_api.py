@@ -2,8 +2,8 @@
 
 It serves one kind of custom resources. `kube_store` holds the rules of objects and names their sources; here are those
 of requests: authentication and RBAC (https://kubernetes.io/docs/reference/access-authn-authz/rbac/), list and watch
-(KC), and faults on demand. What it is not: no admission, no controllers (a test plays KubeRay by `store.say`), no
-garbage collector, no chunked lists, no etcd, no TLS.
+(KC), and faults on demand. What it is not: no admission, no controllers (a test plays KubeRay by `store.say`, or
+`kuberay` does), no garbage collector, no chunked lists, no etcd, no TLS.
 """
 
 from __future__ import annotations

@@ -87,3 +87,10 @@ def test_nodes_of_one_machine_share_a_file_and_those_of_several_do_not() -> None
 
     for word in ("2 machines", "b (1 CPU, 0 GPU)", "postgresql://", "--parts", "--address"):
         assert word in str(refused.value)
+
+
+def test_where_nodes_are_added_as_many_workers_as_were_asked_for_may_wait_for_them() -> None:
+    assert count_workers((), WorkerSize(cpus=1), asked=5, grows=True) == 5
+    assert count_workers(NODES, WorkerSize(cpus=8), asked=None, grows=True) == 3  # nothing was said of what may come
+    with pytest.raises(UsageError, match="no living node"):
+        count_workers((), WorkerSize(cpus=1), asked=5)

@@ -44,10 +44,13 @@ spec:
         replicas: 0
         minReplicas: 0
         maxReplicas: 3
-        template: {spec: {containers: [{name: ray-worker, image: registry.example/x}]}}
+        template: {spec: {containers: [{name: ray-worker, image: registry.example/x, resources: {limits: {cpu: "4"}}}]}}
       - groupName: gpu
         maxReplicas: 8
-        template: {spec: {containers: [{name: ray-worker, image: registry.example/y}]}}
+        template:
+          spec:
+            containers:
+              - {name: ray-worker, image: registry.example/y, resources: {limits: {cpu: 8500m, nvidia.com/gpu: "1"}}}
 """)
 BASE = Path(__file__).parents[3] / "k8s/base/rayjob-template.yaml"
 CATALOG = "0123456789abcdef0123456789abcdef"
@@ -167,14 +170,38 @@ def test_labels_and_the_command_line_say_which_run_it_is(one):
 
 
 @given(jobs)
-def test_one_group_works_within_its_bounds_and_the_other_is_empty(one):
-    counts = replicas(render(TEMPLATE, one))
+def test_one_group_grows_from_none_to_its_bounds_and_the_other_stays_empty(one):
+    made = render(TEMPLATE, one)
+    counts = replicas(made)
 
-    (group,) = [name for name, (n_workers, *_) in counts.items() if n_workers]
-    assert len(set(counts[group])) == 1  # no autoscaler takes away a worker that the driver has not met so far
-    assert 1 <= counts[group][0] <= {"cpu": 3, "gpu": 5}[group]
+    (group,) = [name for name, (*_, most) in counts.items() if most]
+    n_pods = counts[group][2]
+    assert counts[group][:2] == (0, 0)
+    assert 1 <= n_pods <= {"cpu": 3, "gpu": 5}[group]
     assert counts[{"cpu": "gpu", "gpu": "cpu"}[group]] == (0, 0, 0)
-    assert f"--device {'cuda' if group == 'gpu' else 'cpu'}" in render(TEMPLATE, one)["spec"]["entrypoint"]
+    words = shlex.split(made["spec"]["entrypoint"])
+    assert words[4:10] == ["--executor", "ray", "--address", "auto", "--device", {"cpu": "cpu", "gpu": "cuda"}[group]]
+    workers = {
+        "cpu": ["--workers", str(4 * n_pods), "--worker-cpus", "1"],
+        "gpu": ["--workers", str(4 * n_pods), "--worker-cpus", "2", "--worker-gpus", "0.25"],
+    }
+    assert words[10:] == [*workers[group], "--await-nodes", "1800"]
+
+
+@pytest.mark.parametrize(("limits", "said"), [({}, "resources.limits.cpu"), ({"cpu": "500m"}, "needs a processor")])
+def test_a_group_without_room_for_a_worker_is_refused(limits, said):
+    container = ("spec", "rayClusterSpec", "workerGroupSpecs", 0, "template", "spec", "containers", 0)
+
+    with pytest.raises(TemplateError, match=said):
+        render(changed((*container, "resources", "limits"), limits), job())
+
+
+def test_what_ray_is_told_of_its_processors_counts():
+    made = render(
+        changed(("spec", "rayClusterSpec", "workerGroupSpecs", 0, "rayStartParams"), {"num-cpus": "2"}), job()
+    )
+
+    assert "--workers 2 --worker-cpus 1" in made["spec"]["entrypoint"]
 
 
 def test_what_the_api_keeps_for_itself_is_left_out():
@@ -257,7 +284,7 @@ def test_a_screen_and_a_run_are_rendered_without_a_cluster(screen_file, overlay,
 
     assert of_screen.code == 0, of_screen.err
     assert yaml.safe_load(of_screen.out)["metadata"]["name"] == "hcs-00000000-run-1-1"
-    assert replicas(yaml.safe_load(of_screen.out)) == {"cpu": (3, 3, 3), "gpu": (0, 0, 0)}
+    assert replicas(yaml.safe_load(of_screen.out)) == {"cpu": (0, 0, 3), "gpu": (0, 0, 0)}
     assert "is not submitted" in of_screen.err
     with open_catalog(place) as catalog:
         submit_run(catalog, load_screen(str(screen_file)), code_version="0.1.0")

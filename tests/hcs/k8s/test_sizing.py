@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcs.errors import TemplateError
-from hcs.k8s.sizing import Demand, Group, Sizing, group_of, sizing_of, workers_of
+from hcs.k8s.sizing import Demand, Group, Sizing, group_of, pods_of, pool_of, sizing_of
 from hcs.pipeline.plan import SITES_A_UNIT
 
 demands = st.builds(
@@ -14,29 +14,29 @@ demands = st.builds(
     has_network=st.booleans(),
     device=st.sampled_from([None, "cpu", "cuda"]),
 )
-sizings = st.builds(Sizing, st.integers(1, 1_000), st.integers(1, 10_000), st.booleans())
+sizings = st.builds(Sizing, st.integers(1, 1_000), st.integers(1, 10_000), st.booleans(), st.integers(1, 10_000))
 
 
 @given(demands, sizings, st.integers(1, 10_000))
 def test_a_run_gets_workers_between_one_and_every_limit_and_no_more_than_its_plates_are_work_for(demand, sizing, most):
-    n_workers = workers_of(demand, sizing, most=most)
+    n_pods = pods_of(demand, sizing, most=most)
 
-    assert 1 <= n_workers <= min(sizing.max_workers, most)
-    assert (n_workers - 1) * sizing.plates_per_worker < demand.n_plates  # no worker is without a plate
-    if n_workers < min(sizing.max_workers, most):
-        assert n_workers * sizing.plates_per_worker >= demand.n_plates
+    assert 1 <= n_pods <= min(sizing.max_workers, most)
+    assert (n_pods - 1) * sizing.plates_per_worker < demand.n_plates  # no worker is without a plate
+    if n_pods < min(sizing.max_workers, most):
+        assert n_pods * sizing.plates_per_worker >= demand.n_plates
 
 
 @given(demands, sizings, st.integers(1, 10_000), st.integers(1, 100))
 def test_more_plates_never_get_fewer_workers(demand, sizing, most, more):
     larger = Demand(demand.n_plates + more, demand.has_network, demand.device)
 
-    assert workers_of(larger, sizing, most=most) >= workers_of(demand, sizing, most=most)
+    assert pods_of(larger, sizing, most=most) >= pods_of(demand, sizing, most=most)
 
 
-@pytest.mark.parametrize(("n_plates", "n_workers"), [(1, 1), (4, 1), (5, 2), (8, 2), (63, 16), (64, 16), (1_000, 16)])
-def test_the_usual_sizes(n_plates, n_workers):
-    assert workers_of(Demand(n_plates, True), Sizing(), most=100) == n_workers
+@pytest.mark.parametrize(("n_plates", "n_pods"), [(1, 1), (4, 1), (5, 2), (8, 2), (63, 16), (64, 16), (1_000, 16)])
+def test_the_usual_sizes(n_plates, n_pods):
+    assert pods_of(Demand(n_plates, True), Sizing(), most=100) == n_pods
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,7 @@ def test_what_annotations_say_is_read(sizing):
         "hcs/plates-per-worker": str(sizing.plates_per_worker),
         "hcs/max-workers": str(sizing.max_workers),
         "hcs/gpu": "true" if sizing.gpu else "false",
+        "hcs/await-nodes-seconds": str(sizing.await_nodes),
         "prometheus.io/scrape": "true",
     }
 
@@ -97,3 +98,15 @@ def test_an_annotation_that_nobody_understands_is_refused_by_its_name(name, valu
 
 def test_the_figures_behind_the_usual_size_are_those_of_the_plan():
     assert 384 * 9 / SITES_A_UNIT == 72
+
+
+@given(st.integers(1, 100), st.floats(1, 256), st.integers(0, 8))
+def test_workers_fill_their_pods_and_fit_into_them(n_pods, cpus, gpus):
+    pool = pool_of(n_pods, cpus=cpus, gpus=gpus)
+
+    a_pod, rest = divmod(pool.workers, n_pods)
+    assert (rest, a_pod >= 1, pool.cpus >= 1) == (0, True, True)
+    assert a_pod * pool.cpus <= cpus
+    assert a_pod * pool.gpus <= gpus + 1e-9 or not gpus
+    assert pool.gpus <= 1
+    assert cpus - a_pod * pool.cpus < a_pod + 1  # no processor is left over that each of them could have
