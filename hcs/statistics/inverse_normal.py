@@ -69,11 +69,16 @@ def _scores_of_ranks(columns: NDArray[np.floating]) -> NDArray[np.floating]:
 def _landmarks(fitted: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the values at equal steps of rank, (D, L), rising."""
     columns = sort_columns(fitted)
-    if len(fitted) <= MOST_LANDMARKS and (columns.n_measured == len(fitted)).all():
-        return columns.values.astype(np.float64)  # at whole ranks, from which interpolation would be off by rounding
+    is_whole = (columns.n_measured == len(fitted)) & (len(fitted) <= MOST_LANDMARKS)
+    if is_whole.all():
+        return columns.values.astype(np.float64)
     shares = np.linspace(0.0, 1.0, min(MOST_LANDMARKS, len(fitted)))
     landmarks = np.stack([columns.quantile(share) for share in shares], axis=1)
-    return np.maximum.accumulate(landmarks, axis=1)
+    landmarks = np.maximum.accumulate(landmarks, axis=1)
+    # At whole ranks the landmarks are the values, from which interpolation is off by rounding.
+    if is_whole.any():
+        landmarks[is_whole] = columns.values[is_whole]
+    return landmarks
 
 
 def _scores_between(column: NDArray[np.floating], landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
