@@ -37,9 +37,9 @@ class RowGroups:
 
     def name(self, group: int) -> str:
         """Return a group's key as messages show it."""
-        return (
-            ", ".join(f"{column} {value}" for column, value in self.keys.row(group, named=True).items()) or "all rows"
-        )
+        if not self.keys.width:
+            return "all rows"
+        return ", ".join(f"{column} {value}" for column, value in self.keys.row(group, named=True).items())
 
 
 def group_rows(metadata: pl.DataFrame, by: Sequence[str]) -> RowGroups:
