@@ -162,13 +162,12 @@ def our_groups(operation: str, by: list[str]) -> Callable[[], Callable[[Screen],
     def load() -> Callable[[Screen], Any]:
         from hcs.profiling.aggregate import aggregate_groups
         from hcs.profiling.groups import group_rows
-        from hcs.statistics.modz import modz
-        from hcs.statistics.stacks import reduce_groups
+        from hcs.statistics.consensus import consensus_of_groups
 
         def perform(screen: Screen) -> NDArray[Any]:
             groups = group_rows(screen.metadata, by)
             if operation == "modz":
-                return reduce_groups(screen.values, groups.order, groups.starts, reduction=modz)
+                return consensus_of_groups(screen.values, groups.order, groups.starts, operation="modz")
             return aggregate_groups(screen.values, groups, operation=operation).values
 
         return perform

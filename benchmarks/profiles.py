@@ -17,7 +17,6 @@ import argparse
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -75,6 +74,12 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def peak_bytes() -> int:
+    """Return the most memory that this process has had; `ru_maxrss` would be the parent's where that is more."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
 def measure(side: str, name: str, *, n_plates: int, n_features: int, rounds: int, result: Path) -> None:
     """Perform one operation of one side in this process, and write what came out and what it took."""
     warnings.simplefilter("ignore")
@@ -91,7 +96,7 @@ def measure(side: str, name: str, *, n_plates: int, n_features: int, rounds: int
         wall.append(perf_counter() - started)
         cpu.append(process_time() - started_cpu)
         if len(wall) == 1:  # later rounds hold the result of the one before
-            grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+            grown = peak_bytes() - before
     np.save(result.with_suffix(".npy"), operation.comparable(made))
     figures = {"wall_s": min(wall), "cpu_s": min(cpu), "matrices": grown / size, "matrix_mb": size / 1e6}
     result.with_suffix(".json").write_text(json.dumps(figures))

@@ -24,6 +24,40 @@ CONSENSUS: dict[Operation, Reduction] = {"median": median, "mean": _sorted_mean,
 """Operation -> how it makes one row of a group's."""
 
 
+def consensus_of_groups(
+    profiles: NDArray[np.floating],
+    order: NDArray[np.intp],
+    starts: NDArray[np.intp],
+    *,
+    operation: Operation,
+    n_threads: int | None = None,
+) -> NDArray[np.floating]:
+    """Return one profile a group, (G, K), in the dtype of the profiles.
+
+    Args:
+        profiles: (W, K). `median` and `mean` leave out missing values; `modz` takes none.
+        order: (N,), rows, one group after the other.
+        starts: (G + 1,), where in `order` each group begins, and the end.
+        operation: As for `consensus`.
+        n_threads: None is one for every core. The result is the same bits for any number.
+
+    Raises:
+        InputRejectedError: If replicates shall be weighed by their agreement, and a value is NaN or infinite.
+    """
+    if operation == "modz":
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = profiles.sum(axis=0, dtype=np.float64)
+        suspects = np.flatnonzero(~np.isfinite(total))
+        bad = [feature for feature in suspects if not np.isfinite(profiles[:, feature]).all()]
+        if bad:
+            raise InputRejectedError(
+                f"modz compares replicates over all features, which must be finite, but feature {bad[0]} is not "
+                f"({len(bad)} features like it); leave such features out, as by the selection step `drop_na` with a "
+                "cutoff of 0, or take the median"
+            )
+    return reduce_groups(profiles, order, starts, reduction=CONSENSUS[operation], n_threads=n_threads)
+
+
 def consensus(
     profiles: NDArray[np.float64], groups: Sequence[str] | NDArray[np.str_], *, operation: Operation
 ) -> tuple[list[str], NDArray[np.float64]]:
@@ -49,5 +83,5 @@ def consensus(
     names, member_of = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     order = np.argsort(member_of, kind="stable")
     starts = np.searchsorted(member_of[order], np.arange(len(names) + 1))
-    combined = reduce_groups(profiles, order, starts, reduction=CONSENSUS[operation], dtype=np.float64)
-    return names.tolist(), combined.astype(np.float64, copy=False)
+    rows = np.asarray(profiles, dtype=np.float64)
+    return names.tolist(), consensus_of_groups(rows, order, starts, operation=operation).astype(np.float64, copy=False)

@@ -19,8 +19,7 @@ from hcs.profiling.groups import group_rows
 from hcs.profiling.scaling import normalize_groups
 from hcs.profiling.select import STEPS, Cutoffs, select_features
 from hcs.profiling.sphere import FORMS, fit_sphering, sphere
-from hcs.statistics.consensus import CONSENSUS
-from hcs.statistics.stacks import reduce_groups
+from hcs.statistics.consensus import consensus_of_groups
 
 PEER_STEPS = {
     "variance": "variance_threshold",
@@ -264,7 +263,7 @@ def test_consensus_has_the_peers_numbers(table, operation, by):
     columns = [table.perturbation if column == "perturbation" else column for column in by]
     groups = group_rows(table.metadata, columns)
 
-    ours = reduce_groups(table.values, groups.order, groups.starts, reduction=CONSENSUS[operation])
+    ours = consensus_of_groups(table.values, groups.order, groups.starts, operation=operation)
 
     theirs = consensus(table.pandas(), columns, operation, features=table.features)
     if operation == "modz":

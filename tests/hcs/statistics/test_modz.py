@@ -14,10 +14,12 @@ def replicates(seed: int, *, m: int = 4, d: int = 101) -> np.ndarray:
     return np.round(rng.normal(size=d) + rng.normal(size=(1, m, d)) * rng.uniform(0.5, 4, size=(1, m, 1)), 2)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=20)
-def test_ranks_are_scipys_with_ties_by_their_mean(seed):
-    stack = replicates(seed)
+def test_ranks_are_scipys_with_ties_by_their_mean(dtype, seed):
+    stack = replicates(seed).astype(dtype)
+    stack[0, :2, :4] = -0.0, 0.0, -np.finfo(dtype).tiny, np.finfo(dtype).max
 
     np.testing.assert_array_equal(centred_ranks(stack), rankdata(stack, axis=2) - 51.0)
 
