@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from hcs.statistics.scales import centre_and_scale
 
 ERROR = 1e-5
-"""Correlations of float32 are off by less: products of at most 4,096 rows at a time are added up in float64."""
+"""Correlations of float32 are off by less: products of at most 1,024 rows at a time are added up in float64."""
 
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 1024
 _ROUNDING = 1e-12
 """Deviations below this share of the largest value come from adding floats."""
 

@@ -157,6 +157,7 @@ def test_normalization_plate_by_plate_has_the_peers_numbers(table, method, rows,
 
 
 @pytest.mark.parametrize("rows", ["controls", "all"])
+@pytest.mark.parametrize("table", ["made up", "lincs"], indirect=True)
 def test_normal_scores_are_the_peers_but_for_ties_which_move_by_less_than_a_rank(table, rows):
     ours, theirs = both_normalized(table, method="inverse_normal", rows=rows)
 
@@ -209,7 +210,7 @@ def test_one_selection_step_keeps_the_peers_features(table, step):
 
 
 @pytest.mark.parametrize("rows", ["controls", "all"])
-@pytest.mark.parametrize("table", ["made up", "jump"], indirect=True)
+@pytest.mark.parametrize("table", ["made up", "lincs"], indirect=True)
 def test_steps_one_after_the_other_keep_the_peers_features(table, rows):
     steps = ["variance", "correlation", "drop_na", "blocklist", "drop_outliers", "frequency"]
     check_selection(table, steps, Cutoffs(), controls_only=rows == "controls")
