@@ -39,7 +39,7 @@ test: install ## Run the tests, except those marked slow or long
 	$(BIN)/python -m pytest -m "not slow and not long" -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS)
 
 test-slow: install ## Run the tests marked slow
-	$(BIN)/python -m pytest -m "slow and not long" $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m "slow and not long" -n $(WORKERS) --dist worksteal $(PYTEST_OPTIONS)
 
 test-long: install ## Run the tests that CI has no time for
 	$(BIN)/python -m pytest -m long $(PYTEST_OPTIONS)
