@@ -17,7 +17,7 @@ CRDS ?= $(or $(HCS_TEST_CRDS),../shared/crds)
 .PHONY: help install browser demo test test-slow test-long check k8s-check image-lint images openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Make .venv with the tested set of packages (PYTHON=... chooses the interpreter)
 
