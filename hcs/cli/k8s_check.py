@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hcs.cli.output import Format, counted, print_object, print_table, put, say
+from hcs.errors import UsageError
 
 if TYPE_CHECKING:
     from hcs.k8s.checking.finding import Verdict
+    from hcs.k8s.checking.objects import Object
     from hcs.k8s.checking.reach import Reach
 
 STDIN = "-"
@@ -50,9 +52,11 @@ def check(
     from hcs.k8s.checking.judging import judge
     from hcs.k8s.checking.objects import read_objects
 
+    if core_only and crds is not None:
+        raise UsageError("expected --crds or --core-only, got both; --core-only holds no object against a definition")
     verdicts = {
         place: judge(
-            read_objects(_read(place), source=_shown(place)),
+            _some(read_objects(_read(place), source=_shown(place)), place),
             parse=refusal_of,
             definitions=crds,
             holds_custom=not core_only,
@@ -64,6 +68,15 @@ def check(
     _print(verdicts, form)
     if any(verdict.findings for verdict in verdicts.values()):
         raise typer.Exit(REJECTED)
+
+
+def _some(objects: list[Object], place: str) -> list[Object]:
+    if not objects:
+        raise UsageError(
+            f"expected Kubernetes objects in {_shown(place)}, got none; name a rendered file, a folder of YAML, or "
+            "one with a kustomization.yaml"
+        )
+    return objects
 
 
 def _shown(place: str) -> str:

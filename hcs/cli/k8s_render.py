@@ -98,6 +98,11 @@ def _template(place: str) -> Mapping[str, Any]:
             f"expected the template of runs in {place}, but there is no such file. "
             "`kubectl kustomize k8s/overlays/prod` prints one."
         ) from error
+    except IsADirectoryError as error:
+        raise TemplateError(
+            f"expected a file with the template of runs, but {place} is a folder. `kubectl kustomize {place}` prints "
+            "what it holds, and --template - reads that."
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise TemplateError(f"expected the template of runs in {place}, but it cannot be read ({error}).") from error
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +89,10 @@ def find_cluster(
         own = None if kubeconfig else _own(configuration, account)
         found = own or _named(configuration, kubeconfig)
     except (ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        looked = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise KubernetesError(
-            f"expected to run in a pod with a ServiceAccount, or a kubeconfig that names a cluster and a user, but "
-            f"{error}. Say --kubeconfig FILE, or set KUBECONFIG."
+            f"expected to run in a pod with a ServiceAccount, or a kubeconfig that names a cluster and a user, but in "
+            f"{looked}: {str(error).rstrip('.')}. Say --kubeconfig FILE, or set KUBECONFIG."
         ) from error
     return Cluster(ApiClient(configuration), namespace or found)
 

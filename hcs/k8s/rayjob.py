@@ -1,6 +1,7 @@
 """The RayJob of a run, made from the template that lies suspended in the namespace.
 
-What depends on the run is its name, three labels, the entrypoint and how far its workers may grow. Everything else is
+What depends on the run is its name, three labels, which its pods have too, the entrypoint and how far its workers may
+grow. Everything else is
 what the template says, so that images, patches and policies are the operator's.
 """
 
@@ -57,9 +58,12 @@ def name_prefix(catalog: str) -> str:
 
 def run_labels(job: RunJob) -> dict[str, str]:
     """Return the labels by which the RayJob of a run is known."""
+    return {NAME_LABEL: NAME, COMPONENT_LABEL: COMPONENT, **pod_labels(job)}
+
+
+def pod_labels(job: RunJob) -> dict[str, str]:
+    """Return the labels by which the pods of a run are known too: KubeRay hands none of a RayJob's on to them."""
     return {
-        NAME_LABEL: NAME,
-        COMPONENT_LABEL: COMPONENT,
         CATALOG_LABEL: job.catalog[:CATALOG_DIGITS],
         RUN_LABEL: str(job.run_id),
         ATTEMPT_LABEL: str(job.attempt),
@@ -87,6 +91,7 @@ def render(template: Mapping[str, Any], job: RunJob) -> dict[str, Any]:
     pool = pool_of(n_pods, cpus=cpus, gpus=gpus if chosen is Group.GPU else 0)
     for name, group in groups.items():
         group.update(replicas=0, minReplicas=0, maxReplicas=n_pods if name == chosen else 0)
+    _name_pods(made, job)
     named = {"name": job.name}
     if "namespace" in metadata:
         named["namespace"] = metadata["namespace"]
@@ -100,6 +105,19 @@ def render(template: Mapping[str, Any], job: RunJob) -> dict[str, Any]:
         },
         "spec": {**made, "suspend": False, "entrypoint": _entrypoint(job, chosen, pool, sizing)},
     }
+
+
+def _name_pods(spec: dict[str, Any], job: RunJob) -> None:
+    """Write the labels of a run into the templates of its pods; the submitter's too, where there is one."""
+    cluster = spec["rayClusterSpec"]
+    said = [spec.get("submitterPodTemplate")]
+    said += [
+        _mapping(group, "template") for group in (_mapping(cluster, "headGroupSpec"), *cluster["workerGroupSpecs"])
+    ]
+    for pod in said:
+        if isinstance(pod, dict):
+            metadata = _mapping(pod, "metadata")
+            pod["metadata"] = {**metadata, "labels": {**_mapping(metadata, "labels"), **pod_labels(job)}}
 
 
 def find_template(objects: Iterable[object]) -> Mapping[str, Any]:

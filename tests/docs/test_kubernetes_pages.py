@@ -24,7 +24,11 @@ INSTALLATION, RUNBOOK = (DOCS / "how-to" / name for name in ("run-on-kubernetes.
 OVERLAYS = DOCS.parent / "k8s" / "overlays"
 PAGES = pytest.mark.parametrize("page", [INSTALLATION, RUNBOOK], ids=lambda page: page.stem)
 
-MADE_BY_OTHERS = {("deployment", "kuberay-operator"), ("deployment", "cnpg-controller-manager")}
+MADE_BY_OTHERS = {
+    ("deployment", "kuberay-operator"),
+    ("deployment", "cnpg-controller-manager"),
+    ("service", "hcs-catalog-rw"),
+}
 SECRETS = {"hcs-ray-token", "hcs-catalog-app", "hcs-object-store-read", "hcs-object-store-write"}
 KINDS = {"deploy": "deployment", "cluster.postgresql.cnpg.io": "cluster"}
 
@@ -110,6 +114,29 @@ def test_the_patch_for_a_restore_leaves_one_way_to_begin(tmp_path: Path) -> None
     assert stores[0]["destinationPath"] == stores[1]["destinationPath"]
     assert stores[0]["serverName"] != stores[1]["serverName"], "it would write over what it reads"
     assert cluster["backup"]["retentionPolicy"] == "30d"
+
+
+def test_the_overlay_of_a_group_is_sound_and_its_port_is_found_to_be_open(tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", INSTALLATION.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    shutil.copytree(OVERLAYS.parent, tmp_path / "k8s")
+    ours = tmp_path / "k8s" / "overlays" / "ours"
+    ours.mkdir()
+    (ours / "kustomization.yaml").write_text(text)
+    objects = rendered(ours)
+
+    sound = hcs("k8s", "check", ours, "--core-only", "--kubernetes", "1.35")
+    shutil.copy(OVERLAYS / "prod" / "reach.yaml", ours)
+    compared = hcs("k8s", "check", ours, "--core-only", "--kubernetes", "1.35")
+
+    assert {made["metadata"].get("namespace") for made in objects} == {"screening", None}
+    assert [made["metadata"]["name"] for made in objects if made["kind"] == "Namespace"] == ["screening"]
+    images = re.findall(r"image: (\S+)", yaml.safe_dump_all(objects))
+    assert {image.rpartition("/")[0] for image in images} == {"harbor.example.org/screening"}
+    accounts = [made for made in objects if made["kind"] == "ServiceAccount"]
+    assert [made["imagePullSecrets"] for made in accounts] == [[{"name": "registry"}]] * len(accounts)
+    assert (sound.code, sound.out) == (0, ""), sound.out
+    assert compared.code == 4
+    assert {re.search(r"port (\d+) to", line)[1] for line in compared.out.splitlines()} == {"9021"}  # type: ignore[index]
 
 
 @pytest.mark.slow

@@ -47,7 +47,9 @@ def check_custom(objects: list[Object], *, definitions: Path | None) -> Iterator
                 "schema/unknown-kind",
                 f"a kind that is defined in {definitions or 'the folder of --crds, which was not named'}",
                 f"{item['apiVersion']} {kind(item)}",
-                "add its CustomResourceDefinition to that folder, or mend apiVersion and kind",
+                "add its CustomResourceDefinition to that folder, or correct apiVersion and kind"
+                if definitions
+                else "name a folder with its CustomResourceDefinition, or leave such objects out by --core-only",
             )
         else:
             yield from _check_one(item, schema)
@@ -159,10 +161,17 @@ def _read(folder: Path, of_group: str, version: str, of_kind: str) -> Schema | N
         if f"group: {of_group}\n" not in text or f"kind: {of_kind}\n" not in text:
             continue  # reading all of them takes seconds
         for document in yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            found = _schema_of(document, of_group, version, of_kind)
-            if found is not None:
-                return found
+            for one in _unpacked(document):
+                found = _schema_of(one, of_group, version, of_kind)
+                if found is not None:
+                    return found
     return None
+
+
+def _unpacked(document: Any) -> list[Any]:
+    """Return the objects of a document: `kubectl get crd` prints several as one list."""
+    is_list = isinstance(document, dict) and document.get("kind") == "List"
+    return list(document.get("items") or ()) if is_list else [document]
 
 
 def _schema_of(document: Any, of_group: str, version: str, of_kind: str) -> Schema | None:

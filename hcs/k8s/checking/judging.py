@@ -19,6 +19,7 @@ from hcs.k8s.checking.ports import check_ports
 from hcs.k8s.checking.reach import Reach, check_isolation, check_reach
 from hcs.k8s.checking.references import check_references
 from hcs.k8s.checking.selectors import check_selectors
+from hcs.k8s.checking.template import check_template
 
 
 def judge(
@@ -63,6 +64,7 @@ def _check_meaning(
     objects: list[Object], pods: list[Pods], parse: CommandParser, reach: Reach | None
 ) -> Iterator[Finding]:
     yield from check_kuberay(objects)
+    yield from check_template(objects)
     yield from check_selectors(objects, pods)
     yield from check_ports(objects, pods)
     yield from check_references(objects, pods)

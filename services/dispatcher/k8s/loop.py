@@ -212,7 +212,7 @@ class RayJobDispatcher:
         except KubernetesNotFoundError as error:
             raise KubernetesNotFoundError(
                 f"the namespace {self.rayjobs.namespace!r} has no RayJob {self.template!r}, which is the template of "
-                "all runs: apply k8s/base, or say --template."
+                "all runs: apply your overlay with `kubectl apply -k`, or name another RayJob by --template."
             ) from error
 
     def _adopt(self, dispatch: Dispatch) -> None:

@@ -246,8 +246,10 @@ def test_a_kubeconfig_that_is_none_is_explained(tmp_path: Path, content: str | N
     file = tmp_path / "kubeconfig"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(KubernetesError, match="KUBECONFIG"):
+    with pytest.raises(KubernetesError, match="KUBECONFIG") as error:
         find_cluster(kubeconfig=str(file))
+    assert str(file) in str(error.value)
+    assert ".." not in str(error.value).replace(str(file), "")
 
 
 def test_a_pod_finds_its_own_cluster_and_reads_its_token_again(

@@ -68,6 +68,8 @@ NAMED_BY_THE_RUN = [
     ),
 ]
 
+POD_LABELS = ("hcs/catalog", "hcs/run", "hcs/attempt")
+
 
 def leaves(value, path=()):
     """Every value of an object by its path."""
@@ -120,7 +122,8 @@ def test_what_depends_on_the_run_is_named_and_everything_else_is_the_templates(o
     assert render(TEMPLATE, one) == made
     assert json.loads(json.dumps(made)) == made
     wanted, found = dict(leaves(TEMPLATE)), dict(leaves(made))
-    for path in NAMED_BY_THE_RUN:
+    labels = {path for path in found if path[-3:-1] == ("metadata", "labels") and path[-1] in POD_LABELS}
+    for path in (*NAMED_BY_THE_RUN, *labels):
         wanted.pop(path, None)
         found.pop(path, None)
     assert found == wanted
@@ -133,8 +136,8 @@ def test_the_template_of_the_base_is_one_that_runs_are_made_from(n_plates):
 
     made = render(template, job(n_plates, has_network=True))
 
-    (largest,) = {group for group, (n_workers, *_) in replicas(made).items() if n_workers}
-    assert replicas(made)[largest][0] == (1 if n_plates == 1 else 16)
+    (largest,) = {group for group, (*_, most) in replicas(made).items() if most}
+    assert replicas(made)[largest] == (0, 0, 1 if n_plates == 1 else 16)
     assert made["spec"]["shutdownAfterJobFinishes"] is True
     assert made["spec"].keys() == template["spec"].keys()
 
@@ -167,6 +170,18 @@ def test_labels_and_the_command_line_say_which_run_it_is(one):
     words = shlex.split(made["spec"]["entrypoint"])
     assert words[:4] == ["hcs", "work", "--run", f"run-{one.run_id}"]
     assert made["spec"]["suspend"] is False
+
+
+@given(jobs)
+def test_pods_of_a_run_are_found_by_its_labels_and_keep_their_own(one):
+    made = render(changed(("spec", "submitterPodTemplate"), {"metadata": {"labels": {"team": "imaging"}}}), one)["spec"]
+
+    cluster = made["rayClusterSpec"]
+    pods = [group["template"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
+    of_run = {"hcs/catalog": CATALOG, "hcs/run": str(one.run_id), "hcs/attempt": str(one.attempt)}
+    assert [pod["metadata"]["labels"] for pod in pods] == [of_run] * 3
+    assert made["submitterPodTemplate"]["metadata"]["labels"] == {"team": "imaging", **of_run}
+    assert "submitterPodTemplate" not in render(TEMPLATE, one)["spec"]
 
 
 @given(jobs)
@@ -315,3 +330,10 @@ def test_a_file_without_a_template_is_refused(screen_file, tmp_path, text, said)
     assert isinstance(ended.exception, MissingFileError if text is None else TemplateError)
     assert ended.stdout == ""
     assert said in str(ended.exception)
+
+
+def test_a_folder_in_place_of_a_template_is_told_how_to_print_it(screen_file, tmp_path):
+    ended = CliRunner().invoke(app, ["k8s", "render", str(screen_file), "--template", str(tmp_path)])
+
+    assert isinstance(ended.exception, TemplateError)
+    assert f"kubectl kustomize {tmp_path}" in str(ended.exception)

@@ -326,6 +326,21 @@ BREAKS = {
         lambda objects: head(objects)["volumes"].append({"name": "node", "hostPath": {"path": "/var/lib"}}),
         {("RayJob/hcs-run", f"{HEAD}.volumes[4]", "policy/host")},
     ),
+    "an annotation of the template that is misspelt": Break(
+        lambda objects: find(objects, "RayJob/hcs-run")["metadata"]["annotations"].update({"hcs/max-worker": "2"}),
+        {("RayJob/hcs-run", "", "template/refused")},
+    ),
+    "a template that starts by itself": Break(
+        lambda objects: find(objects, "RayJob/hcs-run")["spec"].update(suspend=False),
+        {("RayJob/hcs-run", "", "template/refused")},
+    ),
+    "GPUs, and no pod that may have one": Break(
+        lambda objects: (
+            find(objects, "RayJob/hcs-run")["metadata"]["annotations"].update({"hcs/gpu": "true"}),
+            find(objects, "RayJob/hcs-run")["spec"]["rayClusterSpec"]["workerGroupSpecs"][1].update(maxReplicas=0),
+        )[0],
+        {("RayJob/hcs-run", "", "template/refused")},
+    ),
     "a database of another version of its operator": Break(
         lambda objects: find(objects, "Cluster/hcs-catalog").update(apiVersion="postgresql.cnpg.io/v2"),
         {("Cluster/hcs-catalog", "apiVersion", "schema/unknown-kind")},
