@@ -353,7 +353,9 @@ def budgets() -> dict[str, int]:
 
 
 def test_every_suite_of_ci_has_a_budget_and_all_fit_into_45_minutes() -> None:
-    suites = re.findall(r"^suite ([a-z0-9-]+) ", (REPOSITORY / ".ci/run").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    suites = re.findall(
+        r"^suite ([a-z0-9-]+) ", (REPOSITORY / ".ci/run").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
 
     allowed = budgets()
 
