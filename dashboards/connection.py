@@ -32,7 +32,7 @@ SECONDS_TO_CHANGE = 30.0
 """How long for an answer to what changes something."""
 
 CLIENTS, ANSWERS = 64, 256
-AT_ONCE = 4
+AT_ONCE = 6
 """Questions of one page that are asked at the same time."""
 
 SECONDS_KEPT = 20.0

@@ -1,11 +1,13 @@
-"""Streamlit with everything imported that the pages need, so that the first visitor does not wait for it."""
+"""The pages with everything imported that they need, so that the first visitor does not wait for it."""
 
 from __future__ import annotations
 
 import importlib
+import json
+import sys
+from pathlib import Path
 
-from streamlit.web.cli import main
-
+from dashboards.front import Pages
 from dashboards.places import PLACES
 
 LATER = (
@@ -18,6 +20,8 @@ LATER = (
 )
 """What Streamlit itself imports only when the first table, chart or picture is drawn."""
 
+APP = Path(__file__).with_name("app.py")
+
 
 def load() -> None:
     """Import the pages, and what is imported while one is drawn."""
@@ -25,6 +29,15 @@ def load() -> None:
         importlib.import_module(name)
 
 
-if __name__ == "__main__":
+def main(options: dict[str, object]) -> None:
+    """Serve the pages until a signal comes.
+
+    Args:
+        options: Of Streamlit's configuration.
+    """
     load()
-    main(prog_name="streamlit")
+    Pages(APP).run(config=options)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

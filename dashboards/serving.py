@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import os
 import re
 import signal
@@ -16,7 +17,6 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 from urllib.error import URLError
@@ -73,9 +73,7 @@ def serve(wanted: Wanted) -> None:
             stack.callback(work.end)
             work.start()
             children += [api, work]
-        pages = Child(
-            "the pages", ["dashboards.ready", "run", str(Path(__file__).with_name("app.py")), *_options(wanted)]
-        )
+        pages = Child("the pages", ["dashboards.ready", json.dumps(_options(wanted))])
         pages.environment |= {"HCS_API_URL": url, **_saving_memory()}
         stack.callback(pages.end)
         pages.start()
@@ -225,22 +223,22 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _options(wanted: Wanted) -> list[str]:
+def _options(wanted: Wanted) -> dict[str, object]:
     """Return the options of Streamlit, which reads no file of ours and asks nobody outside."""
-    said: dict[str, object] = {
+    return {
         "server.address": wanted.host,
         "server.port": wanted.port,
-        "server.headless": "true",
+        "server.headless": True,
         "server.fileWatcherType": "none",
         "server.maxUploadSize": 10,
-        "browser.gatherUsageStats": "false",
+        "browser.gatherUsageStats": False,
+        "client.allowedOrigins": [],  # no page elsewhere speaks to one of ours
         "client.toolbarMode": "viewer",
         "client.showErrorDetails": "none",
-        "global.developmentMode": "false",
-        "runner.magicEnabled": "false",
+        "global.developmentMode": False,
+        "runner.magicEnabled": False,
         **OPTIONS,
     }
-    return [f"--{name}={value}" for name, value in said.items()]
 
 
 def _saving_memory() -> dict[str, str]:

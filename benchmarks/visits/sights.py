@@ -42,7 +42,7 @@ SIGHTS = {
     "plates": "seen.title('Plates') && seen.charts({wells}) === 1",
     "compound": "seen.title('Compound') && seen.text('[data-testid=stMarkdown]', '(is a hit|is no hit)')"
     " && seen.text('li', '^Alike')",
-    "mechanisms": "seen.title('Mechanisms') && seen.text('h3', 'Among the hits') && seen.tables() >= 1",
+    "mechanisms": "seen.title('Mechanisms') && seen.text('h2', 'Among the hits') && seen.tables() >= 1",
     "runs": "seen.title('Runs') && seen.tables() >= 1",
 }
 """Page -> what must be seen: the sentence and both charts, the map of a plate, the verdict with its reasons, the

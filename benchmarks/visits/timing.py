@@ -101,8 +101,14 @@ class Visitor:
             page.close()
         return took
 
-    def clicks(self, wells: list[str], n: int) -> list[float]:
-        """Return the seconds from a click on a well of the map to its picture, every well for the first time."""
+    def clicks(self, wells: list[str], n: int, *, whole: bool = False) -> list[float]:
+        """Return the seconds from a click on a well of the map to its picture, every well for the first time.
+
+        Args:
+            wells: With images.
+            n: How many are clicked.
+            whole: Whether the picture of all its sites is waited for, not that of the first one.
+        """
         took = []
         address = f"{self._served.url}/plates?{urlencode({'plate': IMAGED, 'run': 'run-1'})}"
         page = self._open(address, sight_of("plates", wells=self._served.size.wells))
@@ -111,7 +117,8 @@ class Visitor:
             place = _place_of(page, self._served.size.names.index(well))
             begin = time.perf_counter()
             page.mouse.click(*place)
-            wait_to_see(page, f"seen.picture('Well {well} of')")
+            sites = f"plate {IMAGED}, {self._served.size.sites} sites" if whole else ""
+            wait_to_see(page, f"seen.picture('Well {well} of {sites}')")
             took.append(time.perf_counter() - begin)
         page.close()
         return took

@@ -1,4 +1,4 @@
-"""A choice whose name stands in the address, not the text by which it is offered.
+"""Choices whose names stand in the address, not the text by which they are offered.
 
 Streamlit's own binding writes the text that is shown. That is right for numbers and ticks; a run or a compound is
 linked to by its name, and its text says more.
@@ -50,6 +50,31 @@ def chosen(
     default = None if optional or always or not options else options[0]
     _write(key, value if value != default else None)
     return value
+
+
+def switched_on(
+    label: str, options: Sequence[str], *, key: str, told: Callable[[str], str] = str, **drawn: Any
+) -> list[str]:
+    """Draw a switch for every option, and return those that are on; with none on, all are meant.
+
+    In the address they stand under their key, separated by commas, unless all are on.
+
+    Args:
+        label: Above them.
+        options: Names without a comma; one with a comma is not remembered by the address.
+        key: Of the widget, and of the address.
+        told: What an option is called, in Markdown.
+        **drawn: Other options of `st.pills`.
+    """
+    if key not in st.session_state or _address_was_changed(key):
+        asked = st.query_params.get(key, "").split(",")
+        st.session_state[key] = [option for option in options if option in asked] or list(options)
+    else:  # said again: after a step back, it is the widget of another page that holds it
+        st.session_state[key] = [option for option in options if option in st.session_state[key]]
+    st.pills(label, options, selection_mode="multi", format_func=told, key=key, **drawn)
+    on = [option for option in options if option in st.session_state[key]] or list(options)
+    _write(key, None if len(on) == len(options) else ",".join(on))
+    return on
 
 
 def asked_for(key: str) -> str | None:

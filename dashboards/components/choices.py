@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
 from dashboards.components.addresses import chosen
-from dashboards.connection import ask, ask_all
+from dashboards.connection import ask, ask_all, ask_together
 from dashboards.places import link
 from dashboards.words import counted, shortened
 from hcs.client import Client
@@ -19,7 +20,7 @@ COMBINED = "combined"
 RUNS_SHOWN = 200
 """Newest ones; an older one is reached by its address."""
 
-_LAST_RUN = "last_run"
+_LAST_RUN, _ASKED_AHEAD = "last_run", "asked_ahead"
 
 
 def chosen_run(*, finished: bool = True) -> RunSummary | None:
@@ -48,6 +49,24 @@ def chosen_run(*, finished: bool = True) -> RunSummary | None:
     name = chosen("Run", shown, key=RUN, always=True, format_func=lambda run: told(by_name[run])) or shown[0]
     st.session_state[_LAST_RUN] = name
     return by_name[name]
+
+
+def ask_ahead(page: str, *questions: Callable[[str, str], object]) -> None:
+    """Have asked at once what a page will ask for one after the other, as far as its address tells; once a state.
+
+    Args:
+        page: Its name.
+        questions: Calls of `ask`, `ask_all` or `ask_first`, of a run and a profile. Where no run is known they are not
+            asked, and one that has no answer is left to whoever asks in its turn.
+    """
+    run = st.query_params.get(RUN) or st.session_state.get(_LAST_RUN)
+    profile = str(st.query_params.get(PROFILE) or st.session_state.get(PROFILE) or COMBINED)
+    state = (page, run, profile)
+    if run is None or st.session_state.get(_ASKED_AHEAD) == state:
+        return
+    st.session_state[_ASKED_AHEAD] = state
+    of_run = [partial(question, run, profile) for question in questions]
+    ask_together(lambda: ask_all(Client.runs), lambda: ask(Client.profiles_of, run), *of_run)
 
 
 def chosen_profile(run: RunSummary) -> str:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboards.components.addresses import chosen
-from dashboards.components.switches import switched_on
+from dashboards.components.addresses import chosen, switched_on
 from dashboards.look import CHANNEL_COLOURS
 from dashboards.words import plain, shortened
 from hcs.client.plates import View

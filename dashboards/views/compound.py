@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards.components.addresses import chosen
-from dashboards.components.choices import chosen_profile, chosen_run
+from dashboards.components.addresses import asked_for, chosen
+from dashboards.components.choices import ask_ahead, chosen_profile, chosen_run
 from dashboards.connection import ask, ask_first
 from dashboards.places import link
 from dashboards.troubles import drawn
@@ -25,11 +25,18 @@ OFFERED = 500  # the surest ones; any other is found by its name or key
 SUGGESTED = 6
 PARTS = ("Doses", "Neighbours", "Quality", "Provenance")
 LONGEST_TITLE = 120
+_COMPOUND = "perturbation"
 
 
 def show() -> None:
     """Draw the page."""
     st.title("Compound")
+    compound = asked_for(_COMPOUND)
+    ask_ahead(
+        "compound",
+        lambda run, profile: _surest({"run": run, "profile": profile}),
+        *([lambda run, _: ask(Client.perturbation, compound, run=run)] if compound else []),
+    )
     first, second, third = st.columns([2, 1.5, 1])
     with second:
         run = chosen_run()
@@ -38,7 +45,7 @@ def show() -> None:
     with third:
         profile = chosen_profile(run)
     here = {"run": run.id, "profile": profile}
-    surest = ask_first(Client.hits, OFFERED, **here, q_max=1.0)
+    surest = _surest(here)
     with first:
         asked = _chosen_compound(surest)
     if not asked:
@@ -53,13 +60,17 @@ def show() -> None:
     _show_compound(whole, here)
 
 
+def _surest(here: dict[str, str]) -> list[Hit]:
+    return ask_first(Client.hits, OFFERED, **here, q_max=1.0)
+
+
 def _chosen_compound(surest: Sequence[Hit]) -> str | None:
     firsts = {hit.perturbation: hit for hit in reversed(surest)}
     offered = list(dict.fromkeys(hit.perturbation for hit in surest))
     return chosen(
         "Compound",
         offered,
-        key="perturbation",
+        key=_COMPOUND,
         optional=True,
         free=True,
         format_func=lambda name: offered_as(firsts[name]) if name in firsts else shortened(name),

@@ -8,13 +8,13 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.addresses import asked_for
-from dashboards.components.choices import chosen_profile, chosen_run
+from dashboards.components.choices import ask_ahead, chosen_profile, chosen_run
 from dashboards.components.tables import ROWS_SHOWN, frame_of_rows, key_of_rows, show_table
 from dashboards.connection import ask, ask_all, ask_first
 from dashboards.places import link
 from dashboards.troubles import drawn
 from dashboards.views.hits_charts import MARKS, chart_in_words, points, precision, volcano
-from dashboards.views.hits_choices import KINDS, Question, chosen_question
+from dashboards.views.hits_choices import KINDS, Question, chosen_question, is_chosen
 from dashboards.views.hits_linked import TREATMENT, chosen_in_chart, chosen_in_table, key_of, selected_from
 from dashboards.views.hits_words import answer, described, in_short, loosened, why_none
 from dashboards.words import plain, shortened
@@ -48,6 +48,11 @@ PLATES_LINKED = 6
 def show() -> None:
     """Draw the page."""
     st.title("Hits")
+    ask_ahead(
+        "hits",
+        lambda run, profile: ask(Client.mechanisms, run=run, profile=profile),
+        *([] if is_chosen() else [lambda run, profile: _hits_of(Question(), {"run": run, "profile": profile})]),
+    )
     left, right = st.columns(2)
     with left:
         run = chosen_run()
@@ -58,7 +63,7 @@ def show() -> None:
     here = {"run": run.id, "profile": profile}
     question = chosen_question(ask(Client.mechanisms, **here))
     kind = KINDS[question.kind][1]
-    shown = question.kept(ask_all(Client.hits, **here, **question.to_the_api()))
+    shown = question.kept(_hits_of(question, here))
     st.markdown(answer(shown, question))
     every = [] if len(shown) >= MARKS else ask_first(Client.hits, MARKS, **here, q_max=1.0, control_type=kind)
     if not shown:
@@ -70,6 +75,10 @@ def show() -> None:
         _show_table(shown, chosen, run.id)
 
 
+def _hits_of(question: Question, here: dict[str, str]) -> list[Hit]:
+    return ask_all(Client.hits, **here, **question.to_the_api())
+
+
 def _show_charts(shown: Sequence[Hit], every: Sequence[Hit], question: Question, here: dict[str, str]) -> None:
     charts = st.container()
     chosen = selected_from(shown, every)
@@ -77,8 +86,8 @@ def _show_charts(shown: Sequence[Hit], every: Sequence[Hit], question: Question,
         _show_card(chosen, here)
     frame = points(shown, every)
     left, right = charts.columns(2, gap="medium")
-    left.subheader("How strong, how sure")
-    right.subheader("How alike its wells are")
+    left.header("How strong, how sure")
+    right.header("How alike its wells are")
     for column, source, spec, what in (
         (left, "volcano", volcano(frame, q_max=question.q_max, selected=chosen), "Effect against q"),
         (right, "precision", precision(frame, selected=chosen), "Mean average precision against p"),
@@ -96,7 +105,7 @@ def _show_charts(shown: Sequence[Hit], every: Sequence[Hit], question: Question,
 
 
 def _show_table(shown: Sequence[Hit], chosen: str | None, run: str) -> None:
-    st.subheader("Every one of them")
+    st.header("Every one of them")
     key = key_of_rows(key_of("table"), (hit.treatment for hit in shown))
     rows = [place for place, hit in enumerate(shown[:ROWS_SHOWN]) if hit.treatment == chosen]
     show_table(

@@ -68,6 +68,7 @@ class Question:
 
 
 LOOSE_Q = 0.2
+_KEYS = ("mechanism", "q", "effect", "batches", "kind", "not_count", "not_toxic")
 _DEFAULTS: dict[str, Any] = {
     "mechanism": None,
     "effect_min": EFFECT_MIN,
@@ -75,6 +76,11 @@ _DEFAULTS: dict[str, Any] = {
     "not_toxic": False,
     "batches_min": BATCHES_MIN,
 }
+
+
+def is_chosen() -> bool:
+    """Return whether somebody has chosen anything of the question already, here or in the address."""
+    return any(name in st.query_params or name in st.session_state for name in _KEYS)
 
 
 def chosen_question(mechanisms: Sequence[Mechanism]) -> Question:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import streamlit as st
 
-from dashboards.components.choices import chosen_run
+from dashboards.components.choices import COMBINED, ask_ahead, chosen_run
 from dashboards.connection import ask, ask_all, ask_together
 from dashboards.places import link
 from dashboards.troubles import drawn
@@ -12,18 +15,21 @@ from dashboards.words import counted, number, plain
 from hcs.client import Client
 from schemas.api import Run
 
+_QUESTIONS: tuple[Callable[[str, str], object], ...] = (
+    lambda run, _: ask(Client.run, run),
+    lambda run, _: ask(Client.mechanisms, run=run),
+    lambda run, _: ask(Client.plates_of, run),
+)
+
 
 def show() -> None:
     """Draw the page."""
     st.title("High-content screening")
+    ask_ahead("home", *_QUESTIONS)
     run = chosen_run()
     if run is None:
         return
-    ask_together(
-        lambda: ask(Client.run, run.id),
-        lambda: ask(Client.mechanisms, run=run.id),
-        lambda: ask(Client.plates_of, run.id),
-    )
+    ask_together(*(partial(question, run.id, COMBINED) for question in _QUESTIONS))
     whole: Run = ask(Client.run, run.id)
     mechanisms = ask(Client.mechanisms, run=run.id)
     plates = ask(Client.plates_of, run.id)
@@ -42,7 +48,7 @@ def show() -> None:
     if whole.notes:
         with st.expander(f"How it was made: {counted(len(whole.notes), 'note')}", icon=":material/history_edu:"):
             st.markdown("\n".join(f"- {plain(note)}" for note in whole.notes))
-    st.subheader("Ask")
+    st.header("Ask")
     link("hits", "Which treatments are active, by which mechanism?", icon=":material/target:", run=run.id)
     link("plates", "What came, and is it good?", icon=":material/grid_on:", run=run.id)
     link("mechanisms", "Which treatments look alike?", icon=":material/hub:", run=run.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboards.components.choices import PROFILE, chosen_profile, chosen_run
+from dashboards.components.choices import PROFILE, ask_ahead, chosen_profile, chosen_run
 from dashboards.components.tables import key_of_rows, show_table
 from dashboards.connection import ask
 from dashboards.places import link
@@ -27,6 +27,7 @@ _HEIGHT = 300
 def show() -> None:
     """Draw the page."""
     st.title("Mechanisms")
+    ask_ahead("mechanisms", lambda run, profile: ask(Client.mechanisms, run=run, profile=profile))
     left, right = st.columns([3, 2])
     with left:
         run = chosen_run()
@@ -39,7 +40,7 @@ def show() -> None:
 
 
 def _show_mechanisms(run: str, profile: str) -> None:
-    st.subheader("Among the hits")
+    st.header("Among the hits")
     found: list[Mechanism] = ask(Client.mechanisms, run=run, profile=profile)
     st.markdown(found_among_hits(found))
     if not found:

@@ -66,7 +66,7 @@ _FIGURE_COLUMNS = {
 
 def show_map(run: str, profile: str) -> None:
     """Draw the map, what is selected on it and its clusters; while it is being made, look again by itself."""
-    st.subheader("Map of treatments")
+    st.header("Map of treatments")
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     by = left.segmented_control(
         "Coloured by", COLOURS, default=COLOURS[0], required=True, key=COLOUR, bind="query-params"
@@ -104,13 +104,13 @@ def _show(run: str, profile: str, everything: bool, by: str, was_there: bool) ->
         return
     wanted = _chosen_cluster(found)
     _show_points(found, by, wanted)
-    st.subheader("Clusters")
+    st.header("Clusters")
     st.markdown(clusters_said(found.clusters))
     if found.clusters:
         show_table(
             cluster_rows(found.clusters), key="clusters", columns=_CLUSTER_COLUMNS, file_name=f"{run}-clusters.csv"
         )
-    st.subheader("Against chance")
+    st.header("Against chance")
     st.markdown("\n".join(f"- {said}" for said in figures_said(found.figures)))
     st.caption("Annotations are dealt anew to the annotated compounds 200 times: that is what chance gives.")
     with st.expander("All figures as a table"):

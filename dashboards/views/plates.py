@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
-from dashboards.components.addresses import chosen
-from dashboards.components.choices import chosen_profile, chosen_run
+from dashboards.components.addresses import asked_for, chosen
+from dashboards.components.choices import ask_ahead, chosen_profile, chosen_run
 from dashboards.components.pictures import Contrast, chosen_channels, view_of
 from dashboards.components.tables import show_table
 from dashboards.connection import ask, ask_together
@@ -33,6 +34,7 @@ _ABOUT_SHEET = "One site of every well, where the well lies. A whole plate is re
 def show() -> None:
     """Draw the page."""
     st.title("Plates")
+    ask_ahead("plates", lambda run, _: ask(Client.plates_of, run), *_questions(asked_for(PLATE)))
     places = st.columns(3)
     with places[0]:
         run = chosen_run()
@@ -46,11 +48,7 @@ def show() -> None:
         barcode = chosen_plate(plates)
     with places[2]:
         profile = chosen_profile(run)
-    ask_together(
-        lambda: ask(Client.plate, barcode, run=run.id),
-        lambda: ask(Client.measures, barcode, run=run.id),
-        lambda: ask(Client.wells, barcode, run=run.id, profile=profile),
-    )
+    ask_together(*(partial(question, run.id, profile) for question in _questions(barcode)))
     plate: Plate = ask(Client.plate, barcode, run=run.id)
     show_standing(plate)
     left, right = st.columns(2)
@@ -61,6 +59,17 @@ def show() -> None:
     channels = plate.report.channels
     st.fragment(lambda: drawn(lambda: explore(barcode, run=run.id, profile=profile, channels=channels), part="map"))()
     st.fragment(lambda: drawn(lambda: show_sheet(barcode, run=run.id, channels=channels), part="sheet"))()
+
+
+def _questions(barcode: str | None) -> list[Callable[[str, str], object]]:
+    """Return what is asked of a plate, if one is known."""
+    if barcode is None:
+        return []
+    return [
+        lambda run, _: ask(Client.measures, barcode, run=run),
+        lambda run, profile: ask(Client.wells, barcode, run=run, profile=profile),
+        lambda run, _: ask(Client.plate, barcode, run=run),
+    ]
 
 
 def chosen_plate(plates: Sequence[RunPlate]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import polars as pl
@@ -13,12 +14,13 @@ from dashboards.components.addresses import asked_for, chosen
 from dashboards.components.pictures import Contrast, chosen_channels, chosen_contrast, view_of
 from dashboards.components.plate_map import CONTROL_NAMES
 from dashboards.components.tables import show_table
-from dashboards.connection import ask, ask_together
+from dashboards.connection import ask
 from dashboards.places import link
 from dashboards.troubles import apart
 from dashboards.words import counted, dose, number, plain, shortened
 from hcs.client import Client
 from hcs.client.plates import View
+from hcs.errors import ApiError
 from schemas.api import Well, WellCall
 from schemas.api_plates import WellProvenance
 
@@ -77,23 +79,32 @@ def show_treatment(well: Well, *, run: str, profile: str) -> None:
 
 
 def show_pictures(well: Well, *, plate: str, run: str, channels: Sequence[str]) -> None:
-    """Draw the sites of a well in colour, with the switches of their channels and the contrast."""
+    """Draw the sites of a well in colour, with the switches of their channels and the contrast.
+
+    Reading all of them takes a while: the first one is seen meanwhile.
+    """
     if well.sites == 0:
         st.info("No site of this well was read, so that there is no picture.", icon=":material/hide_image:")
         return
-    place = st.container()
+    place = st.empty()
     shown = chosen_channels(channels)
     contrast, as_delivered = chosen_contrast()
     views = partial(_view, well, shown=shown, every=channels, contrast=contrast, as_delivered=as_delivered, run=run)
-    if asked_for(SITE) in {None, EVERY_SITE}:  # which sites there are is asked for while their picture is made
-        ask_together(
-            lambda: ask(Client.image, plate, well.well, site=None, **views(None)),
-            lambda: ask(Client.provenance, plate, well.well, run=run),
-        )
+    title = f"Well {well.well} of plate {plate}"
+    if asked_for(SITE) in {None, EVERY_SITE} and well.sites > 1:
+        with suppress(ApiError):  # where this one cannot be shown, the others can
+            first = _site_numbers(well, plate=plate, run=run)[0]
+            picture = ask(Client.image, plate, well.well, site=first, **views(None))
+            place.image(
+                picture,
+                width="stretch",
+                alt=f"{title}, site {first}: {', '.join(shown)}",
+                caption=f"Site {first}. The other sites are being read ...",
+            )
     site = _chosen_site(well, plate=plate, run=run)
     picture = ask(Client.image, plate, well.well, site=site, **views(site))
     what = f"site {site}" if site is not None else counted(well.sites, "site")
-    place.image(picture, width="stretch", alt=f"Well {well.well} of plate {plate}, {what}: {', '.join(shown)}")
+    place.image(picture, width="stretch", alt=f"{title}, {what}: {', '.join(shown)}")
 
 
 def _view(
@@ -210,10 +221,14 @@ def _chosen_site(well: Well, *, plate: str, run: str) -> int | None:
     """Draw the choice of a site where there are several, and return its number; None is all of them."""
     if well.sites < 2:
         return None
-    found: WellProvenance = ask(Client.provenance, plate, well.well, run=run)
-    numbers = [EVERY_SITE, *map(str, sorted({image.site for image in found.images}))]
+    numbers = [EVERY_SITE, *map(str, _site_numbers(well, plate=plate, run=run))]
     site = chosen("Site", numbers, key=SITE, format_func=_site_name)
     return None if site in {None, EVERY_SITE} else int(str(site))
+
+
+def _site_numbers(well: Well, *, plate: str, run: str) -> list[int]:
+    found: WellProvenance = ask(Client.provenance, plate, well.well, run=run)
+    return sorted({image.site for image in found.images})
 
 
 def _site_name(site: str) -> str:

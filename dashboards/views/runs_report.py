@@ -31,7 +31,7 @@ _FINDING_COLUMNS = {
 
 def show_report(check: ScreenCheck) -> None:
     """Draw what the check found: the verdict in words, a line a plate, and every finding."""
-    st.subheader("Acceptance report")
+    st.header("Acceptance report")
     said = verdict_said(check.plates)
     draw = {Verdict.ACCEPT: st.success, Verdict.ACCEPT_WITH_HOLES: st.warning, Verdict.REJECT: st.error}
     icons = {

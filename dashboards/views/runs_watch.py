@@ -60,7 +60,7 @@ def _show(name: str, was_under_way: bool) -> None:
     if was_under_way != is_under_way:
         forget_answers()
         st.rerun()
-    st.subheader(f"{run.id}: {plain(shortened(run.screen))}", anchor=False)
+    st.header(f"{run.id}: {plain(shortened(run.screen))}", anchor=False)
     _show_figures(run)
     if is_under_way:
         st.progress(share_done(run.progress), text=pace(run.progress))
@@ -126,14 +126,16 @@ def _show_plates(run: Run, *, fresh: bool) -> None:
         st.caption(said)
     with right:
         show_table(plate_rows(run.progress.plates), key="plates", columns=_PLATE_COLUMNS, file_name=f"{run.id}.csv")
-        with st.expander(f"Wells of {plain(shortened(barcode, longest=30))}"):
-            show_table(
-                standing_rows(standing).select(list(_WELL_COLUMNS)),
-                key="wells",
-                columns=_WELL_COLUMNS,
-                file_name=f"{run.id}-wells.csv",
-                height=260,
-            )
+        title = f"Wells of {plain(shortened(barcode, longest=30))}"
+        with st.expander(title, key="run_wells", bind="query-params") as area:
+            if area.open:
+                show_table(
+                    standing_rows(standing).select(list(_WELL_COLUMNS)),
+                    key="wells",
+                    columns=_WELL_COLUMNS,
+                    file_name=f"{run.id}-wells.csv",
+                    height=260,
+                )
 
 
 def _under_work(plates: tuple[PlateProgress, ...]) -> str:

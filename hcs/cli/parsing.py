@@ -38,6 +38,8 @@ def _parse(command: Any, words: list[str]) -> None:
     context = command.make_context("hcs", words)
     while hasattr(command, "resolve_command"):
         rest = [*getattr(context, "_protected_args", ()), *context.args]
+        if not rest and command.invoke_without_command:
+            return
         if not rest:
             raise ValueError("a command is missing")
         named, command, rest = command.resolve_command(context, rest)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
+from hcs.statistics.ordered import median_deviation, sort_columns
 
 MAD_TO_SD = 1.4826
 """Makes the median absolute deviation of a normal sample estimate its standard deviation."""
@@ -37,7 +38,7 @@ def median_and_mad(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
             f"every value must be finite, but row {row}, feature {feature} is {rows[row, feature]}; leave out the "
             "wells or features without a measurement first"
         )
+    columns = sort_columns(rows)
     # Adding 0.0 turns -0.0 into 0.0: the two compare equal, so which one stands in the middle depends on the order.
-    median = np.median(rows, axis=0) + 0.0
-    scale = MAD_TO_SD * np.median(np.abs(rows - median), axis=0)
-    return median, scale
+    median = columns.median + 0.0
+    return median, MAD_TO_SD * median_deviation(columns, median)

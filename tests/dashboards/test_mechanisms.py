@@ -73,7 +73,7 @@ def test_the_map_of_all_treatments_comes_and_has_every_treatment(opened: Opened)
     table = next(table.value for table in app.dataframe if "treatment" in table.value)
     assert sorted(table["treatment"]) == sorted(one.treatment for one in truth.items)
     assert {name.split("@")[0] for name in table["treatment"]} == set(COMPOUNDS)
-    assert app.subheader[-1].value == "Against chance"
+    assert app.header[-1].value == "Against chance"
 
 
 def test_a_state_that_is_nonsense_is_as_none(opened: Opened) -> None:

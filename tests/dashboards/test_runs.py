@@ -59,7 +59,7 @@ def screen_text(finished: Finished, name: str) -> str:
 
 def said(app: AppTest) -> str:
     """Everything that stands on the page as text."""
-    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.success, app.subheader)
+    kinds = (app.markdown, app.caption, app.info, app.warning, app.error, app.success, app.header)
     return "\n".join(element.value for kind in kinds for element in kind).replace("\\", "")
 
 
@@ -88,7 +88,7 @@ def test_failures_have_their_place_and_reason_and_no_retry_where_none_would_help
 
 
 def test_wells_of_the_plate_in_the_address_are_shown(opened: Opened) -> None:
-    app = opened("runs", plate="P2")
+    app = opened("runs", plate="P2", run_wells="true")
 
     (wells,) = (table.value for table in app.dataframe if "state" in table.value and "well" in table.value)
     states = dict(zip(wells["well"], wells["state"], strict=True))
@@ -101,7 +101,7 @@ def test_a_run_that_is_not_there_is_said_and_another_shown(opened: Opened) -> No
     app = opened("runs", run="run-99")
 
     assert "run-99" in app.warning[0].value
-    assert app.subheader[0].value.startswith("run-1")
+    assert app.header[0].value.startswith("run-1")
 
 
 def test_a_screen_is_submitted_after_its_report_once_however_often_the_button_is_pressed(
@@ -124,11 +124,11 @@ def test_a_screen_is_submitted_after_its_report_once_however_often_the_button_is
 
     app.button(key="submit").click().run()
     assert not app.exception
-    assert app.subheader[0].value == "run-2: walked"
+    assert app.header[0].value == "run-2: walked"
     assert "waits for a dispatcher" in said(app)
     app.segmented_control(key="part").set_value("Submit a screen").run()
     app.button(key="submit").click().run()  # the same press again, as a second click that came late
-    assert app.subheader[0].value == "run-2: walked"
+    assert app.header[0].value == "run-2: walked"
     with Client() as client:
         assert len(list(client.runs())) == before + 1
 
@@ -149,7 +149,7 @@ def test_a_screen_that_was_submitted_before_leads_to_its_run(changing: Opened, f
     app.button(key="submit").click().run()
 
     assert f"was run before, as {run.id}" in said(app)
-    assert app.subheader[0].value == f"{run.id}: known"
+    assert app.header[0].value == f"{run.id}: known"
     with Client() as client:
         assert sum(one.screen == "known" for one in client.runs()) == 1
         client.cancel(run)

@@ -38,7 +38,7 @@ def dispatch(*, namespace: str | None, kubeconfig: str | None, template: str, al
     try:
         with interrupts():
             where = rayjobs.namespace  # a cluster that is not there is said at once
-            with open_catalog(settings.catalog, parts_uri=settings.parts) as catalog:
+            with open_catalog(settings.catalog, parts_uri=settings.parts, may_upgrade=settings.upgrade) as catalog:
                 log.info("waiting for runs", catalog=catalog.location, namespace=where, template=template)
                 RayJobDispatcher(catalog, rayjobs, template).work(touch=alive_file.touch)
     except KeyboardInterrupt:

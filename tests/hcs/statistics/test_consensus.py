@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.errors import InputRejectedError
-from hcs.statistics.consensus import consensus
+from hcs.statistics.consensus import consensus, consensus_of_groups
 
 
 @pytest.mark.parametrize("operation", ["median", "mean"])
@@ -39,3 +39,17 @@ def test_a_group_is_the_median_or_mean_of_its_wells(operation, oracle):
 def test_groups_that_do_not_fit_the_profiles_are_refused():
     with pytest.raises(InputRejectedError, match="one group a profile"):
         consensus(np.zeros((3, 2)), ["a"], operation="mean")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_modz_refuses_a_gap_and_median_leaves_it_out(bad):
+    profiles = np.arange(12.0).reshape(4, 3)
+    profiles[1, 2] = bad
+    order, starts = np.arange(4), np.array([0, 2, 4])
+
+    with pytest.raises(InputRejectedError, match="feature 2 is not"):
+        consensus_of_groups(profiles, order, starts, operation="modz")
+    if np.isnan(bad):
+        for operation in ("median", "mean"):
+            made = consensus_of_groups(profiles, order, starts, operation=operation)
+            assert made.tolist() == [[1.5, 2.5, 2.0], [7.5, 8.5, 9.5]]

@@ -209,7 +209,7 @@ def test_where_nothing_is_opened_nobody_reaches_a_pod_that_is_chosen(policies: l
 
 
 @given(POLICIES, POLICIES, st.sampled_from(ENDPOINTS), st.sampled_from(ENDPOINTS), st.sampled_from(SOCKETS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_policy_more_opens_what_is_closed_already_and_closes_nothing_that_others_opened(
     some: list[Object], more: list[Object], source: Endpoint, target: Endpoint, socket: tuple[int, str]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kube_api import KubeApi
+from kube_api import KubeApi, role_rules
 from rayjob_worlds import TEMPLATE, World
 
 from hcs.catalog import (
@@ -21,6 +21,7 @@ from hcs.catalog import (
 from schemas.work import DispatchState, RunState
 from services.dispatcher.k8s.decide import Patience
 
+ROLE = Path(__file__).parents[4] / "k8s" / "base" / "dispatcher-role.yaml"
 IMAGE = [{"type": "HeadPodReady", "status": "False", "reason": "ImagePullBackOff", "message": "hcs/worker:none"}]
 
 
@@ -142,16 +143,17 @@ def test_a_run_that_does_not_fit_keeps_no_other_from_starting(world: World) -> N
 
 
 def test_the_role_of_the_dispatcher_suffices(world: World) -> None:
-    """The verbs that the manifests give it: nothing else is asked."""
-    verbs = ["get", "list", "watch", "create", "delete"]
-    world.kube.rules = [{"apiGroups": ["ray.io"], "resources": ["rayjobs"], "verbs": verbs}]
+    """What the manifests allow it is what it asks for, no more and no less."""
+    world.kube.rules = role_rules(ROLE)
+    verbs = {"get", "list", "watch", "create", "delete"}
+    assert [set(rule["verbs"]) for rule in world.kube.rules] == [verbs]
     run_id = world.submit()
     world.round(3)
     world.say(world.name(run_id), "Failed", reason="AppFailed")
     world.round(3)
     cancel_run(world.catalog, run_id)
     world.round(4)
-    assert {request.verb for request in world.kube.requests} == set(verbs)
+    assert {request.verb for request in world.kube.requests} == verbs
     assert not [request for request in world.kube.requests if request.status in {401, 403}]
 
 

@@ -158,3 +158,12 @@ def test_a_cluster_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     assert ended.code == 1
     assert "expected to run in a pod with a ServiceAccount, or a kubeconfig" in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_it_needs_nothing_that_the_image_of_the_api_lacks() -> None:
+    """Its image is the API's, which has neither torch nor Ray."""
+    loaded = "import services.dispatcher.k8s.dispatching, sys; print(*sorted(sys.modules))"
+    command = [sys.executable, "-c", loaded]
+    modules = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert "services.dispatcher.k8s.loop" in modules
+    assert not {"torch", "timm", "ray", "streamlit"} & set(modules)

@@ -1,0 +1,91 @@
+"""A table of profiles as a matrix of features beside a table of metadata, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hcs.errors import InputRejectedError, UsageError
+
+METADATA_PREFIX = "Metadata_"
+"""What names of metadata begin with, by the convention of CellProfiler and pycytominer."""
+
+
+@dataclass(frozen=True)
+class ProfileMatrix:
+    """W profiles of D features."""
+
+    metadata: pl.DataFrame
+    """One row a profile."""
+    values: NDArray[np.floating]
+    """(W, D), contiguous; NaN where a value is missing."""
+    features: tuple[str, ...]
+    """(D,)."""
+
+    def chosen(self, conditions: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
+        """Return the rows that meet one of these conditions `(column, value)`, (W,); values are compared as text.
+
+        Raises:
+            UsageError: If there is no such column.
+            InputRejectedError: If no row meets any.
+        """
+        chosen = np.zeros(self.metadata.height, dtype=np.bool_)
+        for column, value in conditions:
+            if column not in self.metadata.columns:
+                raise UsageError(
+                    f"rows with {column}={value} are asked for, but the table has no metadata column {column}; it has "
+                    f"{', '.join(self.metadata.columns)}"
+                )
+            chosen |= (self.metadata[column].cast(pl.String) == value).fill_null(False).to_numpy()
+        if not chosen.any():
+            wanted = " or ".join(f"{column}={value}" for column, value in conditions)
+            raise InputRejectedError(f"rows with {wanted} are expected, but none of {len(chosen)} is such a row")
+        return chosen
+
+    def table(self) -> pl.DataFrame:
+        """Return one table again: metadata first; what is missing is null."""
+        columns = [pl.Series(name, self.values[:, place]).fill_nan(None) for place, name in enumerate(self.features)]
+        return self.metadata.with_columns(columns)
+
+
+def profile_matrix(table: pl.DataFrame, *, metadata: Collection[str] = ()) -> ProfileMatrix:
+    """Return a table of profiles as a matrix and its metadata.
+
+    Columns that begin with `Metadata_` or are named are metadata; all others are features, which must be numbers.
+
+    Args:
+        table: One row a profile.
+        metadata: Further columns that are metadata.
+
+    Returns:
+        float32 where all features are, else float64.
+
+    Raises:
+        UsageError: If a named column is missing.
+        InputRejectedError: If there is no row, no metadata or no feature, or one is not a number.
+    """
+    missing = sorted(set(metadata) - set(table.columns))
+    if missing:
+        raise UsageError(f"the table has no column {', '.join(missing)}; it has {', '.join(table.columns[:10])}, ...")
+    about = [name for name in table.columns if name.startswith(METADATA_PREFIX) or name in metadata]
+    features = [name for name in table.columns if name not in set(about)]
+    if not about or not features or table.is_empty():
+        raise InputRejectedError(
+            f"profiles with metadata and features are expected, but the table has {table.height} rows, {len(about)} "
+            f"columns of metadata and {len(features)} others; columns that do not begin with {METADATA_PREFIX} and are "
+            "metadata must be named"
+        )
+    types = table.schema
+    words = [name for name in features if not (types[name].is_numeric() or types[name] == pl.Null)]
+    if words:
+        raise InputRejectedError(
+            f"a column that is not metadata must hold numbers, but {words[0]} holds {types[words[0]]} ({len(words)} "
+            f"columns like it); name it as metadata, or take it out"
+        )
+    dtype = pl.Float32 if all(types[name] == pl.Float32 for name in features) else pl.Float64
+    values = table.select(pl.col(features).cast(dtype).fill_null(float("nan"))).to_numpy(order="c")
+    return ProfileMatrix(table.select(about), np.ascontiguousarray(values), tuple(features))

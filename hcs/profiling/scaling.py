@@ -1,0 +1,235 @@
+"""Normalization of a profile matrix, plate by plate or group by group, on chosen rows.
+
+The methods and their numbers are those of pycytominer's `normalize` run on every group apart. What differs is what
+happens where a feature does not vary among the rows that a group is fitted on. pycytominer divides by 1e-18 there, so a
+single well that differs gets a value of 1e18; here the feature is left out of all groups, and the result says so.
+`degenerate="keep"` does as pycytominer.
+
+This is for any table of profiles. A run normalizes with `hcs.profiling.normalize.robust_z`, which also steadies scales
+from few controls and clips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.errors import InputRejectedError, UsageError
+from hcs.profiling.groups import RowGroups
+from hcs.profiling.normalize import VANISHING
+from hcs.statistics.inverse_normal import inverse_normal
+from hcs.statistics.scales import Scaling, centre_and_scale
+from hcs.statistics.threads import on_threads
+
+Method = Literal["mad_robustize", "robustize", "standardize", "inverse_normal"]
+METHODS: tuple[Method, ...] = ("mad_robustize", "robustize", "standardize", "inverse_normal")
+
+EPSILON = 1e-18
+"""pycytominer adds it to every MAD."""
+
+_ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """W normalized profiles of the K of D features that could be normalized in every group."""
+
+    values: NDArray[np.floating]
+    """(W, K), in the dtype of what came in."""
+    kept: NDArray[np.bool_]
+    """(D,)."""
+    n_fitted: NDArray[np.intp]
+    """(G,), rows that each group was fitted on."""
+    borrowed: NDArray[np.bool_]
+    """(G,), groups without a row to be fitted on, which were fitted on all of theirs."""
+
+
+def normalize_groups(
+    profiles: NDArray[np.floating],
+    groups: RowGroups,
+    *,
+    method: Method,
+    is_fitted: NDArray[np.bool_] | None = None,
+    lacking: Literal["refuse", "all"] = "refuse",
+    degenerate: Literal["drop", "keep"] = "drop",
+    n_threads: int | None = None,
+) -> Scaled:
+    """Return every group's profiles, normalized to the group's own fitted rows.
+
+    Args:
+        profiles: (W, D), float32 or float64, without infinities. NaN is left out of fits and stays NaN.
+        groups: Usually the plates.
+        method: `mad_robustize` is (x - median) / (1.4826 MAD), `robustize` (x - median) / (distance of quartiles),
+            `standardize` (x - mean) / (standard deviation), `inverse_normal` the normal score of the rank.
+        is_fitted: (W,), the rows that each group is fitted on, such as its negative controls; default all.
+        lacking: What is done with a group without such a row: refuse, or fit it on all of its rows.
+        degenerate: What is done with a feature that has no value, does not vary in the fitted rows of a group, or
+            varies by less than a thousandth of the root mean square distance of all its rows from their centre. `drop`
+            leaves it out of all groups; `keep` divides as pycytominer: by 1e-18 for `mad_robustize`, by 1 otherwise.
+        n_threads: None is one for every core. The result is the same bits for any number.
+
+    Returns:
+        Profiles in the order of the rows. Another order of the rows changes them by rounding, and with `mad_robustize`,
+        `robustize` and `inverse_normal` not at all.
+
+    Raises:
+        InputRejectedError: If shapes do not fit, a value is infinite, a group has one row to be fitted on or, unless
+            `lacking` is `all`, none, or no feature is left.
+    """
+    fitted = np.ones(len(profiles), dtype=np.bool_) if is_fitted is None else is_fitted
+    _check(profiles, groups, fitted, method=method)
+    on_all = np.array([not fitted[groups.rows(group)].any() for group in range(len(groups))])
+    n_fitted = np.array([_n_fitted(groups.rows(group), fitted, on_all[group]) for group in range(len(groups))])
+    _check_groups(groups, n_fitted, on_all, lacking=lacking)
+    out = np.empty_like(profiles, order="C")
+    one_group = partial(_rank_group) if method == "inverse_normal" else partial(_scale_group, scaling=method)
+
+    def normalize_group(group: int) -> NDArray[np.bool_]:
+        rows = groups.rows(group)
+        chosen = None if on_all[group] or fitted[rows].all() else fitted[rows]
+        keeps = degenerate == "keep"
+        return one_group(rows, is_fitted=chosen, name=groups.name(group), profiles=profiles, out=out, keeps=keeps)
+
+    kept = np.logical_and.reduce(on_threads(normalize_group, range(len(groups)), n_threads=n_threads))
+    if not kept.any():
+        raise InputRejectedError(
+            f"no feature of {profiles.shape[1]} varies in every group among the rows that it is fitted on; fit on more "
+            "rows, or normalize groups apart"
+        )
+    return Scaled(_without(out, kept), kept, n_fitted, on_all)
+
+
+def _scale_group(
+    rows: NDArray[np.intp],
+    *,
+    is_fitted: NDArray[np.bool_] | None,
+    name: str,
+    profiles: NDArray[np.floating],
+    out: NDArray[np.floating],
+    keeps: bool,
+    scaling: Scaling,
+) -> NDArray[np.bool_]:
+    """Write one group's scaled rows, and return which features can be used, (D,)."""
+    where = _as_slice(rows)
+    source = profiles[where]
+    centre, scale = centre_and_scale(source if is_fitted is None else source[is_fitted], scaling=scaling)
+    varies = scale > 0
+    if keeps:
+        divisor = scale + EPSILON if scaling == "mad_robustize" else np.where(scale == 0, 1.0, scale)
+    else:
+        divisor = np.where(varies, scale, 1.0)
+    centre, divisor = centre.astype(profiles.dtype), divisor.astype(profiles.dtype)
+    squares = np.zeros(len(centre))
+    target = out[where] if isinstance(where, slice) else np.empty_like(source)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = target[start : start + _ROWS_AT_ONCE]
+            np.subtract(source[start : start + _ROWS_AT_ONCE], centre, out=part)
+            np.divide(part, divisor, out=part)
+            squares += np.einsum("nd,nd->d", part, part)
+    if not isinstance(where, slice):
+        out[where] = target
+    if np.isfinite(squares).all() and keeps:
+        return np.ones(len(centre), dtype=np.bool_)
+    squares = _check_and_complete(squares, source, target, name=name)
+    if keeps:
+        return np.ones(len(centre), dtype=np.bool_)
+    return varies & (np.sqrt(squares / len(rows)) < 1.0 / VANISHING)
+
+
+def _check_and_complete(
+    squares: NDArray[np.float64], source: NDArray[np.floating], target: NDArray[np.floating], *, name: str
+) -> NDArray[np.float64]:
+    """Return the sums of squares with missing values left out, once it is sure that none of the values is infinite."""
+    complete = squares.copy()
+    for feature in np.flatnonzero(~np.isfinite(squares)):
+        _refuse_infinite(source[:, feature], feature, name)
+        complete[feature] = np.nansum(target[:, feature].astype(np.float64) ** 2)
+    return complete
+
+
+def _rank_group(
+    rows: NDArray[np.intp],
+    *,
+    is_fitted: NDArray[np.bool_] | None,
+    name: str,
+    profiles: NDArray[np.floating],
+    out: NDArray[np.floating],
+    keeps: bool,
+) -> NDArray[np.bool_]:
+    """Write one group's normal scores, and return which features can be used, (D,)."""
+    where = _as_slice(rows)
+    source = profiles[where]
+    for feature in np.flatnonzero(np.isinf(source).any(axis=0)):
+        _refuse_infinite(source[:, feature], feature, name)
+    out[where] = inverse_normal(source, is_fitted=is_fitted)
+    if keeps:
+        return np.ones(source.shape[1], dtype=np.bool_)
+    fitted = source if is_fitted is None else source[is_fitted]
+    has_value = ~np.isnan(fitted).all(axis=0)
+    varies = np.zeros(source.shape[1], dtype=np.bool_)
+    varies[has_value] = np.nanmin(fitted[:, has_value], axis=0) < np.nanmax(fitted[:, has_value], axis=0)
+    return varies
+
+
+def _as_slice(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+    """Return rows that stand together as a slice, which needs no copy."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
+
+
+def _without(values: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Return the kept columns, moved together inside the same memory."""
+    if kept.all():
+        return values
+    n_kept = int(kept.sum())
+    flat = values.reshape(-1)
+    for start in range(0, len(values), _ROWS_AT_ONCE):
+        part = values[start : start + _ROWS_AT_ONCE][:, kept]  # a copy: what is written may lie over what is read
+        flat[start * n_kept : start * n_kept + part.size] = part.reshape(-1)
+    return flat[: len(values) * n_kept].reshape(len(values), n_kept)
+
+
+def _n_fitted(rows: NDArray[np.intp], fitted: NDArray[np.bool_], on_all: bool) -> int:
+    return len(rows) if on_all else int(fitted[rows].sum())
+
+
+def _refuse_infinite(values: NDArray[np.floating], feature: int | np.integer, name: str) -> None:
+    if np.isinf(values).any():
+        raise InputRejectedError(
+            f"finite or missing values are expected, but feature {feature} of {name} is infinite in "
+            f"{int(np.isinf(values).sum())} rows; leave it out, or set these values to missing"
+        )
+
+
+def _check(profiles: NDArray[np.floating], groups: RowGroups, fitted: NDArray[np.bool_], *, method: str) -> None:
+    if method not in METHODS:
+        raise UsageError(f"the method {method!r} is not known; choose one of {', '.join(METHODS)}")
+    if profiles.ndim != 2 or not profiles.size or len(groups.order) != len(profiles) or len(fitted) != len(profiles):
+        raise InputRejectedError(
+            f"a matrix with one row a well is expected, but its shape is {profiles.shape}, with metadata of "
+            f"{len(groups.order)} rows and a choice among {len(fitted)}"
+        )
+    if profiles.dtype not in (np.float32, np.float64):
+        raise InputRejectedError(f"float32 or float64 is expected, but the profiles are {profiles.dtype}")
+
+
+def _check_groups(
+    groups: RowGroups, n_fitted: NDArray[np.intp], on_all: NDArray[np.bool_], *, lacking: Literal["refuse", "all"]
+) -> None:
+    if lacking == "refuse" and on_all.any():
+        names = [groups.name(int(group)) for group in np.flatnonzero(on_all)]
+        raise InputRejectedError(
+            f"rows to fit on are expected in every group, but {len(names)} have none: {', '.join(names[:5])}; leave "
+            "these out, or fit them on all of their rows"
+        )
+    if (n_fitted < 2).any():
+        group = int(np.argmin(n_fitted))
+        raise InputRejectedError(
+            f"at least two rows to fit on are expected in every group, but {groups.name(group)} has "
+            f"{n_fitted[group]}; one value has no spread"
+        )
