@@ -38,7 +38,7 @@ def check_bounds(text: str) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             sizes = {}
         elif isinstance(event, yaml.AliasEvent):
-            seen += sizes.get(event.anchor, 1)
+            seen += sizes.get(event.anchor or "", 1)
         elif isinstance(event, yaml.ScalarEvent):
             seen += 1
             if event.anchor:
