@@ -17,7 +17,7 @@ CRDS ?= $(or $(HCS_TEST_CRDS),../shared/crds)
 .PHONY: help install browser demo test test-slow test-long check k8s-check image-lint images openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## Make .venv with the tested set of packages (PYTHON=... chooses the interpreter)
 
@@ -39,7 +39,7 @@ test: install ## Run the tests, except those marked slow or long
 	$(BIN)/python -m pytest -m "not slow and not long" -n $(WORKERS) --dist loadfile $(PYTEST_OPTIONS)
 
 test-slow: install ## Run the tests marked slow
-	$(BIN)/python -m pytest -m "slow and not long" $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -m "slow and not long" -n $(WORKERS) --dist worksteal $(PYTEST_OPTIONS)
 
 test-long: install ## Run the tests that CI has no time for
 	$(BIN)/python -m pytest -m long $(PYTEST_OPTIONS)
