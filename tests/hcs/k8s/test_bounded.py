@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hcs.errors import UsageError
@@ -21,6 +21,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(VALUES, max_size=3))
 def test_what_people_write_is_within_bounds(documents: list[object]) -> None:
     check_bounds(yaml.safe_dump_all(documents))
