@@ -89,6 +89,7 @@ def _of_run(reference: str, catalog: str | None, parts: str | None) -> RunJob:
 
 
 def _template(place: str) -> Mapping[str, Any]:
+    from hcs.k8s.bounded import check_bounds
     from hcs.k8s.rayjob import find_template
 
     try:
@@ -106,6 +107,7 @@ def _template(place: str) -> Mapping[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise TemplateError(f"expected the template of runs in {place}, but it cannot be read ({error}).") from error
     try:
+        check_bounds(text)
         return find_template(yaml.safe_load_all(text))
     except yaml.YAMLError as error:
         why = " ".join(str(error).split())

@@ -295,7 +295,7 @@ def _parsed(said: bytes, asked: str) -> Mapping[str, Any]:
 def _parsed_or_none(said: bytes) -> Mapping[str, Any] | None:
     try:
         found = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):  # the second of brackets within brackets
         return None
     return found if isinstance(found, Mapping) else None
 

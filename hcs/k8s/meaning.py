@@ -13,6 +13,8 @@ from typing import Any
 from schemas.work import DispatchState
 
 LONGEST_QUOTE = 400
+LONGEST_WORDS = 1200
+"""Of a whole meaning: a RayJob is written to by others, and what it says is logged and shown as it is."""
 
 IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -76,7 +78,7 @@ def meaning_of(rayjob: Mapping[str, Any]) -> Meaning:
         rayjob: The object as the API returns it; anything in it may be missing.
     """
     meaning = _meaning(rayjob, mapping_in(rayjob, "status"))
-    return Meaning(meaning.state, " ".join(meaning.words.split()))
+    return Meaning(meaning.state, one_line(meaning.words, longest=LONGEST_WORDS))
 
 
 def _meaning(rayjob: Mapping[str, Any], status: Mapping[str, Any]) -> Meaning:
@@ -125,8 +127,23 @@ def number_in(values: Mapping[str, Any] | None, key: str) -> int:
 
 def quoted(text: str) -> str:
     """Return what somebody else said on one line, cut where it is long."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 4].rstrip() + " ..."
+    return one_line(text, longest=LONGEST_QUOTE)
+
+
+def one_line(text: str, *, longest: int) -> str:
+    """Return a text that a terminal shows as it stands: without what moves its cursor or turns its letters around.
+
+    Args:
+        text: What somebody said.
+        longest: How many letters are kept.
+    """
+    begin = text[: 8 * longest]  # enough, whatever spaces are in it; all of megabytes every second would be much
+    shown = "".join(
+        letter if letter.isprintable() or letter.isspace() else "\N{REPLACEMENT CHARACTER}" for letter in begin
+    )
+    line = " ".join(shown.split())
+    is_whole = len(line) <= longest and len(begin) == len(text)
+    return line if is_whole else line[: longest - 4].rstrip() + " ..."
 
 
 def _waits(words: str) -> Meaning:

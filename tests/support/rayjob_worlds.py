@@ -53,13 +53,13 @@ spec:
         maxReplicas: 16
         replicas: 0
         rayStartParams: {}
-        template: {spec: {containers: [{name: ray-worker, image: "hcs/worker-cpu:1"}]}}
+        template: {spec: {containers: [{name: ray-worker, image: "hcs/worker-cpu:1", resources: {limits: {cpu: "4"}}}]}}
       - groupName: gpu
         minReplicas: 0
         maxReplicas: 8
         replicas: 0
         rayStartParams: {num-gpus: "1"}
-        template: {spec: {containers: [{name: ray-worker, image: "hcs/worker-gpu:1"}]}}
+        template: {spec: {containers: [{name: ray-worker, image: "hcs/worker-gpu:1", resources: {limits: {cpu: "8"}}}]}}
 """
 )
 ENDED = {"Complete", "Failed", "ValidationFailed"}

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hcs.errors import UsageError
+from hcs.k8s.checking.capacity import check_capacity
 from hcs.k8s.checking.commands import CommandParser, check_commands
 from hcs.k8s.checking.core import VERSIONS, check_core
+from hcs.k8s.checking.credentials import check_credentials
 from hcs.k8s.checking.custom import check_custom
 from hcs.k8s.checking.environment import check_environment
 from hcs.k8s.checking.finding import Finding, Unchecked, Verdict
@@ -18,7 +20,9 @@ from hcs.k8s.checking.policy import check_policy
 from hcs.k8s.checking.ports import check_ports
 from hcs.k8s.checking.reach import Reach, check_isolation, check_reach
 from hcs.k8s.checking.references import check_references
+from hcs.k8s.checking.rights import check_rights
 from hcs.k8s.checking.selectors import check_selectors
+from hcs.k8s.checking.services import check_addresses, check_services
 from hcs.k8s.checking.template import check_template
 
 
@@ -71,8 +75,15 @@ def _check_meaning(
     yield from check_commands(objects, pods, parse=parse)
     yield from check_environment(objects, pods)
     yield from check_policy(objects, pods)
+    yield from check_rights(objects)
+    yield from check_services(objects)
+    yield from check_capacity(objects, pods)
+    yield from check_credentials(objects, pods)
+    yield from check_template(objects)
     yield from check_isolation(objects, pods)
-    if reach is not None:
+    wrong_addresses = list(check_addresses(objects))
+    yield from wrong_addresses
+    if reach is not None and not wrong_addresses:
         yield from check_reach(objects, pods, reach)
 
 

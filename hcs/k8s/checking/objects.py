@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from hcs.errors import UsageError
+from hcs.k8s.bounded import check_bounds
 
 Object = dict[str, Any]
 """One object of a manifest."""
@@ -26,6 +27,8 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Hashable, Any]:
     seen: set[Hashable] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is no text", key_node.start_mark)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} comes twice", key_node.start_mark)
         seen.add(key)
@@ -50,6 +53,7 @@ def read_objects(text: str, *, source: str) -> list[Object]:
         UsageError: If the text is no YAML, has a key twice, or holds something that is no object.
     """
     try:
+        check_bounds(text)
         documents = [item for item in yaml.load_all(text, Loader=_StrictLoader) if item is not None]
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())
@@ -59,7 +63,10 @@ def read_objects(text: str, *, source: str) -> list[Object]:
 
 def _unpacked(document: Any, source: str) -> Iterator[Object]:
     if isinstance(document, dict) and document.get("kind") == "List":
-        for item in document.get("items") or ():
+        items = document.get("items") or ()
+        if not isinstance(items, list | tuple):
+            raise UsageError(f"expected a list of objects as items of a List in {source}, got {str(items)[:80]!r}")
+        for item in items:
             yield from _unpacked(item, source)
         return
     named = isinstance(document, dict) and isinstance(document.get("metadata"), dict)
@@ -70,6 +77,13 @@ def _unpacked(document: Any, source: str) -> Iterator[Object]:
         )
     if not isinstance(document["metadata"].get("name"), str):
         raise UsageError(f"expected metadata.name in {document['kind']} of {source}, got none; name the object")
+    for field in ("labels", "annotations"):
+        values = document["metadata"].get(field)
+        if values is not None and not isinstance(values, dict):
+            raise UsageError(
+                f"expected names and values as metadata.{field} of {title(document)} in {source}, got "
+                f"{str(values)[:80]!r}; mend the file"
+            )
     yield document
 
 

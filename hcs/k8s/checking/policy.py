@@ -9,6 +9,7 @@ from hcs.k8s.checking.finding import Finding
 from hcs.k8s.checking.objects import Object, dig, dotted, kind, labels, namespace, of_kind, title
 from hcs.k8s.checking.pods import RAY_JOBS, Pods
 from hcs.k8s.checking.quantities import quantity
+from hcs.k8s.checking.restricted import check_restricted
 from hcs.k8s.checking.selectors import chosen
 from hcs.k8s.checking.tokens import check_tokens
 
@@ -41,6 +42,7 @@ def check_policy(objects: list[Object], pods: list[Pods]) -> Iterator[Finding]:
     for one in pods:
         if one.role != "managed":
             yield from _check_pods(one)
+            yield from check_restricted(one)
     yield from _check_disruption(objects, pods)
     yield from check_tokens(objects, pods)
 
@@ -79,8 +81,9 @@ def _check_pods(pods: Pods) -> Iterator[Finding]:
             yield found("memory", path, "a limit, since it takes memory", memory.get("sizeLimit"), "set it")
     for path, container in pods.containers():
         yield from _check_bounds(pods, container, path)
-        yield from _check_image(pods, container, path)
     for path, container in pods.containers(with_autoscaler=True):
+        if "image" in container or not path.endswith("autoscalerOptions"):  # by default it is the head's
+            yield from _check_image(pods, container, path)
         yield from _check_security(pods, container, path)
     if pods.role == "head":
         yield from _check_head(pods)
@@ -186,18 +189,24 @@ def _check_disruption(objects: list[Object], pods: list[Pods]) -> Iterator[Findi
     budgets = of_kind(objects, "PodDisruptionBudget")
     for one in pods:
         replicas = dig(one.owner, "spec", "replicas")
-        if kind(one.owner) not in REPLICATED or not isinstance(replicas, int) or replicas < 2:
+        if kind(one.owner) not in REPLICATED or not isinstance(replicas, int) or replicas < 1:
             continue
         own = [budget for budget in budgets if one in chosen(budget, pods)]
-        if not own:
+        if len(own) > 1:
+            yield Finding(one.owner_title, "spec.selector", "policy/disruption", "one PodDisruptionBudget for its pods",
+                          str(len(own)), "remove the others: a pod of two is never evicted")  # fmt: skip
+        if not own and replicas > 1:
             yield Finding(one.owner_title, "spec.replicas", "policy/disruption", "a PodDisruptionBudget for its pods",
                           f"{replicas} replicas and none", "add one")  # fmt: skip
         for budget in own:
             least = dig(budget, "spec", "minAvailable")
-            if dig(budget, "spec", "maxUnavailable") in (0, "0%") or least == "100%" or _is_all(least, replicas):
+            if dig(budget, "spec", "maxUnavailable") in (0, "0%") or _is_all(least, replicas):
                 yield Finding(title(budget), "spec", "policy/disruption", f"fewer than all {replicas} pods",
                               f"minAvailable {least}", "lower it: no node could be drained")  # fmt: skip
 
 
 def _is_all(least: Any, replicas: int) -> bool:
+    """Return whether so many of the replicas are all; a share of them is rounded up, as Kubernetes does."""
+    if isinstance(least, str) and least.endswith("%") and least[:-1].isdecimal():
+        return -(-int(least[:-1]) * replicas // 100) >= replicas
     return isinstance(least, int) and least >= replicas

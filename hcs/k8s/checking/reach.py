@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from hcs.errors import UsageError
+from hcs.k8s.bounded import check_bounds
 from hcs.k8s.checking.finding import Finding
 from hcs.k8s.checking.network import NAME_OF_NAMESPACE, Endpoint, Socket, applies, opened
 from hcs.k8s.checking.objects import Object, dig, kind, labels, name, of_kind
@@ -64,6 +65,7 @@ def read_reach(text: str, *, source: str) -> Reach:
         UsageError: If it is not such a table.
     """
     try:
+        check_bounds(text)
         return Reach.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())

@@ -137,7 +137,7 @@ def _of_pods(pods: Pods) -> Iterator[Reference]:
         yield from to("Secret", secret.get("name"), pods.at("imagePullSecrets", place))
     for place, volume in enumerate(spec.get("volumes") or ()):
         yield from _of_volume(volume, pods, pods.at("volumes", place))
-    for path, container in pods.containers():
+    for path, container in pods.containers(with_autoscaler=True):
         for place, variable in enumerate(container.get("env") or ()):
             source = variable.get("valueFrom") or {}
             for field, of_kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):

@@ -66,9 +66,14 @@ def check_selectors(objects: list[Object], pods: list[Pods]) -> Iterator[Finding
 def _check_own(item: Object, pods: list[Pods]) -> Iterator[Finding]:
     path, _ = SELECTORS[kind(item)]
     if kind(item) == "Service" and not dig(item, *path):
-        return  # its endpoints, or an ExternalName, are somebody else's business
+        return  # check_services says that
     found = chosen(item, pods)
     if kind(item) in TEMPLATES:
+        for other in found:
+            if other.owner is not item and other.role != "managed":
+                yield Finding(title(item), dotted(path), "wiring/overlap", "labels that only its own pods have",
+                              f"{dig(item, *path)}, which {other.item} has too",
+                              "add a label: each would remove the other's pods")  # fmt: skip
         found = [one for one in found if one.owner is item]
     if not found:
         yield _nobody(item, path, dig(item, *path))

@@ -8,8 +8,6 @@ from hcs.k8s.checking.finding import Finding
 from hcs.k8s.checking.objects import Object, dig, kind, name, namespace, of_kind
 from hcs.k8s.checking.pods import RAY_CLUSTERS, Pods
 
-TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a place, and no secret
-
 
 def check_tokens(objects: list[Object], pods: list[Pods]) -> Iterator[Finding]:
     """Return a finding for each pod with a token that it does not need, and each without one that it needs."""
@@ -46,16 +44,18 @@ def _reason(pods: Pods, account: tuple[str, str], bound: set[tuple[str, str]]) -
 
 
 def _projects(pods: Pods) -> bool:
-    """Return whether a volume brings the token to where clients of the API look for it."""
+    """Return whether a volume brings a token of the API, wherever it is mounted; one for somebody else is none."""
     mounted = {
         mount.get("name")
         for _, container in pods.containers(with_autoscaler=True)
         for mount in container.get("volumeMounts") or ()
-        if str(mount.get("mountPath")).rstrip("/") == TOKEN_FOLDER
     }
     return any(
         volume.get("name") in mounted
-        and any("serviceAccountToken" in one for one in dig(volume, "projected", "sources") or ())
+        and any(
+            "serviceAccountToken" in one and not dig(one, "serviceAccountToken", "audience")
+            for one in dig(volume, "projected", "sources") or ()
+        )
         for volume in pods.spec.get("volumes") or ()
     )
 

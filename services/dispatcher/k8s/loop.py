@@ -58,8 +58,16 @@ ROUND_SECONDS = 1
 MAX_CREATES = 10
 """RayJobs that are made in one round, so that a crowd of runs does not keep it from following those that go on."""
 
+SECONDS_OF_ACTING = 30.0
+"""How long a round asks the cluster for one thing after another where each answer is slow; the rest is decided anew in
+the next. A probe takes a round that goes on for minutes for one that hangs."""
+
 OF_EVERYBODY = (KubernetesUnreachableError, KubernetesBusyError, KubernetesNotAllowedError)
 """What is no matter of one RayJob: the next one is not even tried."""
+
+
+ASKING = (Begin, Create, Missing, Delete)
+"""Actions that ask the cluster."""
 
 
 @dataclass
@@ -72,6 +80,7 @@ class RayJobDispatcher:
         template: The name of the suspended RayJob that is the template.
         patience: How long what is waited for.
         round_seconds: How long a look takes that sees nothing.
+        seconds_of_acting: How long a round acts on the cluster before it looks again.
     """
 
     catalog: Catalog
@@ -79,6 +88,7 @@ class RayJobDispatcher:
     template: str
     patience: Patience = field(default_factory=Patience)
     round_seconds: int = ROUND_SECONDS
+    seconds_of_acting: float = SECONDS_OF_ACTING
     pauses: Pauses = field(default_factory=Pauses)
     _over_since: Mapping[str, float] = field(default_factory=dict)
     _said: dict[str, str] = field(default_factory=dict)
@@ -118,7 +128,10 @@ class RayJobDispatcher:
         decision = decide(sight, over_since=self._over_since, patience=self.patience)
         self._over_since = decision.over_since
         left = MAX_CREATES
+        give_up = time.monotonic() + self.seconds_of_acting
         for action in decision.actions:
+            if isinstance(action, ASKING) and time.monotonic() >= give_up:
+                continue
             match action:
                 case Begin(run):
                     if left > 0 and self._begin(run, is_blind=sight.rayjobs is None, trouble=sight.trouble):

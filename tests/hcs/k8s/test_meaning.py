@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hcs.k8s.meaning import LONGEST_QUOTE, Meaning, meaning_of
+from hcs.k8s.meaning import LONGEST_QUOTE, LONGEST_WORDS, Meaning, meaning_of, one_line
 from schemas.work import DispatchState
 
 WAITING, WORKING, ENDED = DispatchState.WAITING, DispatchState.WORKING, DispatchState.ENDED
@@ -206,3 +206,20 @@ def test_whatever_is_missing_or_odd_raises_nothing(rayjob: dict[str, Any]) -> No
 def test_only_three_states_are_the_end(status: dict[str, Any]) -> None:
     ended = status["jobDeploymentStatus"] in {"Complete", "Failed", "ValidationFailed"}
     assert (meaning_of({"status": status}).state is ENDED) == ended
+
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202eemosdnah\u202c\x9b31m\ud800\0"
+
+
+@pytest.mark.parametrize("field", ["jobDeploymentStatus", "jobStatus", "reason", "message"])
+def test_what_others_say_neither_moves_a_terminal_nor_fills_a_log(field: str) -> None:
+    status = {"jobDeploymentStatus": "Failed", "reason": "new", field: HOSTILE + "long " * 1_000_000}
+    words = meaning_of({"status": status}).words
+    assert words.isprintable()
+    assert len(words) <= LONGEST_WORDS
+
+
+@given(st.text(max_size=60))
+def test_what_can_be_shown_is_left_as_it_is(text: str) -> None:
+    shown = " ".join(text.split())
+    assert (one_line(text, longest=100) == shown) is shown.isprintable()

@@ -349,6 +349,219 @@ BREAKS = {
 }
 
 
+def pod(objects: list[Object], title: str = "Deployment/hcs-api") -> dict[str, Any]:
+    return find(objects, title)["spec"]["template"]["spec"]
+
+
+def role(objects: list[Object]) -> dict[str, Any]:
+    return find(objects, "Role/hcs-dispatcher")
+
+
+def binding(objects: list[Object]) -> dict[str, Any]:
+    return find(objects, "RoleBinding/hcs-dispatcher")
+
+
+def workers_pod(objects: list[Object]) -> dict[str, Any]:
+    return worker(objects)["template"]["spec"]
+
+
+def mount_a_token(objects: list[Object]) -> None:
+    """A token of the API, at a place where no client looks for it by itself."""
+    token = {"serviceAccountToken": {"path": "token"}}
+    workers_pod(objects)["volumes"].append({"name": "token", "projected": {"sources": [token]}})
+    workers_pod(objects)["containers"][0]["volumeMounts"].append({"name": "token", "mountPath": "/token"})
+
+
+def mount_the_password(objects: list[Object]) -> None:
+    workers_pod(objects)["volumes"].append({"name": "catalog", "secret": {"secretName": "hcs-catalog-app"}})
+    workers_pod(objects)["containers"][0]["volumeMounts"].append({"name": "catalog", "mountPath": "/catalog"})
+
+
+def bind_everywhere(objects: list[Object]) -> None:
+    everywhere = {**binding(objects), "kind": "ClusterRoleBinding", "metadata": {"name": "hcs-dispatcher"}}
+    objects.append(everywhere | {"roleRef": {**everywhere["roleRef"], "kind": "ClusterRole", "name": "cluster-admin"}})
+
+
+def budget_of_one(objects: list[Object]) -> None:
+    spec = {"minAvailable": 1, "selector": find(objects, "Deployment/hcs-dispatcher")["spec"]["selector"]}
+    budget = find(objects, "PodDisruptionBudget/hcs-api")
+    objects.append({**budget, "metadata": {"name": "one", "namespace": "hcs"}, "spec": spec})
+
+
+def budget_as_well(objects: list[Object]) -> None:
+    budget = find(objects, "PodDisruptionBudget/hcs-api")
+    objects.append({**budget, "metadata": {"name": "two", "namespace": "hcs"}})
+
+
+def all_but_a_few(objects: list[Object]) -> None:
+    """Half of three pods and a bit is two, and half of two and a bit is both."""
+    find(objects, "Deployment/hcs-api")["spec"]["replicas"] = 2
+    budget = find(objects, "PodDisruptionBudget/hcs-api")["spec"]
+    budget.pop("maxUnavailable", None)
+    budget["minAvailable"] = "51%"
+
+
+def context(objects: list[Object]) -> dict[str, Any]:
+    return container(objects)["securityContext"]
+
+
+POD = "spec.template.spec"
+WORKERS_POD = f"{WORKER}.template.spec"
+
+
+def refused(change: Change, path: str) -> Break:
+    """A pod that a namespace with `restricted` refuses."""
+    return Break(change, {("Deployment/hcs-api", path, "policy/restricted")})
+
+
+MORE_BREAKS = {
+    "a port of the node": refused(
+        lambda objects: container(objects)["ports"][0].update(hostPort=8000), f"{API}.ports[0].hostPort"
+    ),
+    "the whole of /proc": refused(
+        lambda objects: context(objects).update(procMount="Unmasked"), f"{API}.securityContext.procMount"
+    ),
+    "a setting of the kernel": refused(
+        lambda objects: pod(objects)["securityContext"].update(sysctls=[{"name": "kernel.msgmax", "value": "1"}]),
+        f"{POD}.securityContext.sysctls[0]",
+    ),
+    "a type of SELinux that may do all": refused(
+        lambda objects: pod(objects)["securityContext"].update(seLinuxOptions={"type": "spc_t"}),
+        f"{POD}.securityContext.seLinuxOptions",
+    ),
+    "no AppArmor": refused(
+        lambda objects: context(objects).update(appArmorProfile={"type": "Unconfined"}),
+        f"{API}.securityContext.appArmorProfile.type",
+    ),
+    "a process of the node": refused(
+        lambda objects: pod(objects)["securityContext"].update(windowsOptions={"hostProcess": True}),
+        f"{POD}.securityContext.windowsOptions.hostProcess",
+    ),
+    "the group of root": refused(
+        lambda objects: pod(objects)["securityContext"].update(runAsGroup=0), f"{POD}.securityContext.runAsGroup"
+    ),
+    "a volume of another server": refused(
+        lambda objects: pod(objects)["volumes"].insert(0, {"name": "n", "nfs": {"server": "files", "path": "/"}}),
+        f"{POD}.volumes[0].nfs",
+    ),
+    "processes that see one another": refused(
+        lambda objects: pod(objects).update(shareProcessNamespace=True), f"{POD}.shareProcessNamespace"
+    ),
+    "a token at another place": Break(
+        mount_a_token, {("RayJob/hcs-run", f"{WORKERS_POD}.automountServiceAccountToken", "policy/token")}
+    ),
+    "a role by wildcard": Break(
+        lambda objects: role(objects)["rules"][0].update(verbs=["*"]),
+        {("Role/hcs-dispatcher", "rules[0].verbs", "policy/rights")},
+    ),
+    "a role that reads Secrets": Break(
+        lambda objects: role(objects)["rules"].append({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}),
+        {("Role/hcs-dispatcher", "rules[1].resources", "policy/rights")},
+    ),
+    "a role that gives itself more": Break(
+        lambda objects: role(objects)["rules"][0]["verbs"].append("escalate"),
+        {("Role/hcs-dispatcher", "rules[0].verbs", "policy/rights")},
+    ),
+    "a dispatcher that may do everything": Break(
+        lambda objects: binding(objects)["roleRef"].update(kind="ClusterRole", name="cluster-admin"),
+        {("RoleBinding/hcs-dispatcher", "roleRef", "policy/rights")},
+    ),
+    "a dispatcher that may do everything everywhere": Break(
+        bind_everywhere, {("ClusterRoleBinding/hcs-dispatcher", "roleRef", "policy/rights")}
+    ),
+    "rights for everybody who has a name": Break(
+        lambda objects: binding(objects)["subjects"].append(
+            {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"}
+        ),
+        {("RoleBinding/hcs-dispatcher", "subjects[1]", "policy/rights")},
+    ),
+    "an API that is offered to the internet": Break(
+        lambda objects: find(objects, "Service/hcs-api")["spec"].update(type="LoadBalancer"),
+        {("Service/hcs-api", "spec.type", "policy/exposed")},
+    ),
+    "an API at an address of its own": Break(
+        lambda objects: find(objects, "Service/hcs-api")["spec"].update(externalIPs=["192.0.2.1"]),
+        {("Service/hcs-api", "spec.externalIPs", "policy/exposed")},
+    ),
+    "a Service that leads nowhere": Break(
+        lambda objects: find(objects, "Service/hcs-api")["spec"].pop("selector"),
+        {("Service/hcs-api", "spec.selector", "wiring/selector")},
+    ),
+    "a block of addresses that is none": Break(
+        lambda objects: policy(objects, "object-store")["egress"][0]["to"][0]["ipBlock"].update(cidr="10.0.0.0/33"),
+        {("NetworkPolicy/object-store", "spec.egress[0].to[0].ipBlock", "network/address")},
+    ),
+    "a worker with the address of the catalog": Break(
+        lambda objects: workers_pod(objects)["containers"][0]["envFrom"].append(
+            {"configMapRef": {"name": "hcs-catalog-settings"}}
+        ),
+        {("RayJob/hcs-run", f"{WORKERS_POD}.containers[0].envFrom[2]", "policy/catalog")},
+    ),
+    "a worker with the password of the catalog": Break(
+        mount_the_password, {("RayJob/hcs-run", f"{WORKERS_POD}.volumes[3]", "policy/catalog")}
+    ),
+    "a password in a ConfigMap": Break(
+        lambda objects: find(objects, "ConfigMap/hcs-catalog-settings")["data"].update(
+            HCS_CATALOG="postgresql://hcs:hunter2@hcs-catalog:5432/hcs"
+        ),
+        {("ConfigMap/hcs-catalog-settings", "data.HCS_CATALOG", "policy/secret")},
+    ),
+    "a key as text": Break(
+        lambda objects: add_variable(container(objects), "AWS_SECRET_ACCESS_KEY", "abc"),
+        {("Deployment/hcs-api", f"{API}.env[2]", "policy/secret")},
+    ),
+    "a Secret with its values": Break(
+        lambda objects: objects.append(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "keys", "namespace": "hcs"},
+                "stringData": {"key": "abc"},
+            }
+        ),
+        {("Secret/keys", "data", "policy/secret")},
+    ),
+    "a budget that keeps the only pod": Break(
+        budget_of_one, {("PodDisruptionBudget/one", "spec", "policy/disruption")}
+    ),
+    "two budgets for a pod": Break(budget_as_well, {("Deployment/hcs-api", "spec.selector", "policy/disruption")}),
+    "a budget in per cent that is rounded up to all": Break(
+        all_but_a_few, {("PodDisruptionBudget/hcs-api", "spec", "policy/disruption")}
+    ),
+    "a quota that no run fits into": Break(
+        lambda objects: find(objects, "ResourceQuota/hcs")["spec"]["hard"].update({"requests.cpu": "2"}),
+        {("ResourceQuota/hcs", "spec.hard[requests.cpu]", "policy/quota")},
+    ),
+    "limits that refuse the workers": Break(
+        lambda objects: find(objects, "LimitRange/hcs")["spec"]["limits"][0].update(max={"cpu": "3"}),
+        {
+            (
+                "RayJob/hcs-run",
+                f"spec.rayClusterSpec.workerGroupSpecs[{place}].template.spec.containers[0].resources.limits.cpu",
+                "policy/limits",
+            )
+            for place in (0, 1)
+        },
+    ),
+    "a template that starts itself": Break(
+        lambda objects: find(objects, "RayJob/hcs-run")["spec"].update(suspend=False),
+        {("RayJob/hcs-run", "spec", "template/refused")},
+    ),
+    "a template whose annotation nobody understands": Break(
+        lambda objects: find(objects, "RayJob/hcs-run")["metadata"]["annotations"].update({"hcs/max-workers": "lots"}),
+        {("RayJob/hcs-run", "spec", "template/refused")},
+    ),
+    "an autoscaler of whatever version": Break(
+        lambda objects: cluster(objects)["autoscalerOptions"].update(image="rayproject/ray:latest"),
+        {("RayJob/hcs-run", "spec.rayClusterSpec.autoscalerOptions.image", "policy/image")},
+    ),
+    "an autoscaler with a Secret that is not there": Break(
+        lambda objects: cluster(objects)["autoscalerOptions"].update(envFrom=[{"secretRef": {"name": "none"}}]),
+        {("RayJob/hcs-run", "spec.rayClusterSpec.autoscalerOptions.envFrom[0].secretRef", "wiring/reference")},
+    ),
+}
+
+
 def said(verdict: Verdict) -> set[tuple[str, str, str]]:
     return {(finding.item, finding.path, finding.rule) for finding in verdict.findings}
 
@@ -363,7 +576,7 @@ def test_the_overlays_as_they_are_have_no_finding(
     assert verdict.n_objects > 40
 
 
-@pytest.mark.parametrize("broken", BREAKS.values(), ids=list(BREAKS))
+@pytest.mark.parametrize("broken", (BREAKS | MORE_BREAKS).values(), ids=list(BREAKS | MORE_BREAKS))
 def test_what_is_broken_is_found_and_nothing_else(
     broken: Break,
     overlay: Callable[[str], list[Object]],

@@ -410,3 +410,14 @@ def test_a_crowd_of_runs_is_started_a_few_at_a_time(kube: KubeApi, world: World)
     assert len(world.names()) == 10
     world.round(2)
     assert len(world.names()) == 25
+
+
+def test_an_api_that_is_slow_does_not_make_a_round_as_long_as_one_that_hangs(kube: KubeApi, world: World) -> None:
+    for _ in range(6):
+        world.submit()
+    world.dispatcher.seconds_of_acting = 0.3
+    kube.break_next("create", "late", seconds=0.2, times=6)
+    world.round()
+    assert 1 <= len(world.names()) <= 3
+    world.round(8)
+    assert len(world.names()) == 6
