@@ -79,7 +79,6 @@ def _check_meaning(
     yield from check_services(objects)
     yield from check_capacity(objects, pods)
     yield from check_credentials(objects, pods)
-    yield from check_template(objects)
     yield from check_isolation(objects, pods)
     wrong_addresses = list(check_addresses(objects))
     yield from wrong_addresses

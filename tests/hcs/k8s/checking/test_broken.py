@@ -545,11 +545,11 @@ MORE_BREAKS = {
     ),
     "a template that starts itself": Break(
         lambda objects: find(objects, "RayJob/hcs-run")["spec"].update(suspend=False),
-        {("RayJob/hcs-run", "spec", "template/refused")},
+        {("RayJob/hcs-run", "", "template/refused")},
     ),
     "a template whose annotation nobody understands": Break(
         lambda objects: find(objects, "RayJob/hcs-run")["metadata"]["annotations"].update({"hcs/max-workers": "lots"}),
-        {("RayJob/hcs-run", "spec", "template/refused")},
+        {("RayJob/hcs-run", "", "template/refused")},
     ),
     "an autoscaler of whatever version": Break(
         lambda objects: cluster(objects)["autoscalerOptions"].update(image="rayproject/ray:latest"),
