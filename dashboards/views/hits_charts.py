@@ -101,6 +101,7 @@ def _chart(
     threshold: float | None,
 ) -> dict[str, Any]:
     states = states_in(frame)
+    renderer = "svg" if frame.height <= MARKS_OF_SVG else "canvas"
     colours, shapes = ([_LOOKS[state][place] for state in states] for place in (0, 1))
 
     def by_state(values: Sequence[float]) -> dict[str, Any]:
@@ -111,7 +112,7 @@ def _chart(
     cloud = {
         "params": [{"name": "point", "select": {"type": "point", "fields": ["treatment"], "on": "click"}}],
         "transform": [{"filter": f"isValid(datum['{y['field']}']) && isValid(datum['{x['field']}'])"}],
-        "mark": {"type": "point", "filled": True, "cursor": "pointer", "strokeWidth": 0},
+        "mark": {"type": "point", "filled": True, "cursor": "pointer", "strokeWidth": 0, "aria": renderer == "svg"},
         "encoding": {
             "x": x,
             "y": y,
@@ -133,7 +134,6 @@ def _chart(
         layers.insert(0, _rule(y, threshold))
     if ring is not None and all(value is not None for value in ring.values()):
         layers.append(_ring(x, y, ring))
-    renderer = "svg" if frame.height <= MARKS_OF_SVG else "canvas"
     return {"height": _HEIGHT, "layer": layers, "usermeta": {"embedOptions": {"renderer": renderer}}}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -79,8 +79,37 @@ class Composition:
     holes: tuple[str, ...]
 
 
+class SiteReader(Protocol):
+    """Reads the planes of a site as a picture needs them; who shows many pictures may keep what was read."""
+
+    def __call__(self, images: PlateImages, place: Place, *, channels: Sequence[str], view: View) -> NDArray[Any]:
+        """Return (C, Y, X), as `read_shown`."""
+
+
+def read_shown(images: PlateImages, place: Place, *, channels: Sequence[str], view: View) -> NDArray[Any]:
+    """Return the planes of one site, (C, Y, X), no larger than a view shows them: neither contrast nor colours matter.
+
+    Args:
+        images: Of its plate.
+        place: The site.
+        channels: As the run calls them.
+        view: Whether they are raw, and how large.
+
+    Raises:
+        HcsError: As `read_place`.
+    """
+    planes = read_place(images, place, channels=channels, raw=view.raw)
+    return planes if view.longest_side is None else shrink(planes, longest_side=view.longest_side)
+
+
 def picture_well(
-    images: PlateImages, well: str, *, site: int | None = None, view: View = WHOLE, threads: int = 0
+    images: PlateImages,
+    well: str,
+    *,
+    site: int | None = None,
+    view: View = WHOLE,
+    threads: int = 0,
+    reader: SiteReader = read_shown,
 ) -> Composition:
     """Return the picture of a well: its sites side by side in the order of their numbers, or one of them.
 
@@ -92,6 +121,7 @@ def picture_well(
         site: The one shown; None shows all.
         view: How.
         threads: That read ahead.
+        reader: Of each site.
 
     Raises:
         NotFoundError: If the plate has no such well, site or channel; the nearest names are offered.
@@ -99,7 +129,7 @@ def picture_well(
     """
     name = known_well(images, well)
     numbers = images.site_numbers if site is None else [known_site(images, site)]
-    return _show(images, in_rows([(name, number) for number in numbers]), view=view, threads=threads)
+    return _show(images, in_rows([(name, number) for number in numbers]), view=view, threads=threads, reader=reader)
 
 
 def picture_plate(
@@ -136,7 +166,13 @@ def picture_plate(
 
 
 def _show(
-    images: PlateImages, grid: Grid, *, view: View, threads: int, progress: Progress | None = None
+    images: PlateImages,
+    grid: Grid,
+    *,
+    view: View,
+    threads: int,
+    progress: Progress | None = None,
+    reader: SiteReader = read_shown,
 ) -> Composition:
     channels = known_channels(images, view.channels)
     colours = _colours(channels, view)
@@ -144,8 +180,7 @@ def _show(
     each = partial(_each, places=places, threads=threads, progress=progress)
 
     def read(place: Place) -> NDArray[Any]:
-        planes = read_place(images, place, channels=channels, raw=view.raw)
-        return planes if view.longest_side is None else shrink(planes, longest_side=view.longest_side)
+        return reader(images, place, channels=channels, view=view)
 
     if view.contrast is None:
         ranges = _ranges_of_plate(images, channels, raw=view.raw)

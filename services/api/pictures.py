@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
+from numpy.typing import NDArray
 
 from hcs.catalog import Catalog, RunRecord, get_run
 from hcs.errors import NotFoundError, StorageError
 from hcs.io.pictures import picture_bytes
 from hcs.io.storage import sha256_of_bytes
-from hcs.pipeline.images import PlateImages, known_channels, known_well, plate_images
-from hcs.pipeline.pictures import Composition, View, picture_plate, picture_well
+from hcs.pipeline.images import Place, PlateImages, known_channels, known_well, plate_images
+from hcs.pipeline.pictures import Composition, SiteReader, View, picture_plate, picture_well, read_shown
 from services.api.kept import Kept
 from services.api.problems import BUSY, RequestError
 
 KEPT_PICTURES_BYTES = 256 << 20
 KEPT_PLATES_BYTES = 256 << 20
 """Of what was read of plates: which images there are, and how they are lit."""
+
+KEPT_SITES_BYTES = 64 << 20
+"""Of the planes of sites, as small as they are shown: about 18 of them in a dashboard. One that was seen alone is not
+decoded again beside the others of its well, nor for another contrast or other colours."""
 
 SITES_AT_ONCE, SHEETS_AT_ONCE = 2, 1
 SITES_WAITING, SHEETS_WAITING = 400, 16
@@ -64,6 +70,7 @@ class PictureRoom:
         self._catalog = catalog
         self._pictures: Kept[Made] = Kept(bytes_at_most=KEPT_PICTURES_BYTES)
         self._plates: Kept[PlateImages] = Kept(bytes_at_most=KEPT_PLATES_BYTES)
+        self._sites: Kept[NDArray[Any]] = Kept(bytes_at_most=KEPT_SITES_BYTES)
         self._under_way: dict[tuple[int, datetime | None, Wanted], asyncio.Future[Made]] = {}
         sheets, sites = (ThreadPoolExecutor(n, "pictures") for n in (SHEETS_AT_ONCE, SITES_AT_ONCE))
         self._composers = {"plate": sheets, "well": sites, "site": sites}  # few threads: each keeps memory to itself
@@ -109,7 +116,7 @@ class PictureRoom:
 
     def _make(self, run: RunRecord, wanted: Wanted) -> Made:
         try:
-            composed = _compose(self._images(run, wanted.plate), wanted)
+            composed = _compose(self._images(run, wanted.plate), wanted, self._planes)
         except StorageError:
             get_run(self._catalog, run.id)  # where it was deleted meanwhile, that is what is said
             raise
@@ -127,8 +134,19 @@ class PictureRoom:
                 self._plates.put(key, found, size_bytes=int(size))
         return found
 
+    def _planes(self, images: PlateImages, place: Place, *, channels: Sequence[str], view: View) -> NDArray[Any]:
+        """Return the planes of a site that is shown alone or in a well, those of a finished run from memory if kept."""
+        run = images.run
+        key = (run.id, run.finished_at, images.plate, place, tuple(channels), view.raw, view.longest_side)
+        found = self._sites.find(key) if run.is_finished else None
+        if found is None:
+            found = read_shown(images, place, channels=channels, view=view)
+            if run.is_finished:
+                self._sites.put(key, found, size_bytes=found.nbytes)
+        return found
 
-def _compose(images: PlateImages, wanted: Wanted) -> Composition:
+
+def _compose(images: PlateImages, wanted: Wanted, reader: SiteReader) -> Composition:
     n_channels = len(known_channels(images, wanted.view.channels))
     if wanted.kind == "plate":
         view = fitting(wanted.view, n_sites=images.sites["well"].n_unique(), n_channels=n_channels)
@@ -136,7 +154,7 @@ def _compose(images: PlateImages, wanted: Wanted) -> Composition:
     _refuse_unread(images, wanted)
     n_sites = len(images.site_numbers) if wanted.site is None else 1
     view = fitting(wanted.view, n_sites=n_sites, n_channels=n_channels)
-    return picture_well(images, wanted.well, site=wanted.site, view=view, threads=READERS)
+    return picture_well(images, wanted.well, site=wanted.site, view=view, threads=READERS, reader=reader)
 
 
 def _refuse_unread(images: PlateImages, wanted: Wanted) -> None:

@@ -161,10 +161,10 @@ def test_many_who_ask_for_one_picture_have_it_composed_once(finished, monkeypatc
     composed, lock = [], threading.Lock()
     plain = pictures._compose
 
-    def counted(images, wanted):
+    def counted(images, wanted, reader):
         with lock:
             composed.append(wanted)
-        return plain(images, wanted)
+        return plain(images, wanted, reader)
 
     monkeypatch.setattr(pictures, "_compose", counted)
 
@@ -182,11 +182,42 @@ def test_many_who_ask_for_one_picture_have_it_composed_once(finished, monkeypatc
     assert len({id(item) for item in made}) == 1
 
 
+def test_a_site_seen_alone_is_not_read_again_beside_the_others_nor_for_another_contrast(finished, monkeypatch, images):
+    read = []
+    plain = pictures.read_shown
+
+    def counted(images, place, *, channels, view):
+        read.append((place, tuple(channels), view.raw, view.longest_side))
+        return plain(images, place, channels=channels, view=view)
+
+    monkeypatch.setattr(pictures, "read_shown", counted)
+    view = View(longest_side=64)
+    views = [view, replace(view, contrast=(5, 95)), replace(view, colours=(("DNA", (0, 255, 0)),))]
+    others = [replace(view, raw=True), replace(view, longest_side=32), replace(view, channels=("DNA",))]
+
+    async def ask(wanted):
+        return await room.show(run, wanted)
+
+    with open_catalog(str(finished.catalog)) as catalog:
+        run, room = get_run(catalog), PictureRoom(catalog)
+        asyncio.run(ask(Wanted("site", "P1", view, well="A01", site=1)))
+        whole = [asyncio.run(ask(Wanted("well", "P1", shown, well="A01"))) for shown in views]
+        n_sites = len(images.site_numbers)
+        assert len(read) == len(set(read)) == n_sites
+        for other in others:
+            asyncio.run(ask(Wanted("site", "P1", other, well="A01", site=1)))
+
+    assert len(read) == len(set(read)) == n_sites + len(others)
+    for made, shown in zip(whole, views, strict=True):
+        found = np.asarray(Image.open(io.BytesIO(made.content)).convert("RGB"))
+        assert is_like(found, picture_well(images, "A01", view=shown).picture)
+
+
 def test_no_more_are_composed_at_once_than_memory_is_meant_for(finished, monkeypatch):
     at_once, most, lock, gate = 0, 0, threading.Lock(), threading.Event()
     plain = pictures._compose
 
-    def slow(images, wanted):
+    def slow(images, wanted, reader):
         nonlocal at_once, most
         with lock:
             at_once += 1
@@ -194,7 +225,7 @@ def test_no_more_are_composed_at_once_than_memory_is_meant_for(finished, monkeyp
         gate.wait(0.02)
         with lock:
             at_once -= 1
-        return plain(images, wanted)
+        return plain(images, wanted, reader)
 
     monkeypatch.setattr(pictures, "_compose", slow)
 
@@ -216,9 +247,9 @@ def test_no_more_are_composed_at_once_than_memory_is_meant_for(finished, monkeyp
 def test_so_many_sheets_that_others_would_wait_for_minutes_are_refused(finished, monkeypatch):
     gate, plain = threading.Event(), pictures._compose
 
-    def held(images, wanted):
+    def held(images, wanted, reader):
         gate.wait(60)
-        return plain(images, wanted)
+        return plain(images, wanted, reader)
 
     monkeypatch.setattr(pictures, "_compose", held)
 
