@@ -104,14 +104,18 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster; one of our own ends, with its processes and its folder, also where it does not answer."""
+        leaving = None
         if self._is_ours and ray.is_initialized():
-            is_over = in_time(ray.shutdown, seconds=SECONDS_TO_LEAVE)
-            if not is_over:
+            leaving = _begin(ray.shutdown)
+            leaving.join(SECONDS_TO_LEAVE)
+            if leaving.is_alive():
                 log.warning("Ray does not answer any more; what was started of it is ended")
         self._is_ours = False
         if self._warden is not None:
             dismiss_warden(self._warden)
             self._warden = None
+            if leaving is not None:  # what it waited for is gone; it may make its folder once more before it notices
+                leaving.join(SECONDS_TO_LEAVE)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -192,6 +196,13 @@ def in_time(function: Callable[[], object], *, seconds: float) -> bool:
 
     It goes on in a thread that keeps nobody from ending: some calls of Ray wait for ever for a process that is stopped.
     """
+    thread = _begin(function)
+    thread.join(timeout=seconds)
+    return not thread.is_alive()
+
+
+def _begin(function: Callable[[], object]) -> threading.Thread:
+    """Return the thread in which a function is called; what it raises is dropped."""
 
     def perform() -> None:
         with contextlib.suppress(Exception):
@@ -199,8 +210,7 @@ def in_time(function: Callable[[], object], *, seconds: float) -> bool:
 
     thread = threading.Thread(target=perform, name="in time", daemon=True)
     thread.start()
-    thread.join(timeout=seconds)
-    return not thread.is_alive()
+    return thread
 
 
 def _make_folder() -> Path:
