@@ -16,7 +16,9 @@ def dispatch(
     namespace: Annotated[
         str | None, typer.Option(help="Namespace of the RayJobs [default: the pod's, or the kubeconfig's].")
     ] = None,
-    template: Annotated[str, typer.Option(help="Suspended RayJob that those of runs are made from.")] = "hcs-run",
+    template: Annotated[
+        str | None, typer.Option(help="Suspended RayJob that those of runs are made from [default: hcs-run].")
+    ] = None,
     kubeconfig: Annotated[
         Path | None, typer.Option(help="File that names the cluster [default: the pod's own, else $KUBECONFIG].")
     ] = None,

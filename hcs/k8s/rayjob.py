@@ -7,13 +7,13 @@ what the template says, so that images, patches and policies are the operator's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from hcs.errors import TemplateError
+from hcs.k8s.quantities import quantity
 from hcs.k8s.sizing import PREFIX, Demand, Group, Pool, Sizing, group_of, pods_of, pool_of, sizing_of
 
 NAME_LABEL, NAME = "app.kubernetes.io/name", "hcs"
@@ -22,6 +22,8 @@ CATALOG_LABEL, RUN_LABEL, ATTEMPT_LABEL = "hcs/catalog", "hcs/run", "hcs/attempt
 CATALOG_DIGITS, PREFIX_DIGITS = 32, 8
 
 _OF_THE_TEMPLATE_ALONE = "kubectl.kubernetes.io/last-applied-configuration"
+_MOST = 10_000
+"""Processors or GPUs of a pod: more is a quantity of something else, such as 2Gi."""
 _DEVICES = {Group.CPU: "cpu", Group.GPU: "cuda"}
 
 
@@ -184,21 +186,16 @@ def _room(group: Mapping[str, Any]) -> tuple[float, int]:
     first = containers[0] if isinstance(containers, list) and containers else {}
     limits = _mapping(_mapping(first if isinstance(first, Mapping) else {}, "resources"), "limits")
     said = _mapping(group, "rayStartParams")
-    cpus = _quantity(said.get("num-cpus", limits.get("cpu")))
-    gpus = _quantity(said.get("num-gpus", limits.get("nvidia.com/gpu", 0)))
-    if cpus is None or cpus < 1 or gpus is None or (group["groupName"] == Group.GPU and gpus < 1):
+    cpus = quantity(said.get("num-cpus", limits.get("cpu")))
+    gpus = quantity(said.get("num-gpus", limits.get("nvidia.com/gpu", 0)))
+    least = int(group["groupName"] == Group.GPU)
+    if cpus is None or not 1 <= cpus <= _MOST or gpus is None or not least <= gpus <= _MOST:
         raise TemplateError(
             f"a worker needs a processor, and one of the group {Group.GPU} a GPU, but the first container of the group "
             f"{group['groupName']} has the limits {dict(limits)}. Set resources.limits.cpu to 1 or more, and "
-            f"nvidia.com/gpu where GPUs are meant."
+            f"nvidia.com/gpu where GPUs are meant; neither is more than {_MOST:,}."
         )
-    return cpus, int(gpus)
-
-
-def _quantity(said: object) -> float | None:
-    """Return a number of processors as Kubernetes writes it, such as 4, "0.5" or "500m"."""
-    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)(m?)", str(said))
-    return None if found is None else float(found[1]) / (1000 if found[2] else 1)
+    return float(cpus), int(gpus)
 
 
 def _entrypoint(job: RunJob, group: Group, pool: Pool, sizing: Sizing) -> str:

@@ -21,11 +21,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hcs.errors import UsageError
+from hcs.simulation.compounds import NEGCON
 from hcs.simulation.design import PLATE_SHAPES
 from hcs.simulation.plates import place_of
 from hcs.simulation.streams import Purpose, stream
 
-NEGCON: Final = "DMSO"
 N_FACTORS: Final = 48
 """Directions that wells of one treatment vary along together; the rest of a feature's noise is its own."""
 SHARED_SHARE: Final = 0.7

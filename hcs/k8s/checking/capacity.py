@@ -12,7 +12,7 @@ from typing import Any
 from hcs.k8s.checking.finding import Finding
 from hcs.k8s.checking.objects import Object, dig, kind, namespace, of_kind, title
 from hcs.k8s.checking.pods import Pods
-from hcs.k8s.checking.quantities import quantity
+from hcs.k8s.quantities import quantity
 
 
 def check_capacity(objects: list[Object], pods: list[Pods]) -> Iterator[Finding]:

@@ -8,10 +8,10 @@ from typing import Any
 from hcs.k8s.checking.finding import Finding
 from hcs.k8s.checking.objects import Object, dig, dotted, kind, labels, namespace, of_kind, title
 from hcs.k8s.checking.pods import RAY_JOBS, Pods
-from hcs.k8s.checking.quantities import quantity
 from hcs.k8s.checking.restricted import check_restricted
 from hcs.k8s.checking.selectors import chosen
 from hcs.k8s.checking.tokens import check_tokens
+from hcs.k8s.quantities import quantity
 
 LOWEST_UID = 10_000
 """Below it, a uid may be one that the node itself uses."""

@@ -203,7 +203,15 @@ def test_one_group_grows_from_none_to_its_bounds_and_the_other_stays_empty(one):
     assert words[10:] == [*workers[group], "--await-nodes", "1800"]
 
 
-@pytest.mark.parametrize(("limits", "said"), [({}, "resources.limits.cpu"), ({"cpu": "500m"}, "needs a processor")])
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({}, "resources.limits.cpu"),
+        ({"cpu": "500m"}, "needs a processor"),
+        ({"cpu": "2Gi"}, "more than 10,000"),
+        ({"cpu": "4", "nvidia.com/gpu": "-1"}, "a GPU"),
+    ],
+)
 def test_a_group_without_room_for_a_worker_is_refused(limits, said):
     container = ("spec", "rayClusterSpec", "workerGroupSpecs", 0, "template", "spec", "containers", 0)
 
