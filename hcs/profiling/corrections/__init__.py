@@ -1,0 +1,1 @@
+"""Corrections of normalized profiles: for position, cell count and batch."""

@@ -1,0 +1,24 @@
+"""The corrections by their names, in the order in which steps are taken."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hcs.profiling.corrections.correction import Corrected, Correction, Design
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+def uncorrected(values: NDArray[np.floating], design: Design) -> Corrected:
+    """Return the profiles as they are: the baseline of every comparison."""
+    return Corrected(values, fitted_on="nothing", n_fitted=0)
+
+
+CORRECTIONS: Mapping[str, Correction] = MappingProxyType({"none": uncorrected})
+"""What `--method` of `hcs profiles correct` and the audit know."""
