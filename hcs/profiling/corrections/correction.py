@@ -50,5 +50,5 @@ class Corrected:
 
 
 Correction = Callable[[NDArray[np.floating], Design], Corrected]
-"""(W, D) finite profiles and their wells to corrected ones. Raises InputRejectedError where it cannot be applied at all,
-with the reason; never returns a NaN."""
+"""(W, D) finite profiles and their wells to corrected ones. Raises InputRejectedError, with the reason, where it cannot
+be applied at all; never returns a NaN."""
