@@ -1,0 +1,149 @@
+"""Calls of wells that have no replicate, as in most primary screens.
+
+A single well cannot agree with others. What can be asked is whether it lies further from the controls of its plate than
+control wells do that nothing was fitted on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hcs.errors import InputRejectedError
+from hcs.hits.control_halves import fitted_controls
+from hcs.hits.finite import refuse_missing
+from hcs.statistics.conformal import conformal_p_values
+from hcs.statistics.ledoit_wolf import ledoit_wolf
+from hcs.statistics.multiple_testing import benjamini_hochberg
+
+_LEAST = 2
+"""Controls of a plate: one to fit on, one to compare with."""
+
+
+def call_singlicates(
+    profiles: NDArray[np.floating],
+    *,
+    plates: Sequence[str],
+    wells: Sequence[str],
+    is_control: NDArray[np.bool_],
+    q_max: float = 0.05,
+) -> pl.DataFrame:
+    """Return one call for every well that is no control.
+
+    One half of each plate's controls (`fitted_controls`) gives the plate's centre, and all of these halves together one
+    covariance, shrunk by Ledoit and Wolf. The Mahalanobis distance of a well is compared with those of all controls of
+    the other halves: p is the share of them, the well itself among them, that lie at least as far. q is that of
+    Benjamini and Hochberg over wells.
+
+    A well is `active` if its q is at most `q_max`; else `underpowered` if even the smallest p exceeds `q_max` over the
+    number of wells that were tested; else `inactive`. On a plate with fewer than two controls it is `not_callable`.
+
+    Args:
+        profiles: (N, D), finite, normalized plate by plate.
+        plates: (N,).
+        wells: (N,), names.
+        is_control: (N,).
+        q_max: Largest false discovery rate of a hit.
+
+    Returns:
+        `row, distance, p_value, smallest_possible_p, q_value, is_hit, call, reason, n_controls`, by row; `row` counts
+        from 0, and `n_controls` are those of its plate that p is made with.
+
+    Raises:
+        InputRejectedError: If a profile is not finite, a well comes twice, or there are too few controls.
+    """
+    values = np.asarray(profiles, dtype=np.float64)
+    numbers = np.unique(np.asarray(plates, dtype=np.str_), return_inverse=True)[1]
+    _check(values, plates, wells, is_control)
+    fitted = fitted_controls(values, numbers, wells, is_control)
+    n_fitted, n_held = (np.bincount(numbers[half], minlength=len(numbers)) for half in (fitted, is_control & ~fitted))
+    is_callable = (n_fitted >= 1)[numbers]
+    distances = _distances(values, numbers, fitted, is_callable)
+    tested = np.flatnonzero(~is_control & is_callable)
+    references = distances[is_control & ~fitted & is_callable]
+    p_values, q_values = np.full((2, len(values)), np.nan)
+    p_values[tested] = conformal_p_values(distances[tested], references)
+    q_values[tested] = benjamini_hochberg(p_values[tested])
+    smallest = 1 / (1 + len(references))
+    rows = np.flatnonzero(~is_control)
+    is_underpowered = smallest > q_max / max(len(tested), 1)
+    reason = f"fewer than {_LEAST} negative controls on its plate: one half is fitted on, the other compared with"
+    return (
+        pl.DataFrame(
+            {
+                "row": rows,
+                "distance": distances[rows],
+                "p_value": p_values[rows],
+                "q_value": q_values[rows],
+                "n_controls": n_held[numbers[rows]],
+            }
+        )
+        .with_columns(pl.col("distance", "p_value", "q_value").fill_nan(None))
+        .with_columns(
+            is_hit=(pl.col("q_value") <= q_max).fill_null(value=False),
+            smallest_possible_p=pl.when(pl.col("p_value").is_not_null()).then(smallest),
+            reason=pl.when(pl.col("p_value").is_null()).then(pl.lit(reason)),
+        )
+        .with_columns(
+            call=pl.when(pl.col("p_value").is_null())
+            .then(pl.lit("not_callable"))
+            .when("is_hit")
+            .then(pl.lit("active"))
+            .otherwise(pl.lit("underpowered" if is_underpowered else "inactive"))
+        )
+        .select(
+            "row",
+            "distance",
+            "p_value",
+            "smallest_possible_p",
+            "q_value",
+            "is_hit",
+            "call",
+            "reason",
+            "n_controls",
+        )
+    )
+
+
+def _distances(
+    values: NDArray[np.float64],
+    plates: NDArray[np.intp],
+    fitted: NDArray[np.bool_],
+    is_callable: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return the Mahalanobis distance of every well from the middle of its plate's fitted controls; NaN without any."""
+    deviations = np.full_like(values, np.nan)
+    for plate in np.unique(plates[is_callable]):
+        on_plate = plates == plate
+        deviations[on_plate] = values[on_plate] - values[on_plate & fitted].mean(axis=0)
+    # Around the mean of one well nothing varies: such a plate tells nothing of the covariance.
+    counts = np.bincount(plates[fitted], minlength=len(plates))
+    telling = np.sort(np.flatnonzero(fitted & (counts >= 2)[plates]))
+    white = ledoit_wolf(_in_order(deviations[telling])).inverse_root()
+    distances = np.full(len(values), np.nan)
+    distances[is_callable] = np.sqrt(np.square(deviations[is_callable] @ white).sum(axis=1))
+    return distances
+
+
+def _in_order(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rows in the order of what they contain, so that sums have the same bits for any order of a table."""
+    return rows[np.lexsort(rows.T[::-1])]
+
+
+def _check(
+    values: NDArray[np.float64], plates: Sequence[str], wells: Sequence[str], is_control: NDArray[np.bool_]
+) -> None:
+    refuse_missing(values, np.arange(len(values)), name=lambda row: f"well {wells[row]} of plate {plates[row]}")
+    seen: set[tuple[str, str]] = set()
+    for place in zip(plates, wells, strict=True):
+        if place in seen:
+            raise InputRejectedError(f"well {place[1]} of plate {place[0]} comes more than once; wells are tested once")
+        seen.add(place)
+    if not is_control.any():
+        raise InputRejectedError(
+            f"negative controls are expected, but none of {len(values)} wells is one; say which are, or take a table "
+            "that holds them"
+        )
