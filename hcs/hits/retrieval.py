@@ -15,7 +15,7 @@ from hcs.hits.finite import refuse_missing, row_name
 from hcs.statistics.label_permutation import LabelTests, label_permutation_tests
 from hcs.statistics.label_precision import LabelPrecisions, expected_precision, label_precisions
 from hcs.statistics.multiple_testing import benjamini_hochberg
-from hcs.statistics.rank_null import mean_precision_p_value
+from hcs.statistics.rank_null import RankNull
 from hcs.statistics.similarity import unit_rows
 
 Null = Literal["labels", "copairs"]
@@ -165,13 +165,14 @@ def _tests(
 
 
 def _copairs_tests(found: LabelPrecisions, table: pl.DataFrame, *, seed: int) -> LabelTests:
+    null = RankNull(seed=seed)
     p_values, smallest = np.full((2, table.height), np.nan)
     for label, mean in enumerate(table["mean_average_precision"]):
         scored = (found.labels == label) & np.isfinite(found.precisions)
         if mean is not None:
             counts = (found.n_positives[scored], found.n_candidates[scored])
-            p_values[label] = mean_precision_p_value(mean, *counts, seed=seed)
-            smallest[label] = mean_precision_p_value(1.0, *counts, seed=seed)
+            p_values[label] = null.p_value(mean, *counts)
+            smallest[label] = null.p_value(1.0, *counts)
     return LabelTests(p_values, smallest)
 
 

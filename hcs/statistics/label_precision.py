@@ -7,16 +7,19 @@ average precision for each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk
 
 from hcs.statistics.similarity import unit_rows
 
 _BLOCK = 4_000_000
 """Similarities held at once: 32 MB a matrix."""
+_MOST_AT_ONCE = 8_192
+"""Rows of which all similarities are held: half a gigabyte for a moment."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,22 @@ def label_precisions(
     by_row = np.argsort(rows, kind="stable")
     starts = np.searchsorted(rows[by_row], np.arange(len(units) + 1))
     entries = _Entries(members, labels, perturbations, np.full(len(rows), np.nan), *np.zeros((2, len(rows)), np.intp))
-    step = max(1, _BLOCK // max(len(units), 1))
-    for first in range(0, len(units), step):
-        keys = 1 - (units[first : first + step] @ units.T).astype(np.float32)
-        for row, own in enumerate(keys, start=first):
-            entries.fill(row, own, by_row[starts[row] : starts[row + 1]])
+    for row, keys in enumerate(_rows_of_keys(units)):
+        entries.fill(row, keys, by_row[starts[row] : starts[row + 1]])
     return LabelPrecisions(labels, rows, entries.precisions, entries.n_positives, entries.n_candidates)
+
+
+def _rows_of_keys(units: NDArray[np.float64]) -> Iterator[NDArray[np.float32]]:
+    """Yield for each row what its candidates are sorted by, (N,), the more similar the smaller."""
+    if len(units) <= _MOST_AT_ONCE:
+        # Half of the products are enough where all of them can be held.
+        upper = dsyrk(1.0, units.T, trans=1).astype(np.float32)
+        upper += np.triu(upper, 1).T
+        yield from np.subtract(1, upper, out=upper)
+        return
+    step = max(1, _BLOCK // len(units))
+    for first in range(0, len(units), step):
+        yield from 1 - (units[first : first + step] @ units.T).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -30,30 +30,31 @@ def random_average_precisions(
     return np.asarray(precision.sum(axis=1) / np.float32(n_positives), dtype=np.float32)
 
 
-def mean_precision_p_value(
-    mean_precision: float,
-    n_positives: NDArray[np.intp],
-    n_candidates: NDArray[np.intp],
-    *,
-    seed: int,
-    size: int = NULL_SIZE,
-) -> float:
-    """Return copairs' p-value of a mean of average precisions: (1 + draws that exceed it) over (1 + draws).
+class RankNull:
+    """p-values of means of average precisions as copairs has them, each configuration drawn once.
 
-    A draw is the mean of one draw a row, which is the same draw for rows with equal numbers; that makes the p-value
-    of several rows larger than it need be, and that of a perfect score 1 / (1 + draws) in every layout
-    (`hcs.statistics.label_permutation` has neither).
-
-    Args:
-        mean_precision: Over the rows.
-        n_positives: (R,), of each row.
-        n_candidates: (R,).
-        seed: Of the run.
-        size: Draws.
+    p is (1 + draws that exceed the mean) over (1 + draws). A draw is the mean of one draw a row, which is the same draw
+    for rows with equal numbers; that makes the p-value of several rows larger than it need be, and that of a perfect
+    score 1 / (1 + draws) in every layout (`hcs.statistics.label_permutation` has neither).
     """
-    pairs, counts = np.unique(np.stack([n_positives, n_candidates], axis=1), axis=0, return_counts=True)
-    null = np.zeros(size)
-    for (positives, candidates), count in zip(pairs.tolist(), counts.tolist(), strict=True):
-        draws = random_average_precisions(n_positives=positives, n_candidates=candidates, seed=seed, size=size)
-        null += draws.astype(np.float64) * (count / len(n_positives))
-    return (1 + int((null > mean_precision).sum())) / (1 + size)
+
+    def __init__(self, *, seed: int, size: int = NULL_SIZE) -> None:
+        """Take the seed of the run, and how many draws each configuration gets."""
+        self._seed, self._size = seed, size
+        self._drawn: dict[tuple[int, int], NDArray[np.float32]] = {}
+
+    def p_value(self, mean_precision: float, n_positives: NDArray[np.intp], n_candidates: NDArray[np.intp]) -> float:
+        """Return the p-value of a mean over rows with these numbers of positives and candidates, (R,) each."""
+        pairs, counts = np.unique(np.stack([n_positives, n_candidates], axis=1), axis=0, return_counts=True)
+        null = np.zeros(self._size)
+        for (positives, candidates), count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            null += self._draws(positives, candidates).astype(np.float64) * (count / len(n_positives))
+        return (1 + int((null > mean_precision).sum())) / (1 + self._size)
+
+    def _draws(self, n_positives: int, n_candidates: int) -> NDArray[np.float32]:
+        key = (n_positives, n_candidates)
+        if key not in self._drawn:
+            self._drawn[key] = random_average_precisions(
+                n_positives=n_positives, n_candidates=n_candidates, seed=self._seed, size=self._size
+            )
+        return self._drawn[key]
