@@ -191,3 +191,26 @@ def test_shuffled_labels_ask_the_same_neighbours() -> None:
 )
 def test_labels_are_parted_by_a_bar(text: str, labels: set[str]) -> None:
     assert label_set(text) == labels
+
+
+def test_batches_that_overlap_are_the_same_only_where_that_is_asked() -> None:
+    """The trap of BBBC021: taxol is in all weeks, under a text that no other compound has."""
+    profiles = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    compounds, labels = ["taxol", "b", "c", "d"], ["x", "x", "y", "x"]
+    batches = ["week1,week2, week3", "week1", "week2", "week4"]
+    exact = not_same_compound_or_batch(profiles, compounds=compounds, labels=labels, batches=batches)
+
+    strict = not_same_compound_or_batch(
+        profiles, compounds=compounds, labels=labels, batches=batches, between_batches=","
+    )
+
+    assert exact.nearest.tolist() == [1, 0, 3, 2]
+    assert strict.nearest.tolist() == [3, 3, 3, 2]
+
+
+def test_a_query_is_answerable_where_a_candidate_shares_its_label() -> None:
+    profiles = np.eye(4) + 0.1
+    found = not_same_compound(profiles, compounds=["a", "a", "b", "c"], labels=["x|z", "x", "Z", "y"])
+
+    assert found.is_answerable.tolist() == [True, False, True, False]
+    assert set(np.flatnonzero(found.is_right)) <= set(np.flatnonzero(found.is_answerable))
