@@ -69,7 +69,8 @@ def read_profiles(source: str, *, metadata: Sequence[str] | None, features: str 
         raise InputRejectedError(
             f"every value of a profile must be finite, but {read.features[feature]} is missing or infinite in "
             f"{int(lacking[:, feature].sum())} of {len(read.values)} rows ({int(lacking.any(axis=0).sum())} features "
-            "like it); `hcs profiles select --step drop_na` leaves such features out, and --features chooses others"
+            "like it); `hcs profiles select --step drop_na --missing 0` leaves such features out, and --features "
+            "chooses others"
         )
     return read
 
