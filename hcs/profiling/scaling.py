@@ -5,7 +5,7 @@ happens where a feature does not vary among the rows that a group is fitted on. 
 single well that differs gets a value of 1e18; here the feature is left out of all groups or, with `degenerate="zero"`,
 set to 0 in all of them, and the result says which. `degenerate="keep"` does as pycytominer.
 
-This is for any table of profiles. A run normalizes with `hcs.profiling.normalize.robust_z`, which also clips, and always
+This is for any table of profiles. A run normalizes with `hcs.profiling.normalize.robust_z`, which also clips and always
 steadies scales from few controls; here that is asked for with `shrinks`.
 """
 
@@ -77,7 +77,7 @@ def normalize_groups(
             varies by less than a thousandth of the root mean square distance of all its rows from their centre. `drop`
             leaves it out of all groups, `zero` sets what is measured of it to 0 in all of them; `keep` divides as
             pycytominer: by `epsilon` for `mad_robustize`, by 1 otherwise.
-        epsilon: Added to every scale of `mad_robustize`; default 1e-18, as pycytominer, where features are kept, else 0.
+        epsilon: Added to every scale of `mad_robustize`; default 1e-18, as pycytominer, with `keep`, else 0.
         shrinks: Whether the scale of a group with fewer than 16 fitted rows is shrunk towards that of the others
             (`hcs.profiling.control_scale`).
         n_threads: None is one for every core. The result is the same bits for any number.

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hcs.profiling.corrections.correction import Corrected, Correction, Design
+from hcs.profiling.corrections.count import cell_count
+from hcs.profiling.corrections.position_loess import loess
+from hcs.profiling.corrections.position_means import well_position_means
+from hcs.profiling.corrections.position_polish import b_score, median_polish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,5 +24,14 @@ def uncorrected(values: NDArray[np.floating], design: Design) -> Corrected:
     return Corrected(values, fitted_on="nothing", n_fitted=0)
 
 
-CORRECTIONS: Mapping[str, Correction] = MappingProxyType({"none": uncorrected})
+CORRECTIONS: Mapping[str, Correction] = MappingProxyType(
+    {
+        "none": uncorrected,
+        "wellpos": well_position_means,
+        "median-polish": median_polish,
+        "b-score": b_score,
+        "loess": loess,
+        "cell-count": cell_count,
+    }
+)
 """What `--method` of `hcs profiles correct` and the audit know."""
