@@ -85,6 +85,6 @@ def _refuse_fixed(design: Design) -> None:
     if share > FIXED_SHARE:
         raise InputRejectedError(
             f"layouts that differ between plates are expected, but {share:.0%} of the other wells in a treated well's "
-            f"position hold the same perturbation (at most {FIXED_SHARE:.0%} may): the layout is fixed, and the mean of "
-            "a position is the treatment itself; choose median-polish or loess"
+            f"position hold the same perturbation (at most {FIXED_SHARE:.0%} may): the layout is fixed, and the "
+            "mean of a position is the treatment itself; choose median-polish or loess"
         )
