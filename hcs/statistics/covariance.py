@@ -87,8 +87,5 @@ def ledoit_wolf(centred: NDArray[np.float64], *, freedom: int) -> Shrunk:
     weight = float(np.clip(uncertainty / from_identity, 0.0, 1.0)) if from_identity > 0 else 1.0
     floor = weight * mean
     ratio = n / freedom
-    spectrum = Spectrum(
-        sample.directions, ((1 - weight) * sample.variances + floor) * ratio, floor * ratio
-    )
+    spectrum = Spectrum(sample.directions, ((1 - weight) * sample.variances + floor) * ratio, floor * ratio)
     return Shrunk(spectrum, weight)
-

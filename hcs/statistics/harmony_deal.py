@@ -1,13 +1,14 @@
-"""How wells are dealt into blocks that are clustered one after the other, by what they contain and not by their order."""
+"""How wells are dealt into blocks that are clustered one after the other, by content and not by their order."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-_ROWS_AT_ONCE = 1024
+from hcs.statistics.content import content_keys
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class Deal:
 
     def batch_slices(self) -> list[slice]:
         """Return the places of each batch."""
-        return [slice(low, high) for low, high in zip(self.ends[:-1], self.ends[1:], strict=True)]
+        return [slice(low, high) for low, high in pairwise(self.ends)]
 
     def block_slices(self, block: int) -> tuple[slice, list[tuple[int, slice]]]:
         """Return the places of a block, and of each batch that has wells in it the number and the rows of the block."""
         bounds = np.maximum(-(-(self.ends - block) // self.n_blocks), 0)
-        rows = [slice(int(low), int(high)) for low, high in zip(bounds[:-1], bounds[1:], strict=True)]
+        rows = [slice(int(low), int(high)) for low, high in pairwise(bounds)]
         present = [(batch, part) for batch, part in enumerate(rows) if part.stop > part.start]
         return slice(block, None, self.n_blocks), present
 
@@ -54,39 +55,23 @@ def deal(
         n_blocks: At most as many as there are wells.
         rng: Of the order in a batch.
     """
-    keys = _content_keys(values)
+    keys = content_keys(values)
     _, numbers = np.unique(batches, return_inverse=True)
     smallest = np.full(int(numbers.max()) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(smallest, numbers, keys)
     rank = np.argsort(np.argsort(smallest, kind="stable"), kind="stable")[numbers]
     by_content = np.lexsort((keys, rank))
     ends = np.concatenate([[0], np.cumsum(np.bincount(rank))]).astype(np.intp)
-    places = np.concatenate([low + rng.permutation(high - low) for low, high in zip(ends[:-1], ends[1:], strict=True)])
+    places = np.concatenate([low + rng.permutation(high - low) for low, high in pairwise(ends)])
     order = np.empty(len(places), dtype=np.intp)
     order[places] = by_content
     return Deal(order, ends, n_blocks, _copies(keys[by_content], rank[by_content], places))
 
 
-def _copies(
-    keys: NDArray[np.uint64], ranks: NDArray[np.intp], places: NDArray[np.intp]
-) -> NDArray[np.intp]:
+def _copies(keys: NDArray[np.uint64], ranks: NDArray[np.intp], places: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the place of every well that equals the one before it in the order of content, and its first copy's."""
     is_copy = np.zeros(len(keys), dtype=np.bool_)
     is_copy[1:] = (keys[1:] == keys[:-1]) & (ranks[1:] == ranks[:-1])
     first = np.maximum.accumulate(np.where(is_copy, 0, np.arange(len(keys))))
     copies: NDArray[np.intp] = np.stack([places[is_copy], places[first[is_copy]]], axis=1)
     return copies
-
-
-def _content_keys(values: NDArray[np.floating]) -> NDArray[np.uint64]:
-    """Return 64 bits of every row's content, (N,), in whole-number arithmetic, which has no rounding."""
-    weights = np.random.default_rng(0).integers(0, 1 << 63, values.shape[1], dtype=np.uint64) * np.uint64(2)
-    weights += np.uint64(1)
-    keys = np.empty(len(values), dtype=np.uint64)
-    for start in range(0, len(values), _ROWS_AT_ONCE):
-        # Adding 0.0 turns -0.0 into 0.0, which compares equal to it.
-        bits = (values[start : start + _ROWS_AT_ONCE].astype(np.float64) + 0.0).view(np.uint64)
-        # Low bits of a double are mostly zero, and a product hands bits upwards only.
-        bits = (bits ^ (bits >> np.uint64(32))) * weights
-        keys[start : start + _ROWS_AT_ONCE] = (bits ^ (bits >> np.uint64(29))).sum(axis=1, dtype=np.uint64)
-    return keys

@@ -19,7 +19,7 @@ def starting_centres(units: NDArray[np.floating], *, n_clusters: int, rng: np.ra
     Starts are drawn by k-means++ (Arthur and Vassilvitskii 2007), distances are those of unit vectors, 2 - 2 cosine.
 
     Args:
-        units: (N, D), unit vectors in an order that is random already; N at least K.
+        units: (N, D), unit vectors; every m-th of them is like any other. N at least K.
         n_clusters: K.
         rng: Of the draws.
     """
@@ -28,9 +28,7 @@ def starting_centres(units: NDArray[np.floating], *, n_clusters: int, rng: np.ra
     return max(found, key=lambda centres: float((sample @ centres.T).max(axis=1).sum(dtype=np.float64)))
 
 
-def _spread_rows(
-    sample: NDArray[np.floating], n_clusters: int, rng: np.random.Generator
-) -> NDArray[np.floating]:
+def _spread_rows(sample: NDArray[np.floating], n_clusters: int, rng: np.random.Generator) -> NDArray[np.floating]:
     """Return rows of the sample, each drawn in proportion to its squared distance from those before it, (K, D)."""
     chosen = [int(rng.integers(len(sample)))]
     distance = _squared_distance(sample, chosen[0])
