@@ -10,10 +10,10 @@ import numpy as np
 from hcs.profiling.corrections.combat import combat
 from hcs.profiling.corrections.correction import Corrected, Correction, Design
 from hcs.profiling.corrections.count import cell_count
+from hcs.profiling.corrections.harmony import harmony
 from hcs.profiling.corrections.position_loess import loess
 from hcs.profiling.corrections.position_means import well_position_means
 from hcs.profiling.corrections.position_polish import b_score, median_polish
-from hcs.profiling.corrections.harmony import harmony
 from hcs.profiling.corrections.sphering import sphering
 from hcs.profiling.corrections.tvn import coral, tvn
 
