@@ -66,7 +66,8 @@ def places_of(design: Design) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """
     if design.rows is None or design.columns is None:
         raise InputRejectedError(
-            "a correction for position needs the wells' names, such as A01, but the table has none; add Metadata_Well"
+            "a correction for position needs the wells' names, such as A01, but none came; name their column with "
+            "--well"
         )
     places = np.column_stack([design.plates, design.rows, design.columns])
     n_distinct = len(np.unique(places, axis=0))

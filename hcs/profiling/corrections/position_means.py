@@ -10,7 +10,6 @@ from hcs.profiling.corrections.correction import Corrected, Design
 from hcs.profiling.corrections.position import (
     FIXED_SHARE,
     PlateSet,
-    batches_of,
     places_of,
     same_perturbation_share,
     tested_p,
@@ -21,11 +20,11 @@ FEWEST_AT_POSITION = 4
 
 
 def well_position_means(values: NDArray[np.floating], design: Design) -> Corrected:
-    """Return the profiles less the mean of their position over the plates of a set, where the test finds an effect.
+    """Return the profiles less the mean of their position over all plates, where the test finds an effect.
 
     Each well counts as its difference from the mean of its plate, negative controls from the mean of controls, so that
-    the level of a plate and the distance between controls and treated wells stay. Positions with fewer than 4 wells in
-    a set are left as they are.
+    the level of a plate and the distance between controls and treated wells stay. Plates of all batches count together,
+    as for the profiles of JUMP: a mean needs many plates. Positions with fewer than 4 wells are left as they are.
 
     Raises:
         InputRejectedError: If wells have no position, no position has 4 wells, perturbations are not known, or the
@@ -34,29 +33,23 @@ def well_position_means(values: NDArray[np.floating], design: Design) -> Correct
     rows, columns = places_of(design)
     _refuse_fixed(design)
     position = np.unique(np.column_stack([rows, columns]), axis=0, return_inverse=True)[1].reshape(-1)
-    corrected = np.array(values, copy=True)
-    sets: list[PlateSet] = []
-    n_fitted = n_left = 0
-    for name, batch in batches_of(design):
-        is_shared = np.bincount(position[batch])[position[batch]] >= FEWEST_AT_POSITION
-        shared = batch[is_shared]
-        if not len(shared):
-            sets.append(PlateSet(name, batch, None, f"no position has {FEWEST_AT_POSITION} wells there"))
-            continue
-        p_value = tested_p(values, design, shared, [position[shared]])
-        sets.append(PlateSet(name, batch, p_value, f"{len(shared)} wells"))
-        if sets[-1].is_corrected:
-            corrected[shared] = values[shared] - _means(values[shared], design, shared, position[shared])
-            n_fitted, n_left = n_fitted + len(shared), n_left + len(batch) - len(shared)
-    if all(one.p_value is None for one in sets):
+    shared = np.flatnonzero(np.bincount(position)[position] >= FEWEST_AT_POSITION)
+    if not len(shared):
         raise InputRejectedError(
-            f"positions with at least {FEWEST_AT_POSITION} wells over the plates of a batch are expected, but there is "
-            "none; name fewer batches, or choose a correction that works on one plate, such as median-polish"
+            f"positions with at least {FEWEST_AT_POSITION} wells over all plates are expected, but there is none; "
+            "choose a correction that works on one plate, such as median-polish"
         )
-    notes = tuple(one.note("position effects", "means of positions removed", "left as it was") for one in sets)
+    p_value = tested_p(values, design, shared, [position[shared]])
+    tested = PlateSet("all plates", np.arange(len(values)), p_value, f"{len(shared)} wells")
+    notes = [tested.note("position effects", "means of positions removed", "left as they were")]
+    if not tested.is_corrected:
+        return Corrected(values, "nothing", 0, tuple(notes))
+    corrected = np.array(values, copy=True)
+    corrected[shared] = values[shared] - _means(values[shared], design, shared, position[shared])
+    n_left = len(values) - len(shared)
     if n_left:
-        notes += (f"{n_left} wells in positions with fewer than {FEWEST_AT_POSITION} wells were left as they were",)
-    return Corrected(corrected, f"{n_fitted:,} wells, labels ignored" if n_fitted else "nothing", n_fitted, notes)
+        notes.append(f"{n_left} wells in positions with fewer than {FEWEST_AT_POSITION} were left as they were")
+    return Corrected(corrected, f"{len(shared):,} wells, labels ignored", len(shared), tuple(notes))
 
 
 def _means(

@@ -50,7 +50,7 @@ def test_without_an_effect_nothing_is_changed_and_p_is_told(Screen, name: str) -
         np.testing.assert_array_equal(made.values, screen.values)
         assert (made.fitted_on, made.n_fitted) == ("nothing", 0)
     assert " p = " in made.notes[0]
-    assert "left as it was" in made.notes[0] or "without polish" in made.notes[0]
+    assert "left as" in made.notes[0] or "without polish" in made.notes[0]
 
 
 def test_idiosyncratic_positions_are_taken_out_by_means_over_shuffled_plates(Screen) -> None:
@@ -190,7 +190,8 @@ def test_neither_the_order_of_rows_nor_what_else_is_in_the_table_matters(
     alone = CORRECTIONS[name](values[first], reordered(screen.design, first))
 
     np.testing.assert_allclose(shuffled.values, made.values[order], atol=1e-9)
-    np.testing.assert_allclose(alone.values, made.values[first], atol=1e-9)
+    if name != "wellpos":  # which takes all plates together
+        np.testing.assert_allclose(alone.values, made.values[first], atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -212,7 +213,7 @@ def test_the_level_of_a_plate_stays_and_a_unit_is_carried_through(Screen, name: 
 def test_wells_without_a_position_or_with_the_same_are_refused(Screen, name: str) -> None:
     screen = Screen()
 
-    with pytest.raises(InputRejectedError, match="add Metadata_Well"):
+    with pytest.raises(InputRejectedError, match="--well"):
         CORRECTIONS[name](screen.values, replace(screen.design, rows=None))
     rows, columns = screen.rows.copy(), screen.columns.copy()
     rows[1], columns[1] = rows[0], columns[0]
