@@ -75,9 +75,8 @@ def test_steps_are_the_functions_that_they_are_named_after() -> None:
         controls = values[design.is_negcon & (design.plates == plate)]
         middle = np.median(controls, axis=0)
         scale = 1.4826 * np.median(np.abs(controls - middle), axis=0)
-        np.testing.assert_allclose(
-            made.values[design.plates == plate], (values[design.plates == plate] - middle) / scale
-        )
+        on_plate = design.plates == plate
+        np.testing.assert_allclose(made.values[on_plate], (values[on_plate] - middle) / scale)
 
 
 def test_features_that_hardly_vary_and_outliers_go_and_values_are_cut() -> None:
