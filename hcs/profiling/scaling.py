@@ -56,6 +56,7 @@ def normalize_groups(
     is_fitted: NDArray[np.bool_] | None = None,
     lacking: Literal["refuse", "all"] = "refuse",
     degenerate: Literal["drop", "keep"] = "drop",
+    out: NDArray[np.floating] | None = None,
     n_threads: int | None = None,
 ) -> Scaled:
     """Return every group's profiles, normalized to the group's own fitted rows.
@@ -70,6 +71,8 @@ def normalize_groups(
         degenerate: What is done with a feature that has no value, does not vary in the fitted rows of a group, or
             varies by less than a thousandth of the root mean square distance of all its rows from their centre. `drop`
             leaves it out of all groups; `keep` divides as pycytominer: by 1e-18 for `mad_robustize`, by 1 otherwise.
+        out: Where the result goes, of the shape and dtype of the profiles; may be `profiles` itself, which then saves
+            the memory of a second matrix and the time that the system takes to hand it out.
         n_threads: None is one for every core. The result is the same bits for any number.
 
     Returns:
@@ -82,10 +85,11 @@ def normalize_groups(
     """
     fitted = np.ones(len(profiles), dtype=np.bool_) if is_fitted is None else is_fitted
     _check(profiles, groups, fitted, method=method)
+    _check_out(profiles, out)
     on_all = np.array([not fitted[groups.rows(group)].any() for group in range(len(groups))])
     n_fitted = np.array([_n_fitted(groups.rows(group), fitted, on_all[group]) for group in range(len(groups))])
     _check_groups(groups, n_fitted, on_all, lacking=lacking)
-    out = np.empty_like(profiles, order="C")
+    out = np.empty_like(profiles, order="C") if out is None else out
     one_group = partial(_rank_group) if method == "inverse_normal" else partial(_scale_group, scaling=method)
 
     def normalize_group(group: int) -> NDArray[np.bool_]:
@@ -116,7 +120,8 @@ def _scale_group(
     """Write one group's scaled rows, and return which features can be used, (D,)."""
     where = _as_slice(rows)
     source = profiles[where]
-    centre, scale = centre_and_scale(source if is_fitted is None else source[is_fitted], scaling=scaling)
+    with np.errstate(invalid="ignore"):  # infinite values are refused by name below
+        centre, scale = centre_and_scale(source if is_fitted is None else source[is_fitted], scaling=scaling)
     varies = scale > 0
     if keeps:
         divisor = scale + EPSILON if scaling == "mad_robustize" else np.where(scale == 0, 1.0, scale)
@@ -135,19 +140,27 @@ def _scale_group(
         out[where] = target
     if np.isfinite(squares).all() and keeps:
         return np.ones(len(centre), dtype=np.bool_)
-    squares = _check_and_complete(squares, source, target, name=name)
+    squares = _check_and_complete(squares, source, target, centre, name=name)
     if keeps:
         return np.ones(len(centre), dtype=np.bool_)
     return varies & (np.sqrt(squares / len(rows)) < 1.0 / VANISHING)
 
 
 def _check_and_complete(
-    squares: NDArray[np.float64], source: NDArray[np.floating], target: NDArray[np.floating], *, name: str
+    squares: NDArray[np.float64],
+    source: NDArray[np.floating],
+    target: NDArray[np.floating],
+    centre: NDArray[np.floating],
+    *,
+    name: str,
 ) -> NDArray[np.float64]:
-    """Return the sums of squares with missing values left out, once it is sure that none of the values is infinite."""
+    """Return the sums of squares with missing values left out, once it is sure that none of the values is infinite.
+
+    Where the target has taken the source's place, a value that was infinite still is, or has made the centre so.
+    """
     complete = squares.copy()
     for feature in np.flatnonzero(~np.isfinite(squares)):
-        _refuse_infinite(source[:, feature], feature, name)
+        _refuse_infinite(source[:, feature], feature, name, centre=float(centre[feature]))
         complete[feature] = np.nansum(target[:, feature].astype(np.float64) ** 2)
     return complete
 
@@ -166,9 +179,13 @@ def _rank_group(
     source = profiles[where]
     for feature in np.flatnonzero(np.isinf(source).any(axis=0)):
         _refuse_infinite(source[:, feature], feature, name)
+    varies = np.ones(source.shape[1], dtype=np.bool_) if keeps else _varies(source, is_fitted)
     out[where] = inverse_normal(source, is_fitted=is_fitted)
-    if keeps:
-        return np.ones(source.shape[1], dtype=np.bool_)
+    return varies
+
+
+def _varies(source: NDArray[np.floating], is_fitted: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Return which features have two values among the fitted rows, (D,)."""
     fitted = source if is_fitted is None else source[is_fitted]
     has_value = ~np.isnan(fitted).all(axis=0)
     varies = np.zeros(source.shape[1], dtype=np.bool_)
@@ -198,11 +215,14 @@ def _n_fitted(rows: NDArray[np.intp], fitted: NDArray[np.bool_], on_all: bool) -
     return len(rows) if on_all else int(fitted[rows].sum())
 
 
-def _refuse_infinite(values: NDArray[np.floating], feature: int | np.integer, name: str) -> None:
-    if np.isinf(values).any():
+def _refuse_infinite(
+    values: NDArray[np.floating], feature: int | np.integer, name: str, *, centre: float = 0.0
+) -> None:
+    n_infinite = int(np.isinf(values).sum())
+    if n_infinite or np.isinf(centre):
         raise InputRejectedError(
             f"finite or missing values are expected, but feature {feature} of {name} is infinite in "
-            f"{int(np.isinf(values).sum())} rows; leave it out, or set these values to missing"
+            f"{n_infinite or 'most'} rows; leave it out, or set these values to missing"
         )
 
 
@@ -216,6 +236,21 @@ def _check(profiles: NDArray[np.floating], groups: RowGroups, fitted: NDArray[np
         )
     if profiles.dtype not in (np.float32, np.float64):
         raise InputRejectedError(f"float32 or float64 is expected, but the profiles are {profiles.dtype}")
+
+
+def _check_out(profiles: NDArray[np.floating], out: NDArray[np.floating] | None) -> None:
+    if out is None:
+        return
+    if out.shape != profiles.shape or out.dtype != profiles.dtype or not out.flags.c_contiguous:
+        raise InputRejectedError(
+            f"a contiguous matrix like the profiles is expected for the result, {profiles.shape} of {profiles.dtype}, "
+            f"but it is {out.shape} of {out.dtype}, or not contiguous; leave it out to have one made"
+        )
+    if out is not profiles and np.may_share_memory(out, profiles):
+        raise InputRejectedError(
+            "the matrix for the result is expected to be the profiles themselves or to lie apart, but it "
+            "overlaps them; what is written there would be read again"
+        )
 
 
 def _check_groups(

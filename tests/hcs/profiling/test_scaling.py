@@ -156,6 +156,45 @@ def test_an_infinite_value_is_refused_by_name(method, bad):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n_infinite", [1, 29])
+def test_an_infinite_value_is_refused_also_in_place(method, n_infinite):
+    values, plates, controls = two_plates()
+    values[:n_infinite, 2] = np.inf
+
+    with pytest.raises(InputRejectedError, match="feature 2 of plate one is infinite"):
+        normalized(values, plates, controls, method=method, out=values)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_in_place_gives_the_same_bits(method, interleaved):
+    values, plates, controls = two_plates()
+    values[:, 3], values[4, 1] = 7.0, np.nan
+    order = np.argsort(np.tile(np.arange(30), 2), kind="stable") if interleaved else np.arange(60)
+    values, plates, controls = values[order], plates[order], controls[order]
+    groups = group_rows(plates, ["plate"])
+    apart = normalize_groups(values, groups, method=method, is_fitted=controls)
+
+    made = normalize_groups(values, groups, method=method, is_fitted=controls, out=values)
+
+    assert made.values.base is values or made.values is values
+    assert made.kept.tolist() == apart.kept.tolist() == [True, True, True, False, True]
+    assert made.values.tobytes() == apart.values.tobytes()
+
+
+def test_a_place_for_the_result_must_fit():
+    values, plates, controls = two_plates()
+    for out in (
+        np.empty((60, 4)),
+        np.empty_like(values, dtype=np.float32),
+        np.empty_like(values, order="F"),
+        values[::-1],
+    ):
+        with pytest.raises(InputRejectedError, match="is expected"):
+            normalized(values, plates, controls, method="standardize", out=out)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_plate_without_controls_is_refused_or_fitted_on_all_of_its_wells(method):
     values, plates, controls = two_plates()
     controls[:30] = False
