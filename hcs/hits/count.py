@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hcs.hits.count_model import curve_variance, expected_profiles
 from hcs.hits.effect import Deviation, deviation
+from hcs.hits.strata import in_stratum_of
 from hcs.hits.treatments import ScreenWells
 from hcs.statistics.permutation import permutation_test
 
@@ -56,7 +57,12 @@ def count_ratios(
 
 
 def explained_by_count(
-    screen: ScreenWells, ratios: NDArray[np.float64], replicates: NDArray[np.intp], *, seed: int
+    screen: ScreenWells,
+    ratios: NDArray[np.float64],
+    replicates: NDArray[np.intp],
+    *,
+    strata: NDArray[np.integer] | None = None,
+    seed: int,
 ) -> CountVerdict:
     """Return whether the number of cells accounts for what the replicates of a hit have in common.
 
@@ -79,8 +85,13 @@ def explained_by_count(
         screen: The wells.
         ratios: (N,), `count_ratios` of them.
         replicates: Rows of the treatment's wells on plates with negative controls.
+        strata: (N,), a number a cell line and time point: what a count does is learned from wells of the same one.
         seed: Of the run.
+
+    Raises:
+        InputRejectedError: If the replicates lie in more than one stratum.
     """
+    is_comparable = in_stratum_of(replicates, strata=strata, n_wells=len(ratios))
     positions = np.sqrt(ratios)
     replicates = replicates[np.isfinite(positions[replicates])]
     controls = screen.negcons_of(screen.plates[replicates])
@@ -93,7 +104,9 @@ def explained_by_count(
         positions=positions,
         replicates=replicates,
         pool=np.sort(np.concatenate([replicates, controls])),
-        others=np.flatnonzero(np.isfinite(positions) & (screen.perturbations != screen.perturbations[replicates[0]])),
+        others=np.flatnonzero(
+            is_comparable & np.isfinite(positions) & (screen.perturbations != screen.perturbations[replicates[0]])
+        ),
     )
     if not comparison.counts_differ():
         return "not_explained"
