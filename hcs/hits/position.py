@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hcs.statistics.average_precision import average_precisions
-from hcs.statistics.permutation import DesignTest, permutation_test
+from hcs.statistics.permutation import MAX_DRAWS, DesignTest, permutation_test
 from hcs.statistics.position_inflation import Inflation, estimate_inflation
 from hcs.statistics.similarity import unit_rows
 
@@ -71,6 +71,7 @@ def score_positions(
     treatments: NDArray[np.integer],
     strata: NDArray[np.integer] | None = None,
     seed: int,
+    max_draws: int = MAX_DRAWS,
 ) -> TestedPositions:
     """Return every control position that plates share as a pseudo-compound, with the test that treatments get.
 
@@ -87,6 +88,7 @@ def score_positions(
         treatments: (N,), a number a treatment, negative for wells that are none: negative and positive controls.
         strata: (N,), a number a cell line and time point; wells of two are never in one set or pool.
         seed: Of the run.
+        max_draws: Upper limit of random draws, that of the treatments.
 
     Returns:
         No set if the layout shares no control position.
@@ -95,14 +97,14 @@ def score_positions(
     owners = _numbered(treatments, strata)
     is_treated = (treatments >= 0) & np.isin(cells, cells[is_negcon])
     families = _families(cells, owners, is_treated)
-    sets = [
-        item
-        for group in _plate_groups(cells[is_treated], owners[is_treated])
-        for item in _sets_of(profiles, cells, positions, np.flatnonzero(is_negcon & np.isin(cells, group)), seed=seed)
-    ]
-    return TestedPositions(
-        tuple(PositionSet(name, rows, int(families[rows[0]]), test) for name, rows, test in sets), families
-    )
+    sets = []
+    for group in _plate_groups(cells[is_treated], owners[is_treated]):
+        controls = np.flatnonzero(is_negcon & np.isin(cells, group))
+        for position, members, pool in _pools(cells, positions, controls):
+            is_member = np.isin(pool, members)
+            test = permutation_test(profiles[pool], cells[pool], is_member, seed=seed, max_draws=max_draws)
+            sets.append(PositionSet(position, members, int(families[members[0]]), test))
+    return TestedPositions(tuple(sets), families)
 
 
 def position_verdict(inflation: Inflation) -> PositionVerdict:
@@ -167,23 +169,16 @@ def _plate_groups(cells: NDArray[np.intp], owners: NDArray[np.intp]) -> list[tup
     return chosen
 
 
-def _sets_of(
-    profiles: NDArray[np.float64],
-    cells: NDArray[np.intp],
-    positions: NDArray[np.str_],
-    controls: NDArray[np.intp],
-    *,
-    seed: int,
-) -> Iterator[tuple[str, NDArray[np.intp], DesignTest]]:
-    """Yield position, rows and test of each set. A plate with a single control has nothing to compare that one with."""
-    on_plate = cells[controls]
-    has_others = np.isin(on_plate, np.flatnonzero(np.bincount(on_plate) > 1))
-    controls, on_plate = controls[has_others], on_plate[has_others]
+def _pools(
+    cells: NDArray[np.intp], positions: NDArray[np.str_], controls: NDArray[np.intp]
+) -> Iterator[tuple[str, NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield each shared position of some plates' controls, its wells, and these with the other controls beside them.
+
+    A plate with a single control has nothing to compare it with and takes no part.
+    """
+    has_others = np.isin(cells[controls], np.flatnonzero(np.bincount(cells[controls]) > 1))
+    controls = controls[has_others]
     for position in np.unique(positions[controls]):
-        is_member = positions[controls] == position
-        if is_member.sum() < 2:
-            continue
-        is_pool = np.isin(on_plate, on_plate[is_member])
-        pool = controls[is_pool]
-        test = permutation_test(profiles[pool], cells[pool], is_member[is_pool], seed=seed)
-        yield str(position), controls[is_member], test
+        members = controls[positions[controls] == position]
+        if len(members) > 1:
+            yield str(position), members, controls[np.isin(cells[controls], cells[members])]
