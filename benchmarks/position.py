@@ -5,10 +5,10 @@
 
 Simulated: 5 plates of 384 wells with one layout, 64 scattered controls, 60 treatments of which 18 shift every feature
 by N(0, .5^2), 64 correlated features. A place shifts every feature by itself (`idiosyncratic`), or by what its row and
-its column shift it by, each of that deviation (`row + column`; a median polish of every plate and feature takes that out
-first). In every split one half of the control positions says how p-values are corrected; rates are those of the other
-half and of treatments without an effect, power is the share of the others with q <= .05. Intervals are Student's t over
-screens.
+its column shift it by, each of that deviation (`row + column`; a median polish of every plate and feature takes it
+out first). In every split one half of the control positions says how p-values are corrected; rates are those of the
+other half and of treatments without an effect, power is the share of the others with q <= .05. Intervals are Student's
+t over screens.
 
 Real: 24 control positions on 4 plates. In every split 12 positions are relabelled as treatments, robust z is fitted
 again on the 12 that remain controls, and these say how p-values are corrected. Feature selection stays the delivered
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hcs.hits.explain import say_inflation
-from hcs.hits.position import TestedPositions, score_positions
+from hcs.hits.position import ScoredPositions, score_positions
 from hcs.profiling.normalize import robust_z
 from hcs.statistics.designs import Layout
 from hcs.statistics.intervals import mean_interval
@@ -51,7 +51,7 @@ SCENARIOS = (("unbiased", 0.0), ("row + column", 0.5), ("idiosyncratic", 0.2), (
 class Tested:
     """p-values of a screen."""
 
-    sets: TestedPositions
+    sets: ScoredPositions
     treatments: Matrix
     """(T,), the active ones first."""
 
@@ -110,7 +110,7 @@ def figures(result: Tested, n_splits: int, rng: np.random.Generator) -> dict[str
     raw_hits = benjamini_hochberg(result.treatments) <= Q_MAX
     for _ in range(n_splits):
         half, other = np.array_split(rng.permutation(positions), 2)
-        inflation = TestedPositions(tuple(result.sets.sets[i] for i in half), result.sets.families).inflation()
+        inflation = ScoredPositions(tuple(result.sets.sets[i] for i in half), result.sets.families).inflation()
         corrected = inflation.corrected(result.treatments)
         hits = benjamini_hochberg(corrected) <= Q_MAX
         for name, value in (

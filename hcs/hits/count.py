@@ -20,8 +20,9 @@ from hcs.statistics.permutation import permutation_test
 
 CountVerdict = Literal["explained", "not_explained", "cannot_tell"]
 
-SIGNIFICANCE = 0.05
-"""A residual with a larger p-value is nothing that the replicates agree on."""
+NOTHING_LEFT, SOMETHING_LEFT = 0.05, 0.01
+"""A residual with a p-value above the first is nothing that the replicates agree on; one up to the second is something.
+Between them lies what one in 25 generic cytotoxics has by chance."""
 STANDARD_ERRORS = 2.0
 """By which counts must differ from the controls', and a residual from what the count model may err."""
 SUPPORT_WINDOW = 0.125
@@ -31,7 +32,7 @@ MIN_SUPPORT_PERTURBATIONS = 3
 """Fewer other perturbations with such counts cannot tell the count from what they have in common otherwise."""
 MOST_OF_THE_EFFECT, NEARLY_ALL_OF_THE_EFFECT = 0.5, 0.9
 _MAX_DRAWS = 999
-"""Enough to compare p with 0.05."""
+"""Enough to compare p with 0.01."""
 
 
 def count_ratios(
@@ -71,12 +72,12 @@ def explained_by_count(
     is left is tested as the treatment was.
 
     - `not_explained`: the counts differ from the controls' by less than two standard errors; or what is left is
-      significant (p <= .05) and exceeds two standard errors of the count model.
-    - `explained`: what is left is not significant, and at least half of the effect's square is gone; or nine tenths of
-      it are gone.
+      significant (p <= .01) and exceeds two standard errors of the count model.
+    - `explained`: what is left is not significant (p > .05), and at least half of the effect's square is gone; or nine
+      tenths of it are gone.
     - `cannot_tell`: anything else, that is: counts are missing; fewer than 8 wells of 3 other perturbations have counts
       near the treatment's; what is left is more than noise, but no more than the count model may err, because those
-      perturbations do not look alike; or it is not significant, but neither did much go.
+      perturbations do not look alike; it may be noise (p between .01 and .05); or it is noise, but neither did much go.
 
     Where all perturbations with such a count share a mechanism, its phenotype passes for the count's: nothing in the
     wells tells the two apart.
@@ -115,6 +116,21 @@ def explained_by_count(
     return comparison.verdict(seed=seed)
 
 
+def has_count_matches(screen: ScreenWells, ratios: NDArray[np.float64], replicates: NDArray[np.intp]) -> bool:
+    """Return whether enough wells of other perturbations hold about as many cells to know what such a count does."""
+    positions = np.sqrt(ratios)
+    counted = replicates[np.isfinite(positions[replicates])]
+    if not len(counted):
+        return False
+    others = np.flatnonzero(np.isfinite(positions) & (screen.perturbations != screen.perturbations[counted[0]]))
+    return _are_matched(screen.perturbations[others], np.abs(positions[others] - np.median(positions[counted])))
+
+
+def _are_matched(perturbations: NDArray[np.intp], distances: NDArray[np.float64]) -> bool:
+    near = perturbations[distances <= SUPPORT_WINDOW]
+    return len(near) >= MIN_SUPPORT_WELLS and len(np.unique(near)) >= MIN_SUPPORT_PERTURBATIONS
+
+
 @dataclass(frozen=True)
 class _Comparison:
     """Replicates and controls with counts, before and after the count model is subtracted."""
@@ -139,9 +155,8 @@ class _Comparison:
 
     def is_supported(self) -> bool:
         """Say whether enough other wells have such counts to know what they do."""
-        near = self.others[np.abs(self.positions[self.others] - self._position) <= SUPPORT_WINDOW]
-        n_perturbations = len(np.unique(self.screen.perturbations[near]))
-        return len(near) >= MIN_SUPPORT_WELLS and n_perturbations >= MIN_SUPPORT_PERTURBATIONS
+        distances = np.abs(self.positions[self.others] - self._position)
+        return _are_matched(self.screen.perturbations[self.others], distances)
 
     def verdict(self, *, seed: int) -> CountVerdict:
         """Subtract what the counts do, and judge what is left."""
@@ -155,10 +170,10 @@ class _Comparison:
         if not signal_before > 0 or np.isnan(after.effect):
             return "cannot_tell"
         gone = 1 - signal_after / signal_before
-        is_left = self._p_value(residuals, seed=seed) <= SIGNIFICANCE
-        if is_left and signal_after > STANDARD_ERRORS**2 * self._signal_of_the_model(after):
+        p_left = self._p_value(residuals, seed=seed)
+        if p_left <= SOMETHING_LEFT and signal_after > STANDARD_ERRORS**2 * self._signal_of_the_model(after):
             return "not_explained"
-        if gone >= NEARLY_ALL_OF_THE_EFFECT or (gone >= MOST_OF_THE_EFFECT and not is_left):
+        if gone >= NEARLY_ALL_OF_THE_EFFECT or (gone >= MOST_OF_THE_EFFECT and p_left > NOTHING_LEFT):
             return "explained"
         return "cannot_tell"
 

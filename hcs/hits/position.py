@@ -42,7 +42,7 @@ class OtherPositions:
 
 
 @dataclass(frozen=True)
-class TestedPositions:
+class ScoredPositions:
     """The position sets of a screen, and the plates that each of them speaks for."""
 
     sets: tuple[PositionSet, ...]
@@ -72,7 +72,7 @@ def score_positions(
     strata: NDArray[np.integer] | None = None,
     seed: int,
     max_draws: int = MAX_DRAWS,
-) -> TestedPositions:
+) -> ScoredPositions:
     """Return every control position that plates share as a pseudo-compound, with the test that treatments get.
 
     Which plates belong together is what treatments say. Of the groups of plates that treatments lie on, that of most
@@ -104,7 +104,7 @@ def score_positions(
             is_member = np.isin(pool, members)
             test = permutation_test(profiles[pool], cells[pool], is_member, seed=seed, max_draws=max_draws)
             sets.append(PositionSet(position, members, int(families[members[0]]), test))
-    return TestedPositions(tuple(sets), families)
+    return ScoredPositions(tuple(sets), families)
 
 
 def position_verdict(inflation: Inflation) -> PositionVerdict:
