@@ -17,11 +17,14 @@ ChannelVerdict = Literal["one_channel", "several_channels", "cannot_tell"]
 Channels = Mapping[str, Sequence[int] | NDArray[np.integer]]
 """Channel -> its columns of the profiles. Columns of no channel, or of two, are in none and are not looked at."""
 
+NOTHING_ELSEWHERE, SOMETHING_ELSEWHERE = 0.05, 0.01
+"""The other channels with a p-value above the first show nothing; with one up to the second, something."""
 SIGNIFICANCE = 0.05
+"""Of a channel by itself."""
 LEAST_LEFT = 0.1
 """A channel holds the effect alone if a feature of the others has less than this share of its signal on average."""
 _MAX_DRAWS = 999
-"""Enough to compare p with 0.05."""
+"""Enough to compare p with 0.01."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,9 @@ def channels_of_effect(
 
     - `one_channel`: the others together are not significant (p > .05), and a feature of theirs carries less than a
       tenth of the signal of one of this channel.
-    - `several_channels`: the others together are significant.
-    - `cannot_tell`: no channel is significant by itself, the others are not significant but may well hold a weaker
-      effect, or the profile does not say what is of which channel.
+    - `several_channels`: the others together are significant (p <= .01).
+    - `cannot_tell`: no channel is significant by itself (p <= .05); what the others show may be noise or a weak effect;
+      or the profile does not say what is of which channel.
 
     A compound that glows is one reason for an effect in one channel. Biology that one stain shows is another; images
     tell them apart, profiles do not.
@@ -104,10 +107,10 @@ def channels_of_effect(
     if p_values[channel] > SIGNIFICANCE:
         return ChannelEffect("cannot_tell", None, p_values, p_elsewhere)
     left = _signal(profiles[:, elsewhere], plates, is_replicate)
-    if p_elsewhere <= SIGNIFICANCE:
-        verdict: ChannelVerdict = "several_channels"
-    else:
-        verdict = "one_channel" if left < LEAST_LEFT * signals[channel] else "cannot_tell"
+    is_alone = p_elsewhere > NOTHING_ELSEWHERE and left < LEAST_LEFT * signals[channel]
+    verdict: ChannelVerdict = "one_channel" if is_alone else "cannot_tell"
+    if p_elsewhere <= SOMETHING_ELSEWHERE:
+        verdict = "several_channels"
     return ChannelEffect(verdict, channel, p_values, p_elsewhere)
 
 
