@@ -30,7 +30,7 @@ from null_calibration import N_FEATURES, correlated_noise
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hcs.hits.explain import say_inflation
+from hcs.hits.explain import say_inflation, say_what_is_left
 from hcs.hits.position import ScoredPositions, score_positions
 from hcs.profiling.normalize import robust_z
 from hcs.statistics.designs import Layout
@@ -147,12 +147,19 @@ def simulated_rows(n_screens: int, n_splits: int) -> Iterator[str]:
             f"{mean['power']:>8.3f}{mean['power corrected']:>11.3f}{mean['false corrected']:>7.3f}"
             f"{mean['calls']:>7.1f}{time.perf_counter() - start:>6.0f}"
         )
-        inflation = results[0].sets.inflation()
-        layout = Layout((N_CONTROLS + 1,) * N_PLATES, (1,) * N_PLATES)
-        smallest = np.array([smallest_possible_p(layout, max_draws=MAX_DRAWS)])
-        yield "    " + say_inflation(
-            inflation, smallest_p=float(inflation.corrected(smallest)[0]), threshold=Q_MAX / N_TREATMENTS
-        )
+        for line in said_of(results[0].sets):
+            yield f"    {line}"
+
+
+def said_of(sets: ScoredPositions) -> Iterator[str]:
+    """Yield what a run would say of these positions."""
+    inflation = sets.inflation()
+    yield say_inflation(inflation)
+    layout = Layout((N_CONTROLS + 1,) * N_PLATES, (1,) * N_PLATES)
+    smallest = inflation.corrected(np.array([smallest_possible_p(layout, max_draws=MAX_DRAWS)]))
+    left = say_what_is_left(float(smallest[0]), q_max=Q_MAX, n_tested=N_TREATMENTS)
+    if left:
+        yield left
 
 
 def read_jump(folder: Path) -> tuple[pl.DataFrame, Matrix]:

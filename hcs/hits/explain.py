@@ -15,31 +15,40 @@ from hcs.hits.quality import WellQuality
 from hcs.statistics.position_inflation import Inflation
 
 
-def say_inflation(inflation: Inflation, *, smallest_p: float | None = None, threshold: float | None = None) -> str:
-    """Return what the control positions of a screen show.
-
-    Args:
-        inflation: Of the control positions.
-        smallest_p: The smallest corrected p-value that a treatment can reach.
-        threshold: What it has to reach to be called by itself; with both, the sentence says if nothing can be called.
-    """
+def say_inflation(inflation: Inflation) -> str:
+    """Return what the control positions of a screen show."""
     if not inflation.n_sets:
         return (
             "position not testable: no well holds a negative control on two plates or more, so what the place of a "
             "well does is not known, and p-values are as they came"
         )
-    said = (
+    return (
         f"{inflation.n_below} of {inflation.n_sets} positions that hold controls on several plates have p < .05 "
         f"({100 * inflation.rate:.0f} %, where 5 % are expected); p-values are corrected by m = {inflation.mean:.2f}, "
         f"s = {inflation.deviation:.2f}"
     )
-    if smallest_p is None or threshold is None or smallest_p <= threshold:
-        return said
-    return (
-        f"{said}. Nothing can be called: the smallest p-value that is left is {smallest_p:.2g}, and {threshold:.2g} is "
-        "needed; the place of a well decides more than what is in it. Replicates in other positions, or a correction "
-        "of rows and columns, may help"
-    )
+
+
+def say_what_is_left(smallest_p: float, *, q_max: float, n_tested: int) -> str | None:
+    """Return what the positions leave to be called, or nothing where a single treatment still can be.
+
+    Args:
+        smallest_p: The smallest corrected p-value that a treatment can reach.
+        q_max: Largest false discovery rate of a hit.
+        n_tested: Treatments that are tested.
+    """
+    if smallest_p > q_max:
+        return (
+            f"nothing can be called: the smallest p-value that the positions leave is {smallest_p:.2g}, where at most "
+            f"{q_max:g} is needed; the place of a well decides more than what is in it. Replicates in other positions, "
+            "or profiles without the effects of rows and columns, may help"
+        )
+    if smallest_p > q_max / n_tested:
+        return (
+            f"no treatment can be called by itself: the smallest p-value that the positions leave is {smallest_p:.2g}, "
+            f"where one of {n_tested} needs {q_max / n_tested:.2g}; several that reach it can"
+        )
+    return None
 
 
 def say_other_positions(other: OtherPositions, *, n_replicates: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,6 +62,18 @@ class ScoredPositions:
         return estimate_inflation(p_values, steps=np.array([1 / item.test.n_scored for item in sets], dtype=np.float64))
 
 
+@dataclass(frozen=True)
+class PositionCorrection:
+    """The p-values of T treatments, corrected by control positions; as they came where there are none."""
+
+    p_position: NDArray[np.float64]
+    """(T,)."""
+    smallest_possible_p: NDArray[np.float64]
+    """(T,), corrected likewise: what cannot reach the threshold any more is underpowered."""
+    verdicts: tuple[PositionVerdict, ...]
+    """(T,)."""
+
+
 def score_positions(
     profiles: NDArray[np.float64],
     plates: NDArray[np.integer],
@@ -107,9 +119,32 @@ def score_positions(
     return ScoredPositions(tuple(sets), families)
 
 
-def position_verdict(inflation: Inflation) -> PositionVerdict:
-    """Return whether there were positions to correct by."""
-    return "corrected" if inflation.n_sets else "not_testable"
+def correct_by_position(
+    scored: ScoredPositions,
+    replicates: Sequence[NDArray[np.intp]],
+    *,
+    p_values: NDArray[np.float64],
+    smallest_possible: NDArray[np.float64],
+) -> PositionCorrection:
+    """Return the p-values of treatments without what their positions give for nothing, always, each by its own plates.
+
+    Args:
+        scored: The control positions.
+        replicates: (T,), rows of each treatment's wells.
+        p_values: (T,), NaN where not tested.
+        smallest_possible: (T,), what the best conceivable treatment would get.
+    """
+    by_families: dict[tuple[int, ...], Inflation] = {}
+    inflations = []
+    for rows in replicates:
+        key = tuple(np.unique(scored.families[rows]).tolist())
+        if key not in by_families:
+            by_families[key] = scored.inflation(rows)
+        inflations.append(by_families[key])
+    together = np.stack([p_values, smallest_possible], axis=1)
+    corrected = np.array([one.corrected(both) for one, both in zip(inflations, together, strict=True)]).reshape(-1, 2)
+    verdicts: list[PositionVerdict] = ["corrected" if one.n_sets else "not_testable" for one in inflations]
+    return PositionCorrection(corrected[:, 0], corrected[:, 1], tuple(verdicts))
 
 
 def precision_in_other_positions(

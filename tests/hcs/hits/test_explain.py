@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from hcs.hits.count import CountVerdict
-from hcs.hits.explain import say_count, say_inflation, say_other_positions
+from hcs.hits.explain import say_count, say_inflation, say_other_positions, say_what_is_left
 from hcs.hits.position import OtherPositions
 from hcs.statistics.position_inflation import Inflation
 
@@ -35,3 +35,13 @@ def test_it_is_said_whether_replicates_ever_change_their_position() -> None:
         "over replicates in other positions its mean average precision is 0.50 (4 of 6 replicates have such a partner)"
     )
     assert "all its replicates lie in one position" in say_other_positions(OtherPositions(0, None), n_replicates=6)
+
+
+def test_what_positions_leave_is_nothing_or_many_together_or_as_before() -> None:
+    nothing, together = (say_what_is_left(p, q_max=0.05, n_tested=60) for p in (0.21, 0.0022))
+
+    assert nothing is not None
+    assert nothing.startswith("nothing can be called: the smallest p-value that the positions leave is 0.21")
+    assert together is not None
+    assert "one of 60 needs 0.00083; several that reach it can" in together
+    assert say_what_is_left(0.0008, q_max=0.05, n_tested=60) is None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hcs.hits.explain import say_inflation
-from hcs.hits.position import ScoredPositions, position_verdict, precision_in_other_positions, score_positions
+from hcs.hits.explain import say_inflation, say_what_is_left
+from hcs.hits.position import ScoredPositions, correct_by_position, precision_in_other_positions, score_positions
 from hcs.statistics.permutation import permutation_test
 
 N_FEATURES = 24
@@ -93,6 +93,27 @@ def test_plates_that_share_no_treatment_have_no_say() -> None:
     assert both.inflation().n_sets == 12
 
 
+def test_each_treatment_is_corrected_by_its_own_plates_and_so_is_what_it_could_reach() -> None:
+    screen = Layout(n_plates=4, n_controls=10, n_treatments=3, place=0.5)
+    # Treatment 0 lies on the first two plates, 1 on the last two, 2 is a positive control on all of them.
+    lies = np.array([screen.plates < 2, screen.plates >= 2, screen.plates >= 0])
+    kept = screen.is_negcon | lies[screen.treatments, np.arange(len(screen.plates))]
+    scored = screen.score(np.flatnonzero(kept), treatments=np.where(screen.treatments == 2, -1, screen.treatments))
+    wells = [np.flatnonzero(screen.treatments[kept] == treatment) for treatment in range(3)]
+    p, smallest = np.array([0.01, 0.02, np.nan]), np.full(3, 1e-4)
+
+    found = correct_by_position(scored, wells, p_values=p, smallest_possible=smallest)
+
+    inflations = [scored.inflation(rows) for rows in wells]
+    assert [one.n_sets for one in inflations] == [10, 10, 20]
+    assert inflations[0] != inflations[1]
+    for row, inflation in enumerate(inflations):
+        np.testing.assert_array_equal(found.p_position[row], inflation.corrected(p)[row])
+        assert found.smallest_possible_p[row] == inflation.corrected(smallest)[row] > 1e-4
+    assert np.isnan(found.p_position[2])
+    assert found.verdicts == ("corrected",) * 3
+
+
 def test_strata_are_never_in_one_set_or_pool() -> None:
     screen = Layout(n_plates=4, n_controls=6, n_treatments=2)
     strata = screen.plates // 2
@@ -136,9 +157,14 @@ def test_without_shared_control_positions_position_is_not_testable(why: str) -> 
     }[why]()
 
     assert found.sets == ()
-    assert position_verdict(found.inflation()) == "not_testable"
     p = np.array([0.01, 0.5])
-    np.testing.assert_array_equal(found.inflation().corrected(p), p)
+    wells = [np.flatnonzero(screen.treatments == treatment) for treatment in (0, 1)]
+    left = correct_by_position(
+        found, wells if len(found.families) else [wells[0][:0]] * 2, p_values=p, smallest_possible=p / 2
+    )
+    np.testing.assert_array_equal(left.p_position, p)
+    np.testing.assert_array_equal(left.smallest_possible_p, p / 2)
+    assert left.verdicts == ("not_testable", "not_testable")
     assert say_inflation(found.inflation()).startswith("position not testable")
 
 
@@ -164,9 +190,9 @@ def test_a_weak_effect_of_places_is_taken_out_and_a_strong_one_lets_nothing_be_c
     assert np.mean(corrected) <= 0.09
     smallest = float(strong.corrected(np.array([0.001]))[0])
     assert smallest > 0.1
-    said = say_inflation(strong, smallest_p=smallest, threshold=0.05)
-    assert "Nothing can be called" in said
-    assert "Nothing" not in say_inflation(strong, smallest_p=0.01, threshold=0.05)
+    said = say_what_is_left(smallest, q_max=0.05, n_tested=1)
+    assert said is not None
+    assert said.startswith("nothing can be called")
 
 
 def test_precision_in_other_positions_is_that_of_copairs_with_pos_diffby() -> None:
