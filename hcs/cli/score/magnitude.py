@@ -43,7 +43,7 @@ def magnitude(
 ) -> None:
     """Score how strong treatments are: Mahalanobis distance, induction, grit, energy distance.
 
-    Example: hcs score magnitude wells.parquet --perturbation Metadata_compound --controls Metadata_type=negcon
+    Example: hcs score magnitude wells.parquet --perturbation Metadata_compound --controls "Metadata_type == 'negcon'"
     """
     from hcs.hits.magnitude import magnitudes
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hcs.cli.output import say
-from hcs.errors import InputRejectedError, UsageError
+from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption, metadata_column
+from hcs.errors import InputRejectedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,24 +17,11 @@ if TYPE_CHECKING:
 
     from hcs.profiling.matrix import ProfileMatrix
 
-LARGEST_SEED = 2**32 - 1
-_CONDITION = re.compile(
-    r"""^\s*(?P<column>[^=]+?)\s*(?:==\s*(?P<quote>['"])(?P<quoted>.*)(?P=quote)|=\s*(?P<bare>[^=].*))\s*$"""
-)
+__all__ = ["FeaturesOption", "In", "MetadataOption"]
 
-In = Annotated[str, typer.Argument(metavar="IN", help="Table of profiles: csv, csv.gz or parquet.")]
-MetadataOption = Annotated[
-    list[str] | None,
-    typer.Option("--metadata", metavar="COLUMN", help="Metadata too, beside Metadata_*; may be repeated."),
-]
-FeaturesOption = Annotated[
-    str | None, typer.Option("--features", metavar="REGEX", help="Only features whose name it is found in.")
-]
+LARGEST_SEED = 2**32 - 1
 ControlsOption = Annotated[
-    str,
-    typer.Option(
-        "--controls", metavar="EXPR", help="Negative controls, as \"Metadata_pert_type == 'negcon'\" or COLUMN=VALUE."
-    ),
+    str, typer.Option("--controls", metavar="EXPR", help="Negative controls, as \"Metadata_pert_type == 'negcon'\".")
 ]
 PerturbationOption = Annotated[str, typer.Option("--perturbation", metavar="COLUMN", help="What replicates share.")]
 PlateOption = Annotated[str, typer.Option("--plate", metavar="COLUMN", help="Which plate a well is on.")]
@@ -47,42 +34,23 @@ def read_profiles(source: str, *, metadata: Sequence[str] | None, features: str 
     """Return a table of profiles, with the features whose names are asked for.
 
     Raises:
-        UsageError: If the expression is none, or no feature's name matches.
         InputRejectedError: If a value is missing or infinite.
     """
     import numpy as np
 
-    from hcs.io.tables import read_table
-    from hcs.profiling.matrix import ProfileMatrix, profile_matrix
+    from hcs.cli.profiles.files import read_profiles as read
 
-    read = profile_matrix(read_table(source), metadata=metadata or ())
-    if features is not None:
-        kept = _matching(read.features, features)
-        read = ProfileMatrix(
-            read.metadata,
-            np.ascontiguousarray(read.values[:, kept]),
-            tuple(name for name, is_kept in zip(read.features, kept, strict=True) if is_kept),
-        )
-    lacking = ~np.isfinite(read.values)
+    profiles = read(source, metadata=metadata, features=features)
+    lacking = ~np.isfinite(profiles.values)
     if lacking.any():
         feature = int(lacking.any(axis=0).argmax())
         raise InputRejectedError(
-            f"every value of a profile must be finite, but {read.features[feature]} is missing or infinite in "
-            f"{int(lacking[:, feature].sum())} of {len(read.values)} rows ({int(lacking.any(axis=0).sum())} features "
-            "like it); `hcs profiles select --step drop_na --missing 0` leaves such features out, and --features "
-            "chooses others"
+            f"every value of a profile must be finite, but {profiles.features[feature]} is missing or infinite in "
+            f"{int(lacking[:, feature].sum())} of {len(lacking)} rows ({int(lacking.any(axis=0).sum())} features like "
+            "it); `hcs profiles select --operation drop_na_columns --missing 0` leaves such features out, and "
+            "--features chooses others"
         )
-    return read
-
-
-def _matching(names: Sequence[str], expression: str) -> list[bool]:
-    try:
-        found = [re.search(expression, name) is not None for name in names]
-    except re.error as error:
-        raise UsageError(f"--features is a regular expression, but {expression!r} is none: {error}") from error
-    if not any(found):
-        raise UsageError(f"--features {expression!r} matches none of {len(names)} features, such as {names[0]}")
-    return found
+    return profiles
 
 
 def column_of(profiles: ProfileMatrix, name: str) -> list[str]:
@@ -93,12 +61,7 @@ def column_of(profiles: ProfileMatrix, name: str) -> list[str]:
     """
     import polars as pl
 
-    if name not in profiles.metadata.columns:
-        raise UsageError(
-            f"the table has no metadata column {name}; it has {', '.join(profiles.metadata.columns)}; name it with "
-            "--metadata if it does not begin with Metadata_"
-        )
-    return profiles.metadata[name].cast(pl.String).fill_null("").to_list()
+    return metadata_column(profiles, name).cast(pl.String).fill_null("").to_list()
 
 
 def filled_column_of(profiles: ProfileMatrix, name: str, *, where: NDArray[np.bool_] | None = None) -> list[str]:
@@ -123,20 +86,15 @@ def filled_column_of(profiles: ProfileMatrix, name: str, *, where: NDArray[np.bo
 
 
 def controls_of(profiles: ProfileMatrix, expression: str) -> NDArray[np.bool_]:
-    """Return which rows are controls.
+    """Return which rows a selection such as `Metadata_pert_type == 'negcon'` means.
 
     Raises:
-        UsageError: If the expression is none, or names a column that is not there.
+        UsageError: If it is not a selection, or names a column that is not there.
         InputRejectedError: If no row is a control.
     """
-    found = _CONDITION.match(expression)
-    if found is None:
-        raise UsageError(
-            f"controls are named as \"COLUMN == 'VALUE'\" or COLUMN=VALUE, such as Metadata_pert_type=negcon, but "
-            f"{expression!r} came"
-        )
-    value = found["quoted"] if found["quoted"] is not None else found["bare"].strip()
-    return profiles.chosen([(found["column"].strip(), value)])
+    from hcs.profiling.selection import select_rows
+
+    return select_rows(profiles.metadata, expression)
 
 
 def say_left_out(number: int, noun: str, why: str) -> None:

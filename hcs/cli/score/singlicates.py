@@ -36,7 +36,7 @@ def singlicates(
 ) -> None:
     """Call wells without a replicate: does a well lie further from the controls than controls do?
 
-    Example: hcs score singlicates primary.parquet --perturbation Metadata_compound --controls Metadata_type=negcon
+    Example: hcs score singlicates wells.csv --perturbation Metadata_compound --controls "Metadata_type == 'negcon'"
     """
     from hcs.hits.singlicates import call_singlicates
 
