@@ -2,10 +2,10 @@
 
 `python benchmarks/retrieval.py` takes 20 and 100 plates: 1,280 and 6,400 consensus profiles (320 compounds on every
 five plates) of 1,500 features, in 64 and 320 mechanisms, with the null of copairs and 10,000 draws. Each side runs in a
-process of its own. Average precisions may not differ by more than 1e-6 (1e-5 with --dtype float32), and p-values not by
-more than five standard errors of their draws; otherwise nothing is timed. copairs takes minutes and 2 GB on 100 plates.
-`--quick` is 2 plates of 300 features. `--joint` times our default null, labels dealt anew, too, which copairs does not
-have.
+process of its own. Average precisions may not differ by more than 1e-6, and p-values not by more than five standard
+errors of their draws; otherwise nothing is timed. Profiles have double precision: in single precision copairs' own
+similarities are off by 1e-7, which swaps a few neighbours. copairs takes minutes and gigabytes on 100 plates. `--quick`
+is 2 plates of 300 features. `--joint` times our default null, labels dealt anew, too, which copairs does not have.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ COMPOUNDS = 320
 PLATES_A_LAYOUT = 5
 A_MECHANISM = 20
 NULL_SIZE = 10_000
-TOLERANCE = {"float64": 1e-6, "float32": 1e-5}
-"""Of average precisions. In single precision, similarities of copairs are off by 1e-7, which swaps a few neighbours."""
+TOLERANCE = 1e-6
 
 
-def make_profiles(n_plates: int, n_features: int, *, dtype: str) -> tuple[np.ndarray, list[str]]:
+def make_profiles(n_plates: int, n_features: int) -> tuple[np.ndarray, list[str]]:
     """Return consensus profiles and their mechanisms, every second of which does something."""
     n = max(COMPOUNDS * n_plates // PLATES_A_LAYOUT, 2 * A_MECHANISM)
     rng = np.random.default_rng(0)
@@ -37,7 +36,7 @@ def make_profiles(n_plates: int, n_features: int, *, dtype: str) -> tuple[np.nda
     directions = rng.standard_normal((n // A_MECHANISM, n_features), dtype=np.float32)
     directions[::2] = 0.0
     values = rng.standard_normal((n, n_features), dtype=np.float32) + 0.3 * directions[mechanism]
-    return values.astype(dtype), [f"mechanism {number:03}" for number in mechanism]
+    return values.astype(np.float64), [f"mechanism {number:03}" for number in mechanism]
 
 
 def resident_bytes() -> int:
@@ -89,13 +88,13 @@ def warm_up(side: str) -> None:
         ours(values, labels, "copairs" if side == "ours" else "labels")
 
 
-def measure(side: str, n_plates: int, n_features: int, dtype: str, result: Path) -> None:
+def measure(side: str, n_plates: int, n_features: int, result: Path) -> None:
     """Score in this process, and write what came out and what it took."""
     import warnings
 
     warnings.simplefilter("ignore")
     warm_up(side)
-    values, labels = make_profiles(n_plates, n_features, dtype=dtype)
+    values, labels = make_profiles(n_plates, n_features)
     before, started, started_cpu = resident_bytes(), perf_counter(), process_time()
     if side == "copairs":
         made = theirs(values, labels)
@@ -114,18 +113,18 @@ def measure(side: str, n_plates: int, n_features: int, dtype: str, result: Path)
 def one_side(side: str, n_plates: int, options: argparse.Namespace, folder: Path) -> tuple[dict, dict]:
     """Return the figures and the numbers of one side, from a process of its own."""
     result = folder / side
-    arguments = [side, str(n_plates), str(options.features), options.dtype, str(result)]
+    arguments = [side, str(n_plates), str(options.features), str(result)]
     subprocess.run([sys.executable, __file__, "--one", *arguments], check=True)
     with np.load(result.with_suffix(".npz")) as numbers:
         return json.loads(result.with_suffix(".json").read_text()), dict(numbers)
 
 
-def compare(mine: dict[str, np.ndarray], peer: dict[str, np.ndarray], *, dtype: str) -> tuple[float, float]:
+def compare(mine: dict[str, np.ndarray], peer: dict[str, np.ndarray]) -> tuple[float, float]:
     """Return how far average precisions are apart, and p-values in standard errors; end the run if that is too far."""
     apart = max(float(np.abs(mine[name] - peer[name]).max()) for name in ("each", "mean"))
     rate = (mine["p"] + peer["p"]) / 2
     errors = float((np.abs(mine["p"] - peer["p"]) / np.sqrt(2 * rate * (1 - rate) / NULL_SIZE + NULL_SIZE**-2)).max())
-    if not apart <= TOLERANCE[dtype] or not errors <= 5:
+    if not apart <= TOLERANCE or not errors <= 5:
         sys.exit(f"average precisions are {apart:.2g} apart, p-values {errors:.1f} standard errors: nothing is timed")
     return apart, errors
 
@@ -142,7 +141,7 @@ def run(options: argparse.Namespace) -> list[dict]:
             (mine, my_numbers), (peer, peer_numbers) = (
                 one_side(side, n_plates, options, Path(scratch)) for side in ("ours", "copairs")
             )
-            apart, errors = compare(my_numbers, peer_numbers, dtype=options.dtype)
+            apart, errors = compare(my_numbers, peer_numbers)
             joint = one_side("joint", n_plates, options, Path(scratch))[0] if options.joint else None
         print(
             f"| {n_plates} | {mine['n_profiles']} | {apart:.0e} | {errors:.1f} | {mine['wall_s']:.2f} "
@@ -160,15 +159,14 @@ def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plates", type=int, nargs="+", help="[20 100; 2 with --quick]")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64", help="of the profiles")
     parser.add_argument("--joint", action="store_true", help="time our default null too")
     parser.add_argument("--quick", action="store_true", help="2 plates of 300 features")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        side, n_plates, n_features, dtype, result = options.one
-        measure(side, int(n_plates), int(n_features), dtype, Path(result))
+        side, n_plates, n_features, result = options.one
+        measure(side, int(n_plates), int(n_features), Path(result))
         return
     options.features = 300 if options.quick else 1500
     options.plates = options.plates or ([2] if options.quick else [20, 100])
