@@ -167,15 +167,23 @@ def described(drawn: Drawn) -> str:
 
 
 def _squares(drawn: Drawn, *, step: int, selected: str | None) -> list[dict[str, Any]]:
-    """Return the layer of the wells, of which one can be clicked: one square each, grey where nothing is known."""
+    """Return the layers of the wells: all of them, of which one can be clicked, and those whose value is known.
+
+    A well is described once, by its square in the first layer.
+    """
     clicked = {"type": "point", "fields": ["well"], "on": "rect:click", "clear": False, "toggle": False}
     first = [{"well": selected}] if selected in drawn.wells else []
-    known = {"test": "isValid(datum.value)", **_colour(drawn, width=step * geometry_of(drawn.wells)[1])}
+    tooltip = _tooltip(drawn)
     return [
         {
             "params": [{"name": _PARAMETER, "select": clicked, "value": first}],
-            "mark": {**_shape(step), "cursor": "pointer", "invalid": None},
-            "encoding": {"color": {"condition": known, "value": MISSING}, "tooltip": _tooltip(drawn)},
+            "mark": {**_shape(step), "cursor": "pointer", "color": MISSING},
+            "encoding": {"tooltip": tooltip},
+        },
+        {
+            "transform": [{"filter": "isValid(datum.value)"}],
+            "mark": {**_shape(step), "cursor": "pointer", "aria": False},
+            "encoding": {"color": _colour(drawn, width=step * geometry_of(drawn.wells)[1]), "tooltip": tooltip},
         },
     ]
 
