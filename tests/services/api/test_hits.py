@@ -56,7 +56,7 @@ def test_the_defaults_are_those_of_the_command(reader, finished):
     assert all(item["q_value"] <= 0.05 for item in page["items"])
 
 
-@pytest.mark.parametrize("limit", [1, 3, 500])
+@pytest.mark.parametrize("limit", [1, 3, 5000])
 def test_pages_hold_every_row_once_strongest_first(reader, calls, limit):
     pages = pages_of(reader, q_max=1, limit=limit)
     items = [item for page in pages for item in page.json()["items"]]
