@@ -196,14 +196,14 @@ def test_a_run_is_seen_from_another_terminal_and_interrupted_frees_everything_in
 
 
 def test_a_unit_that_hangs_fails_at_the_third_attempt_and_retry_repeats_it_alone(
-    screen: Path, exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
+    small_screen: Path, small_exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
 ) -> None:
     process = start(
-        "run", screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, HCS_LEASE_SECONDS="4",
+        "run", small_screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, HCS_LEASE_SECONDS="4",
         **marked.environment,
     )  # fmt: skip
     wait_until_surveyed(catalog, process)
-    with HeldImage(last_image(screen)):
+    with HeldImage(last_image(small_screen)):
         out, err = process.communicate(timeout=300)
     assert process.returncode == 3, err
     assert [attempt for _, state, attempt in units(catalog) if state == "failed"] == [3]
@@ -215,7 +215,7 @@ def test_a_unit_that_hangs_fails_at_the_third_attempt_and_retry_repeats_it_alone
 
     assert ended.code == 0, ended.err
     assert "1 unit of run-1 tried again" in ended.out
-    assert export_digests(catalog, tmp_path / "export") == exported
+    assert export_digests(catalog, tmp_path / "export") == small_exported
     parts = {path for path in written if "profiles" not in path.parts}
     assert all(path.stat().st_mtime_ns == written[path] for path in parts)
 
@@ -237,16 +237,16 @@ def test_a_unit_that_kills_its_worker_every_time_fails_alone(small_screen: Path,
 
 
 def test_a_node_of_three_that_is_lost_in_the_middle_of_a_unit_changes_no_byte(
-    screen: Path, exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
+    small_screen: Path, small_exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
 ) -> None:
     environment = {**os.environ, **marked.environment, "RAY_AUTH_MODE": "disabled"}
     with nodes(1, 1, environment=environment) as cluster:
         process = start(
-            "run", screen, "--catalog", catalog, "--executor", "ray", "--address", cluster.address,
+            "run", small_screen, "--catalog", catalog, "--executor", "ray", "--address", cluster.address,
             **marked.environment, RAY_AUTH_MODE="disabled",
         )  # fmt: skip
         wait_until_surveyed(catalog, process)
-        with HeldImage(last_image(screen)) as held:
+        with HeldImage(last_image(small_screen)) as held:
             raylet = parent_of(held.wait_for_reader())
             assert raylet in cluster.raylets
             assert is_leased(catalog), "the kill does not hit mid-flight"
@@ -257,7 +257,7 @@ def test_a_node_of_three_that_is_lost_in_the_middle_of_a_unit_changes_no_byte(
     assert process.returncode == 0, err
     assert "was lost" in err
     assert max(attempt for *_, attempt in units(catalog)) == 2
-    assert export_digests(catalog, tmp_path / "export") == exported
+    assert export_digests(catalog, tmp_path / "export") == small_exported
 
 
 @pytest.fixture
