@@ -341,6 +341,17 @@ def test_every_make_command_that_is_written_down_is_a_target(document: str) -> N
     assert commands <= targets()
 
 
+def test_slow_tests_are_marked_in_files_where_make_looks_for_them() -> None:
+    marked = [
+        path.relative_to(REPOSITORY)
+        for path in (REPOSITORY / "tests").rglob("*.py")
+        if re.search(r"mark\.(slow|long)", path.read_text(encoding="utf-8"))
+    ]
+
+    assert len(marked) > 10
+    assert [path for path in marked if not path.name.startswith("test_")] == []
+
+
 def test_the_readme_names_what_ci_runs() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     ci = (REPOSITORY / ".ci/run").read_text(encoding="utf-8")
