@@ -8,11 +8,15 @@ batch, wells of other batches are ranked by cosine similarity, and the precision
 averaged. `batch` is the share of the 20 nearest wells, among inactive ones and controls, that are of a well's own
 batch, over what chance lets expect: 1 where batches are mixed. `leak` is by how much held-out controls lie farther out
 than fitted ones, in units of what they did before the correction.
+
+With `--jump FOLDER` it prints, for the real batches in a folder of tables of JUMP-MOA (one file a batch), the share of
+treated wells whose nearest well in another batch and another position holds the same compound.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -23,7 +27,7 @@ from hcs.profiling.corrections.correction import Corrected, Correction, Design
 from hcs.profiling.corrections.halves import half_of_controls
 from hcs.profiling.corrections.leak import held_out_ratio
 from hcs.profiling.corrections.registry import CORRECTIONS
-from hcs.profiling.normalize import robust_z
+from hcs.profiling.normalize import LARGEST_Z, robust_z
 from hcs.simulation.profiles import Nuisances, ProfileDesign, ProfileScreen, simulate_profiles
 
 FIRST_SEED = 900
@@ -108,13 +112,42 @@ def judge(correct: Correction, values: NDArray, made: ProfileScreen, design: Des
     }
 
 
+def jump(folder: Path) -> None:
+    """Print same-compound retrieval on real profiles, values cut as in a run and as they were delivered."""
+    tables = [pl.read_csv(path, infer_schema_length=None) for path in sorted(folder.glob("*.csv.gz"))]
+    shared = sorted(set.intersection(*(set(table.columns) for table in tables)))
+    table = pl.concat([table.select(shared) for table in tables], how="vertical_relaxed")
+    delivered = table.select(name for name in shared if not name.startswith("Metadata_")).to_numpy().astype(np.float32)
+    batches = np.repeat(np.arange(len(tables)), [part.height for part in tables])
+    plates, wells, compounds = (
+        table[f"Metadata_{name}"].cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.intp)
+        for name in ("Plate", "Well", "Common Name")
+    )
+    is_negcon = (table["Metadata_control_type"].fill_null("") == "negcon").to_numpy()
+    is_fitted = half_of_controls(delivered, wells=table["Metadata_Well"].to_list(), plates=plates, is_negcon=is_negcon)
+    design = Design(plates, batches, compounds, is_negcon, is_fitted)
+    treated = np.flatnonzero(~is_negcon)
+    may_not = (batches[treated][:, None] == batches[treated]) | (wells[treated][:, None] == wells[treated])
+    print(f"{len(treated)} treated wells, {delivered.shape[1]} features, {int(is_fitted.sum())} fitted controls")
+    for values, how in ((np.clip(delivered, -LARGEST_Z, LARGEST_Z), "cut"), (delivered, "as delivered")):
+        for name, correct in BATCH_METHODS.items():
+            made = correct(values, design).values[treated]
+            units = made / np.linalg.norm(made, axis=1, keepdims=True)
+            nearest = np.where(may_not, -np.inf, units @ units.T).argmax(axis=1)
+            print(f"{how}: {name} {(compounds[treated][nearest] == compounds[treated]).mean():.3f}", flush=True)
+
+
 def main() -> None:
     """Print a table: mean over seeds, and the standard error of the retrieval."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--controls", type=int, default=32, help="On a plate; half of them are fitted on.")
     parser.add_argument("--features", type=int, default=300)
+    parser.add_argument("--jump", type=Path, help="Folder of real batches.")
     options = parser.parse_args()
+    if options.jump:
+        jump(options.jump)
+        return
     print("| screen | correction | retrieval | se | batch | leak |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     with threadpool_limits(limits=1):

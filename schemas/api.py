@@ -60,7 +60,7 @@ from schemas.described import (
 from schemas.encoders import EncoderInfo
 from schemas.work import DispatchState, RunPin, RunState
 
-LARGEST_PAGE = 500
+LARGEST_PAGE = 5_000
 """Rows of one page, at most."""
 
 T = TypeVar("T")

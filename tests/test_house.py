@@ -134,7 +134,15 @@ def test_there_is_one_version(wheel_files: dict[str, bytes]) -> None:
 
 def test_every_third_party_import_is_declared() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    distributions = declared([*PROJECT["project"]["dependencies"], *extras["s3"], *extras["k8s"], *extras["k8s-check"]])
+    distributions = declared(
+        [
+            *PROJECT["project"]["dependencies"],
+            *extras["s3"],
+            *extras["h5ad"],
+            *extras["k8s"],
+            *extras["k8s-check"],
+        ]
+    )
 
     undeclared = {
         (str(path), name)
@@ -174,6 +182,7 @@ def test_every_dependency_stands_in_the_constraints_inside_its_bounds() -> None:
         *extras["dev"],
         *extras["docs"],
         *extras["s3"],
+        *extras["h5ad"],
         *extras["postgres"],
         *extras["k8s"],
         *extras["k8s-check"],
@@ -330,6 +339,17 @@ def test_every_make_command_that_is_written_down_is_a_target(document: str) -> N
     commands = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)(?= *(?:[`\n#]|[A-Z_]+=))", text))
 
     assert commands <= targets()
+
+
+def test_slow_tests_are_marked_in_files_where_make_looks_for_them() -> None:
+    marked = [
+        path.relative_to(REPOSITORY)
+        for path in (REPOSITORY / "tests").rglob("*.py")
+        if re.search(r"mark\.(slow|long)", path.read_text(encoding="utf-8"))
+    ]
+
+    assert len(marked) > 10
+    assert [path for path in marked if not path.name.startswith("test_")] == []
 
 
 def test_the_readme_names_what_ci_runs() -> None:

@@ -107,10 +107,21 @@ def screen_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=FOLDERS.values(), ids=list(FOLDERS))
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder in which a user starts hcs."""
-    for name in request.param:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(STRANGER, encoding="utf-8")
-    return tmp_path
+    return keep_there(request.param, tmp_path)
+
+
+@pytest.fixture
+def names_of_ours(tmp_path: Path) -> Path:
+    """The worse of them, for what takes long: who imports or leaves something in an empty one does it here too."""
+    return keep_there(FOLDERS["a folder with names of ours"], tmp_path)
+
+
+def keep_there(names: tuple[str, ...], folder: Path) -> Path:
+    """Put files with these names, which nobody may import, into a folder, and return it."""
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(STRANGER, encoding="utf-8")
+    return folder
 
 
 def exported(installed: Installed, screen_file: Path, *, executor: str, cwd: Path) -> dict[str, str]:
@@ -157,8 +168,8 @@ def test_the_dispatcher_is_the_one_of_the_wheel_in_any_folder(installed: Install
     assert not list(folder.rglob("*.imported"))
 
 
-def test_the_doctor_finds_the_machine_in_order_in_any_folder(installed: Installed, folder: Path) -> None:
-    ended = installed.start("hcs", "doctor", "--format", "json", cwd=folder)
+def test_the_doctor_finds_the_machine_in_order_in_any_folder(installed: Installed, names_of_ours: Path) -> None:
+    ended = installed.start("hcs", "doctor", "--format", "json", cwd=names_of_ours)
 
     assert ended.code == 0, ended.out + ended.err
     assert {row["state"] for row in json.loads(ended.out)["checks"]} <= {"ok", "missing"}
@@ -181,10 +192,10 @@ def test_weights_their_cards_and_their_record_are_in_the_wheel(tmp_path: Path) -
 
 
 def test_both_executors_run_in_any_folder_give_the_same_bytes_and_leave_nothing_behind(
-    installed: Installed, screen_file: Path, folder: Path
+    installed: Installed, screen_file: Path, names_of_ours: Path
 ) -> None:
-    local = exported(installed, screen_file, executor="local", cwd=folder)
-    ray = exported(installed, screen_file, executor="ray", cwd=folder)
+    local = exported(installed, screen_file, executor="local", cwd=names_of_ours)
+    ray = exported(installed, screen_file, executor="ray", cwd=names_of_ours)
 
     assert len(local) >= 10
     assert ray == local

@@ -167,7 +167,10 @@ def described(drawn: Drawn) -> str:
 
 
 def _squares(drawn: Drawn, *, step: int, selected: str | None) -> list[dict[str, Any]]:
-    """Return the layers of the wells: all of them, of which one can be clicked, and those whose value is known."""
+    """Return the layers of the wells: all of them, of which one can be clicked, and those whose value is known.
+
+    A well is described once, by its square in the first layer.
+    """
     clicked = {"type": "point", "fields": ["well"], "on": "rect:click", "clear": False, "toggle": False}
     first = [{"well": selected}] if selected in drawn.wells else []
     tooltip = _tooltip(drawn)
@@ -179,7 +182,7 @@ def _squares(drawn: Drawn, *, step: int, selected: str | None) -> list[dict[str,
         },
         {
             "transform": [{"filter": "isValid(datum.value)"}],
-            "mark": {**_shape(step), "cursor": "pointer"},
+            "mark": {**_shape(step), "cursor": "pointer", "aria": False},
             "encoding": {"color": _colour(drawn, width=step * geometry_of(drawn.wells)[1]), "tooltip": tooltip},
         },
     ]

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards.components.addresses import asked_for
 from dashboards.components.choices import ask_ahead, chosen_profile, chosen_run
+from dashboards.components.later import let_be_seen
 from dashboards.components.tables import ROWS_SHOWN, frame_of_rows, key_of_rows, show_table
 from dashboards.connection import ask, ask_all, ask_first
 from dashboards.places import link
@@ -72,6 +73,7 @@ def show() -> None:
     if shown or every:
         _show_charts(shown, every, question, here)
     if shown:
+        let_be_seen("hits")
         _show_table(shown, chosen, run.id)
 
 

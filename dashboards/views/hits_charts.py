@@ -12,20 +12,27 @@ from dashboards.views.hits_words import MAYBE_COUNT, described
 from dashboards.words import counted
 from schemas.api import Hit
 
-MARKS = 1_500
-"""More are not drawn in one chart, and there are two; what a browser does for each of them is most of its work."""
+MARKS = 1_000
+"""More are not drawn in one chart, and there are two: a browser reads, places and paints each of them."""
 
 MARKS_OF_SVG = 600
 """Above them a chart is one picture, which a browser draws many times faster."""
 
 SHOWN, DOUBTFUL, OTHER = "Shown", "Shown, count may explain it", "Every other treatment"
 STATES = (SHOWN, DOUBTFUL, OTHER)
-_LOOKS = {SHOWN: (CATEGORIES[0], "circle"), DOUBTFUL: (CATEGORIES[1], "diamond"), OTHER: (LINES, "circle")}
+_LOOKS = {
+    SHOWN: (f"{CATEGORIES[0]}e6", "circle"),
+    DOUBTFUL: (f"{CATEGORIES[1]}e6", "diamond"),
+    OTHER: (f"{LINES}73", "circle"),
+}
+"""Colour with how opaque it is, and shape."""
+
+EFFECT = "effect (\N{MULTIPLICATION SIGN} control)"
 _SCHEMA = {
-    "treatment": pl.String,
     "name": pl.String,
+    "treatment": pl.String,
     "mechanism": pl.String,
-    "effect": pl.Float64,
+    EFFECT: pl.Float64,
     "q": pl.Float64,
     "mAP": pl.Float64,
     "p": pl.Float64,
@@ -37,6 +44,8 @@ _DECADES = [10.0**-power for power in range(17)]
 
 def points(shown: Sequence[Hit], others: Sequence[Hit]) -> pl.DataFrame:
     """Return one row a treatment, at most `MARKS`: the others first, so that what is shown is drawn over them.
+
+    A row is also what is told of its point, under the names of the columns and in their order.
 
     Args:
         shown: What the table shows.
@@ -52,8 +61,8 @@ def points(shown: Sequence[Hit], others: Sequence[Hit]) -> pl.DataFrame:
 
 def volcano(frame: pl.DataFrame, *, q_max: float, selected: Hit | None = None) -> dict[str, Any]:
     """Return the chart of effect against q, with the threshold, in Vega-Lite; the frame is that of `points`."""
-    ring = None if selected is None else {"effect": selected.effect, "q": selected.q_value}
-    x = {"field": "effect", "type": "quantitative", "title": "Effect (\N{MULTIPLICATION SIGN} control)"}
+    ring = None if selected is None else {EFFECT: selected.effect, "q": selected.q_value}
+    x = {"field": EFFECT, "type": "quantitative", "title": "Effect (\N{MULTIPLICATION SIGN} control)"}
     return _chart(frame, x, _probability("q", "q (logarithmic, the surest above)"), ring=ring, threshold=q_max)
 
 
@@ -78,8 +87,9 @@ def states_in(frame: pl.DataFrame) -> list[str]:
 
 
 def _point(hit: Hit, state: str) -> tuple[Any, ...]:
-    numbers = (hit.effect, hit.q_value, hit.mean_average_precision, hit.p_value)
-    return (hit.treatment, described(hit), hit.mechanism or "", *numbers, state)
+    exact = (hit.effect, hit.q_value, hit.mean_average_precision, hit.p_value)
+    numbers = [None if value is None else float(f"{value:.4g}") for value in exact]  # no point moves by half a pixel
+    return (described(hit), hit.treatment, hit.mechanism or "", *numbers, state)
 
 
 def _probability(field: str, title: str) -> dict[str, Any]:
@@ -109,10 +119,11 @@ def _chart(
         scale = {"type": "ordinal", "domain": states, "range": values}
         return {"field": "state", "type": "nominal", "scale": scale, "legend": None}
 
+    mark = {"type": "point", "filled": True, "opacity": 1, "strokeWidth": 0, "cursor": "pointer"}
     cloud = {
         "params": [{"name": "point", "select": {"type": "point", "fields": ["treatment"], "on": "click"}}],
         "transform": [{"filter": f"isValid(datum['{y['field']}']) && isValid(datum['{x['field']}'])"}],
-        "mark": {"type": "point", "filled": True, "cursor": "pointer", "strokeWidth": 0, "aria": renderer == "svg"},
+        "mark": {**mark, "aria": renderer == "svg", "tooltip": {"content": "data"}},  # fields one by one cost more
         "encoding": {
             "x": x,
             "y": y,
@@ -121,12 +132,6 @@ def _chart(
             "shape": {"field": "state", "type": "nominal",
                       "scale": {"domain": states, "range": shapes}},
             "size": by_state([28 if state == OTHER else 70 for state in states]),
-            "opacity": by_state([0.45 if state == OTHER else 0.9 for state in states]),
-            "tooltip": [
-                {"field": "name", "title": "Treatment", "type": "nominal"},
-                {"field": "mechanism", "title": "Mechanism", "type": "nominal"},
-                *({"field": name, "title": title, "type": "quantitative", "format": ".3~g"} for name, title in _TOLD),
-            ],
         },
     }  # fmt: skip
     layers: list[dict[str, Any]] = [cloud]
@@ -135,9 +140,6 @@ def _chart(
     if ring is not None and all(value is not None for value in ring.values()):
         layers.append(_ring(x, y, ring))
     return {"height": _HEIGHT, "layer": layers, "usermeta": {"embedOptions": {"renderer": renderer}}}
-
-
-_TOLD = (("q", "q"), ("effect", "Effect (\N{MULTIPLICATION SIGN} control)"), ("mAP", "mAP"), ("p", "p"))
 
 
 def _rule(y: dict[str, Any], at: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboards.components.choices import PROFILE, ask_ahead, chosen_profile, chosen_run
+from dashboards.components.later import let_be_seen
 from dashboards.components.tables import key_of_rows, show_table
 from dashboards.connection import ask
 from dashboards.places import link
@@ -36,6 +37,7 @@ def show() -> None:
     with right:
         profile = chosen_profile(run)
     _show_mechanisms(run.id, profile)
+    let_be_seen("mechanisms")
     show_map(run.id, profile)
 
 

@@ -10,6 +10,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards.components.choices import RUNS_SHOWN, chosen_run
+from dashboards.components.later import let_be_seen
 from dashboards.components.tables import key_of_rows, show_table
 from dashboards.connection import ask_all, connected
 from dashboards.troubles import drawn
@@ -44,6 +45,7 @@ def show_runs() -> None:
     if said := what_is_said():
         st.info(said, icon=":material/history:")
     if run is not None:
+        let_be_seen("runs")
         show_run(run)
 
 

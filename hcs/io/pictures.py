@@ -12,7 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 from hcs.errors import UsageError
 from hcs.io.storage import write_atomically
 
-WEBP_QUALITY = 90
+WEBP_QUALITY, WEBP_METHOD = 90, 2
+"""The method says how long is looked for a smaller file: with 4, cells take twice as long and no byte less."""
+
 LONGEST_WEBP_SIDE = 16_383
 BACKGROUND, INK = (24, 24, 24), (230, 230, 230)
 
@@ -48,7 +50,7 @@ def picture_bytes(picture: NDArray[np.uint8], *, form: str) -> bytes:
             f"{height:,} came; make it smaller (--size), or write a .png"
         )
     buffer = io.BytesIO()
-    options = {"quality": WEBP_QUALITY, "method": 4} if form == "WEBP" else {"compress_level": 6}
+    options = {"quality": WEBP_QUALITY, "method": WEBP_METHOD} if form == "WEBP" else {"compress_level": 6}
     Image.fromarray(np.ascontiguousarray(picture)).save(buffer, format=form, **options)
     return buffer.getvalue()
 

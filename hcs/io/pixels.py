@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,9 @@ from schemas.work import PlaneRef
 Projection = Literal["max", "mean", "none"]
 Fetched = bytes | UnreadableImageError
 """The content of a file, or why there is none."""
+
+Each = Callable[[Callable[[str], "_File"], Iterable[str]], Iterable["_File"]]
+"""`map`, or what does the same with several threads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +132,7 @@ def read_site(
     channels: Sequence[str],
     projection: Projection,
     fetched: Mapping[str, Fetched] | None = None,
+    each: Each = map,
 ) -> Site:
     """Return one site, read from the planes of its channels.
 
@@ -140,6 +144,7 @@ def read_site(
         channels: Names of the channels wanted, in the order wanted.
         projection: How a stack becomes a plane; `none` refuses one.
         fetched: What `fetch_file` gave for `files_of_site`; None fetches now.
+        each: Calls what decodes a file with each of them.
 
     Raises:
         UnreadableImageError: If a channel is missing, a file cannot be decoded, the planes differ in size or dtype, or
@@ -149,10 +154,13 @@ def read_site(
     """
     wanted = {name: _planes_of(name, planes, root) for name in channels}
     _refuse_several_timepoints(planes, root)
-    files = {
-        path: _decoded(f"{root.rstrip('/')}/{path}", fetch_file(root, plane) if fetched is None else fetched[path])
-        for path, plane in files_of_site(planes, channels=channels).items()
-    }
+    listed = files_of_site(planes, channels=channels)
+
+    def decoded(path: str) -> _File:
+        content = fetch_file(root, listed[path]) if fetched is None else fetched[path]
+        return _decoded(f"{root.rstrip('/')}/{path}", content)
+
+    files = dict(zip(listed, each(decoded, listed), strict=True))
     projected = []
     for name in channels:
         stacks = [_stack(root, plane, files) for plane in wanted[name]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -25,6 +26,7 @@ from hcs.imaging.survey import PlateSurvey
 from hcs.io.pixels import read_site
 from hcs.io.storage import exists, join
 from hcs.io.wells import well_name
+from hcs.pipeline.ahead import in_order
 from hcs.pipeline.fetching import fetch_site
 from hcs.pipeline.parts import read_parts
 from hcs.pipeline.surveys import read_survey
@@ -94,8 +96,17 @@ def plate_images(catalog: Catalog, run: RunRecord, plate: str) -> PlateImages:
     )
 
 
-def read_place(images: PlateImages, place: Place, *, channels: Sequence[str], raw: bool = False) -> NDArray[Any]:
+def read_place(
+    images: PlateImages, place: Place, *, channels: Sequence[str], raw: bool = False, threads: int = 0
+) -> NDArray[Any]:
     """Return one site, (C, Y, X): evenly lit as float32, or raw as it was delivered.
+
+    Args:
+        images: Of its plate.
+        place: The site.
+        channels: As the run calls them.
+        raw: Whether the illumination stays uncorrected.
+        threads: That decode its files; 0 does it here.
 
     Raises:
         NotFoundError: If the run knows no such site.
@@ -113,7 +124,14 @@ def read_place(images: PlateImages, place: Place, *, channels: Sequence[str], ra
     )
     projection = images.run.config.pixels.projection
     fetched = fetch_site(images.root, planes, channels=channels)
-    read = read_site(images.root, planes, channels=channels, projection=projection, fetched=fetched)
+    read = read_site(
+        images.root,
+        planes,
+        channels=channels,
+        projection=projection,
+        fetched=fetched,
+        each=partial(in_order, threads=threads),
+    )
     expected = dict(rows.select("relative_path", "sha256").iter_rows())
     changed = [path for path, _, sha256 in read.witnesses if expected[path] != sha256]
     if changed:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import polars as pl
@@ -17,7 +18,7 @@ from hcs.errors import NotFoundError, StorageError
 from hcs.io.pictures import picture_bytes
 from hcs.io.storage import sha256_of_bytes
 from hcs.pipeline.images import Place, PlateImages, known_channels, known_well, plate_images
-from hcs.pipeline.pictures import Composition, SiteReader, View, picture_plate, picture_well, read_shown
+from hcs.pipeline.pictures import Composition, View, picture_plate, picture_well, read_shown
 from services.api.kept import Kept
 from services.api.problems import BUSY, RequestError
 
@@ -134,19 +135,21 @@ class PictureRoom:
                 self._plates.put(key, found, size_bytes=int(size))
         return found
 
-    def _planes(self, images: PlateImages, place: Place, *, channels: Sequence[str], view: View) -> NDArray[Any]:
+    def _planes(
+        self, images: PlateImages, place: Place, *, channels: Sequence[str], view: View, threads: int
+    ) -> NDArray[Any]:
         """Return the planes of a site that is shown alone or in a well, those of a finished run from memory if kept."""
         run = images.run
         key = (run.id, run.finished_at, images.plate, place, tuple(channels), view.raw, view.longest_side)
         found = self._sites.find(key) if run.is_finished else None
         if found is None:
-            found = read_shown(images, place, channels=channels, view=view)
+            found = read_shown(images, place, channels=channels, view=view, threads=threads)
             if run.is_finished:
                 self._sites.put(key, found, size_bytes=found.nbytes)
         return found
 
 
-def _compose(images: PlateImages, wanted: Wanted, reader: SiteReader) -> Composition:
+def _compose(images: PlateImages, wanted: Wanted, reader: Callable[..., NDArray[Any]]) -> Composition:
     n_channels = len(known_channels(images, wanted.view.channels))
     if wanted.kind == "plate":
         view = fitting(wanted.view, n_sites=images.sites["well"].n_unique(), n_channels=n_channels)
@@ -154,7 +157,8 @@ def _compose(images: PlateImages, wanted: Wanted, reader: SiteReader) -> Composi
     _refuse_unread(images, wanted)
     n_sites = len(images.site_numbers) if wanted.site is None else 1
     view = fitting(wanted.view, n_sites=n_sites, n_channels=n_channels)
-    return picture_well(images, wanted.well, site=wanted.site, view=view, threads=READERS, reader=reader)
+    of_site = partial(reader, threads=READERS if n_sites == 1 else 0)  # of several sites, each is read by one thread
+    return picture_well(images, wanted.well, site=wanted.site, view=view, threads=READERS, reader=of_site)
 
 
 def _refuse_unread(images: PlateImages, wanted: Wanted) -> None:

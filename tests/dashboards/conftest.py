@@ -31,6 +31,12 @@ def _main_is_back() -> Iterator[None]:
     sys.modules["__main__"] = main
 
 
+@pytest.fixture(autouse=True)
+def _draws_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What draws pages here takes no time."""
+    monkeypatch.setattr("dashboards.components.later.SECONDS_TO_DRAW", 0.0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _on_this_machine() -> Iterator[None]:
     streamlit.config.set_option("server.address", "127.0.0.1")

@@ -15,7 +15,7 @@ from served import FORMULA, SCRIPT
 
 from dashboards.components.tables import ROWS_SHOWN, csv_of
 from dashboards.views.hits import table_of
-from dashboards.views.hits_charts import MARKS, OTHER, points, precision, states_in, volcano
+from dashboards.views.hits_charts import EFFECT, MARKS, OTHER, points, precision, states_in, volcano
 from dashboards.views.hits_choices import Question
 from dashboards.views.hits_words import answer, in_short, why_none
 from hcs.client import Client
@@ -196,13 +196,26 @@ def test_a_hit_that_count_may_explain_has_its_own_colour_and_shape() -> None:
     assert states_in(points([made(1)], [])) == states[:1]
 
 
+def test_what_a_point_tells_is_its_row_with_names_and_units_and_no_more_digits_than_are_read() -> None:
+    hit = made(1, name="<b>bold</b>", effect=2.123456, q_value=1.23456e-5, p_value=None)
+
+    (row,) = points([hit], []).to_dicts()
+
+    assert list(row) == ["name", "treatment", "mechanism", EFFECT, "q", "mAP", "p", "state"]
+    assert "control" in EFFECT  # effects are lengths of a control's profile
+    assert (row["name"].startswith("<b>bold</b>"), row["treatment"]) == (True, hit.treatment)
+    assert (row[EFFECT], row["q"], row["p"]) == (2.123, 1.235e-5, None)
+    for chart in (volcano(points([hit], []), q_max=1.0), precision(points([hit], []))):
+        assert [layer["mark"]["tooltip"] for layer in chart["layer"]] == [{"content": "data"}]
+
+
 def test_the_threshold_and_the_ring_bring_one_row_of_their_own() -> None:
     frame = points([made()], [])
     layers = volcano(frame, q_max=0.02, selected=made(q_value=0.004))["layer"]
 
     assert [layer["data"]["values"] for layer in layers if "data" in layer] == [
         [{"q": 0.02}],
-        [{"effect": 2.5, "q": 0.004}],
+        [{EFFECT: 2.5, "q": 0.004}],
     ]
     assert len(precision(frame, selected=made(p_value=None))["layer"]) == 1  # what has no place has no ring
 

@@ -75,6 +75,7 @@ def test_controls_have_letters_and_wells_of_which_nothing_is_known_are_grey_and_
     assert wells["mark"]["color"].startswith("#")
     assert wells["params"][0]["select"]["fields"] == ["well"]
     assert values["transform"] == [{"filter": "isValid(datum.value)"}]
+    assert [one["mark"].get("aria", True) for one in (wells, values)] == [True, False]  # each is described once
     assert set(rows.filter(pl.col("column") == 1)["mark"]) == {"N"}
     assert set(rows.filter(pl.col("column") == 2)["mark"]) == {"P"}
     assert set(rows.filter(pl.col("column") > 2)["mark"]) == {""}

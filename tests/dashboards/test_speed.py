@@ -27,6 +27,26 @@ def test_every_page_is_imported_before_the_first_visitor_comes() -> None:
     assert {"pandas", "pyarrow", "PIL.Image", "httpcore"} <= modules, "what the first chart or answer would import"
 
 
+def test_what_lies_below_an_answer_waits_once_a_page_for_it_to_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("dashboards.components.later.SECONDS_TO_DRAW", 0.25)
+    monkeypatch.setattr("time.sleep", waited.append)
+    app = AppTest.from_function(look_at_two_pages)
+
+    for _ in range(2):
+        app.run(timeout=30)
+
+    assert not app.exception
+    assert [seconds for seconds in waited if seconds == 0.25] == [0.25, 0.25]  # one each, and none when it stands
+
+
+def look_at_two_pages() -> None:
+    from dashboards.components.later import let_be_seen
+
+    let_be_seen("one")
+    let_be_seen("another")
+
+
 def test_questions_are_asked_at_the_same_time() -> None:
     meeting = threading.Barrier(3, timeout=20)
 

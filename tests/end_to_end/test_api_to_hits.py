@@ -116,8 +116,8 @@ def work(place: Place, marked: Marked) -> subprocess.Popen[str]:
     return start("work", "--executor", "ray", "--threads", 2, **place.environment, **marked.environment)
 
 
-def perform_what_waits(place: Place, marked: Marked) -> None:
-    command = ("work", "--once", "--executor", "ray", "--threads", 2)
+def perform_what_waits(place: Place, marked: Marked, *, executor: str) -> None:
+    command = ("work", "--once", "--executor", executor, "--threads", 2)
     ended = hcs(*command, **place.environment, **marked.environment)
     assert ended.code == 0, ended.err
     assert "run-1: complete" in ended.out
@@ -172,7 +172,7 @@ def test_a_real_plate_goes_from_a_submission_to_hits_and_a_killed_dispatcher_cha
     ):
         run = submit(client, delivered)
         assert client.get("/v1/hits").status_code == 404  # nothing has finished
-        perform_what_waits(undisturbed, marked)
+        perform_what_waits(undisturbed, marked, executor="local")
         assert_answers_what_is_known_of_the_plate(client, run)
         expected, expected_hits = exported(undisturbed, tmp_path / "expected"), hits(client)
 
@@ -193,7 +193,7 @@ def test_a_real_plate_goes_from_a_submission_to_hits_and_a_killed_dispatcher_cha
         assert 0 < before[UnitState.LEASED] < before[UnitState.DONE], "the kill did not hit mid-flight"
         assert client.get(run).json()["state"] == "running"
 
-        perform_what_waits(disturbed, marked)
+        perform_what_waits(disturbed, marked, executor="ray")
 
         assert_answers_what_is_known_of_the_plate(client, run)
         assert hits(client) == expected_hits

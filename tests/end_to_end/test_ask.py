@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from commands import hcs, start
+from commands import hcs, start, with_settings
 
 from hcs.cli.demo import by_mechanism
 
@@ -155,7 +156,8 @@ def test_an_interrupted_run_says_so_and_its_status_tells_that_nobody_works_on_it
     screen_folder: Path, tmp_path: Path
 ) -> None:
     catalog = tmp_path / "catalog.sqlite"
-    process = start("run", screen_folder / "SCREEN.yaml", "--catalog", catalog)
+    screen = with_settings(shutil.copytree(screen_folder, tmp_path / "screen") / "SCREEN.yaml", encoders=["named"])
+    process = start("run", screen, "--catalog", catalog)
     deadline = time.monotonic() + 120
     while "surveyed" not in (line := process.stderr.readline() if process.stderr else ""):
         assert process.poll() is None, line
@@ -170,7 +172,7 @@ def test_an_interrupted_run_says_so_and_its_status_tells_that_nobody_works_on_it
     assert process.returncode == 130
     assert "interrupted" in err
     assert "nobody works on run-1" in hcs("status", "--catalog", catalog).err
-    assert hcs("run", screen_folder / "SCREEN.yaml", "--catalog", catalog).code == 0
+    assert hcs("run", screen, "--catalog", catalog).code == 0
 
 
 def test_the_demo_counts_by_the_mechanism_that_is_true() -> None:

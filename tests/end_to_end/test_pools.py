@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 from cluster import nodes
-from commands import export_digests, hcs, start
+from commands import digests_of, export_digests, hcs, start, with_settings
 from held import HeldImage
 from processes import Marked, make_mark
+from shared import made_once
 
 pytestmark = pytest.mark.slow
 
@@ -37,6 +38,26 @@ def screen(screen_folder: Path, tmp_path: Path) -> Path:
     """A copy of the delivered screen, whose images may be held."""
     shutil.copytree(screen_folder, tmp_path / "screen")
     return tmp_path / "screen" / "SCREEN.yaml"
+
+
+@pytest.fixture
+def small_screen(screen: Path) -> Path:
+    """The same without a network, for tests of what becomes of units whatever they compute."""
+    return with_settings(screen, encoders=["named"])
+
+
+@pytest.fixture(scope="session")
+def small_exported(screen_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The digests of the export of its run, undisturbed, in one process."""
+
+    def perform(folder: Path) -> None:
+        screen = shutil.copytree(screen_folder, folder / "screen") / "SCREEN.yaml"
+        with_settings(screen, encoders=["named"])
+        ended = hcs("run", screen, "--catalog", folder / "catalog.sqlite", "--threads", 1)
+        assert ended.code == 0, ended.err
+        export_digests(folder / "catalog.sqlite", folder / "export")
+
+    return digests_of(made_once(tmp_path_factory, "small", perform) / "export")
 
 
 @pytest.fixture
@@ -80,7 +101,7 @@ def parent_of(pid: int) -> int:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:")))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_pool_gives_the_bytes_of_one_process(
     screen_folder: Path, exported: dict[str, str], catalog: Path, marked: Marked, workers: int
 ) -> None:
@@ -116,11 +137,13 @@ def test_a_worker_killed_in_the_middle_of_a_unit_changes_no_byte(
 
 
 def test_a_driver_killed_in_the_middle_of_a_unit_takes_its_ray_along_and_the_same_command_ends_in_the_same_bytes(
-    screen: Path, exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
+    small_screen: Path, small_exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
 ) -> None:
-    process = start("run", screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, **marked.environment)
+    process = start(
+        "run", small_screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, **marked.environment
+    )
     wait_until_surveyed(catalog, process)
-    with HeldImage(last_image(screen)) as held:
+    with HeldImage(last_image(small_screen)) as held:
         held.wait_for_reader()
         assert is_leased(catalog), "the kill does not hit mid-flight"
         process.kill()
@@ -129,50 +152,58 @@ def test_a_driver_killed_in_the_middle_of_a_unit_takes_its_ray_along_and_the_sam
     done = {key for key, state, _ in units(catalog) if state == "done"}
     assert 0 < len(done) < len(units(catalog))
 
-    ended = hcs("run", screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, **marked.environment)
+    ended = hcs("run", small_screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, **marked.environment)
 
     assert ended.code == 0, ended.err
     attempts = {key: attempt for key, _, attempt in units(catalog)}
     assert all(attempts[key] == 1 for key in done)
     assert max(attempts.values()) == 2
-    assert export_digests(catalog, tmp_path / "export") == exported
+    assert export_digests(catalog, tmp_path / "export") == small_exported
 
 
 @pytest.mark.parametrize("request_to_end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
-def test_an_interrupted_run_frees_everything_in_10_seconds_and_goes_on_in_another_executor(
-    screen: Path, exported: dict[str, str], catalog: Path, marked: Marked, request_to_end: int
+def test_a_run_is_seen_from_another_terminal_and_interrupted_frees_everything_in_10_seconds_and_goes_on_elsewhere(
+    small_screen: Path, small_exported: dict[str, str], catalog: Path, marked: Marked, request_to_end: int
 ) -> None:
-    process = start("run", screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, **marked.environment)
+    environment = {**marked.environment, "HCS_CATALOG": str(catalog)}
+    process = start("run", small_screen, "--executor", "ray", "--threads", 2, **environment)
     wait_until_surveyed(catalog, process)
-    with HeldImage(last_image(screen)) as held:
+    with HeldImage(last_image(small_screen)) as held:
         held.wait_for_reader()
+        told = hcs("status", "--catalog", catalog)
+        assert marked.workers()
+        for worker in marked.workers():
+            assert b"HCS_CATALOG" not in Path(f"/proc/{worker}/environ").read_bytes(), "a worker knows the catalog"
         started = time.monotonic()
         process.send_signal(request_to_end)
         _, err = process.communicate(timeout=30)
         assert marked.left(seconds=10) == ({}, [])
         assert time.monotonic() - started < 10
+    assert told.code == 0
+    assert "leased" in told.out
+    assert "a second" in told.out
     assert process.returncode == 130, err
     assert "goes on from there" in err
     assert "Traceback" not in err
     assert not is_leased(catalog)
     assert {attempt for *_, attempt in units(catalog)} == {0, 1}
 
-    ended = hcs("run", screen, "--catalog", catalog)
+    ended = hcs("run", small_screen, "--catalog", catalog)
 
     assert ended.code == 0, ended.err
     assert {attempt for *_, attempt in units(catalog)} == {1}
-    assert export_digests(catalog, catalog.parent / "export") == exported
+    assert export_digests(catalog, catalog.parent / "export") == small_exported
 
 
 def test_a_unit_that_hangs_fails_at_the_third_attempt_and_retry_repeats_it_alone(
-    screen: Path, exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
+    small_screen: Path, small_exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
 ) -> None:
     process = start(
-        "run", screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, HCS_LEASE_SECONDS="4",
+        "run", small_screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, HCS_LEASE_SECONDS="4",
         **marked.environment,
     )  # fmt: skip
     wait_until_surveyed(catalog, process)
-    with HeldImage(last_image(screen)):
+    with HeldImage(last_image(small_screen)):
         out, err = process.communicate(timeout=300)
     assert process.returncode == 3, err
     assert [attempt for _, state, attempt in units(catalog) if state == "failed"] == [3]
@@ -184,15 +215,17 @@ def test_a_unit_that_hangs_fails_at_the_third_attempt_and_retry_repeats_it_alone
 
     assert ended.code == 0, ended.err
     assert "1 unit of run-1 tried again" in ended.out
-    assert export_digests(catalog, tmp_path / "export") == exported
+    assert export_digests(catalog, tmp_path / "export") == small_exported
     parts = {path for path in written if "profiles" not in path.parts}
     assert all(path.stat().st_mtime_ns == written[path] for path in parts)
 
 
-def test_a_unit_that_kills_its_worker_every_time_fails_alone(screen: Path, catalog: Path, marked: Marked) -> None:
-    process = start("run", screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, **marked.environment)
+def test_a_unit_that_kills_its_worker_every_time_fails_alone(small_screen: Path, catalog: Path, marked: Marked) -> None:
+    process = start(
+        "run", small_screen, "--catalog", catalog, "--executor", "ray", "--threads", 2, **marked.environment
+    )
     wait_until_surveyed(catalog, process)
-    with HeldImage(last_image(screen)) as held:
+    with HeldImage(last_image(small_screen)) as held:
         for _ in range(3):
             os.kill(held.wait_for_reader(), signal.SIGKILL)
         _, err = process.communicate(timeout=300)
@@ -204,16 +237,16 @@ def test_a_unit_that_kills_its_worker_every_time_fails_alone(screen: Path, catal
 
 
 def test_a_node_of_three_that_is_lost_in_the_middle_of_a_unit_changes_no_byte(
-    screen: Path, exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
+    small_screen: Path, small_exported: dict[str, str], catalog: Path, tmp_path: Path, marked: Marked
 ) -> None:
     environment = {**os.environ, **marked.environment, "RAY_AUTH_MODE": "disabled"}
     with nodes(1, 1, environment=environment) as cluster:
         process = start(
-            "run", screen, "--catalog", catalog, "--executor", "ray", "--address", cluster.address,
+            "run", small_screen, "--catalog", catalog, "--executor", "ray", "--address", cluster.address,
             **marked.environment, RAY_AUTH_MODE="disabled",
         )  # fmt: skip
         wait_until_surveyed(catalog, process)
-        with HeldImage(last_image(screen)) as held:
+        with HeldImage(last_image(small_screen)) as held:
             raylet = parent_of(held.wait_for_reader())
             assert raylet in cluster.raylets
             assert is_leased(catalog), "the kill does not hit mid-flight"
@@ -224,26 +257,7 @@ def test_a_node_of_three_that_is_lost_in_the_middle_of_a_unit_changes_no_byte(
     assert process.returncode == 0, err
     assert "was lost" in err
     assert max(attempt for *_, attempt in units(catalog)) == 2
-    assert export_digests(catalog, tmp_path / "export") == exported
-
-
-def test_status_from_another_terminal_shows_a_run_of_a_pool(screen: Path, catalog: Path, marked: Marked) -> None:
-    environment = {**marked.environment, "HCS_CATALOG": str(catalog)}
-    process = start("run", screen, "--executor", "ray", "--threads", 2, **environment)
-    wait_until_surveyed(catalog, process)
-    with HeldImage(last_image(screen)) as held:
-        held.wait_for_reader()
-        told = hcs("status", "--catalog", catalog)
-        assert marked.workers()
-        for worker in marked.workers():
-            assert b"HCS_CATALOG" not in Path(f"/proc/{worker}/environ").read_bytes(), "a worker knows the catalog"
-        held.release()
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-
-    assert told.code == 0
-    assert "leased" in told.out
-    assert "a second" in told.out
+    assert export_digests(catalog, tmp_path / "export") == small_exported
 
 
 @pytest.fixture

@@ -79,22 +79,14 @@ def test_a_killed_run_repeats_no_finished_unit_and_ends_in_the_same_bytes(
     assert export_digests(catalog, tmp_path / "export") == exported
 
 
-@pytest.mark.parametrize("threads", [2, 5])
-def test_threads_change_no_byte(screen_folder: Path, exported: dict[str, str], tmp_path: Path, threads: int) -> None:
+@pytest.mark.parametrize(("threads", "name"), [(2, "elsewhere/under another name"), (5, "screen")])
+def test_neither_threads_nor_the_place_of_a_delivery_change_a_byte(
+    screen_folder: Path, exported: dict[str, str], tmp_path: Path, threads: int, name: str
+) -> None:
+    screen = shutil.copytree(screen_folder, tmp_path / name) / "SCREEN.yaml"
     catalog = tmp_path / "catalog.sqlite"
 
-    ended = hcs("run", screen_folder / "SCREEN.yaml", "--catalog", catalog, "--threads", threads)
-
-    assert ended.code == 0, ended.err
-    assert export_digests(catalog, tmp_path / "export") == exported
-
-
-def test_a_moved_delivery_gives_the_same_bytes(screen_folder: Path, exported: dict[str, str], tmp_path: Path) -> None:
-    moved = tmp_path / "elsewhere" / "under another name"
-    shutil.copytree(screen_folder, moved)
-    catalog = tmp_path / "catalog.sqlite"
-
-    ended = hcs("run", moved / "SCREEN.yaml", "--catalog", catalog)
+    ended = hcs("run", screen, "--catalog", catalog, "--threads", threads)
 
     assert ended.code == 0, ended.err
     assert export_digests(catalog, tmp_path / "export") == exported

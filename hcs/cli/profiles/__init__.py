@@ -19,5 +19,5 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Normalize, select, combine and correct any table of profiles.", no_args_is_help=True)
     for command in (aggregate, normalize, select, spherize, correct, recipe, consensus, reduce):
         group.command()(command)
-    group.command(hidden=True, deprecated=True)(sphere)
+    group.command(hidden=True)(sphere)
     app.add_typer(group, name="profiles")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hcs.errors import InputRejectedError
 from hcs.profiling.corrections.correction import Corrected, Design
 from hcs.profiling.corrections.position import batches_of, plates_of
+from hcs.profiling.finite import refuse_missing
 
 FEWEST_CONTROLS = 16
 """Of a batch, with a count; a slope from fewer is noise."""
@@ -21,8 +22,9 @@ def cell_count(values: NDArray[np.floating], design: Design) -> Corrected:
     is known, and a toxic treatment's few cells are its effect and stay in its profile.
 
     Raises:
-        InputRejectedError: If no batch has 16 fitted controls with counts that differ.
+        InputRejectedError: If no batch has 16 fitted controls with counts that differ, or a value is not finite.
     """
+    refuse_missing(values)
     if design.cell_counts is None:
         raise InputRejectedError("counts of cells are needed, but none came; name their column with --count")
     counts = np.where(np.isfinite(design.cell_counts), design.cell_counts, np.nan)

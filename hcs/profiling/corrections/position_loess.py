@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hcs.errors import InputRejectedError
 from hcs.profiling.corrections.correction import Corrected, Design
 from hcs.profiling.corrections.position import places_of, plates_of, tested_sets
+from hcs.profiling.finite import refuse_missing
 from hcs.statistics.local_regression import robust_heights, surface_weights
 
 FEWEST_FITTED = 16
@@ -34,8 +35,9 @@ def loess(values: NDArray[np.floating], design: Design) -> Corrected:
     is left, so that the level of a plate stays. Plates of one layout share the weights of the regression.
 
     Raises:
-        InputRejectedError: If wells have no position, or a plate has fewer than 16 wells.
+        InputRejectedError: If wells have no position, a plate has fewer than 16, or a value is not finite.
     """
+    refuse_missing(values)
     rows, columns = places_of(design)
     places = np.column_stack([rows, columns]).astype(np.float64)
     sets = tested_sets(values, design)

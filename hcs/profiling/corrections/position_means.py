@@ -14,6 +14,7 @@ from hcs.profiling.corrections.position import (
     same_perturbation_share,
     tested_p,
 )
+from hcs.profiling.finite import refuse_missing
 
 FEWEST_AT_POSITION = 4
 """Wells that a position's mean is taken of."""
@@ -27,9 +28,10 @@ def well_position_means(values: NDArray[np.floating], design: Design) -> Correct
     as for the profiles of JUMP: a mean needs many plates. Positions with fewer than 4 wells are left as they are.
 
     Raises:
-        InputRejectedError: If wells have no position, no position has 4 wells, perturbations are not known, or the
-            layout is fixed: the mean of a position is then the treatment itself.
+        InputRejectedError: If wells have no position, no position has 4 wells, perturbations are not known, a
+            value is not finite, or the layout is fixed: the mean of a position is then the treatment itself.
     """
+    refuse_missing(values)
     rows, columns = places_of(design)
     _refuse_fixed(design)
     position = np.unique(np.column_stack([rows, columns]), axis=0, return_inverse=True)[1].reshape(-1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hcs.errors import InputRejectedError
 from hcs.profiling.corrections.correction import Corrected, Design
 from hcs.profiling.corrections.position import PlateSet, places_of, plates_of, tested_sets
+from hcs.profiling.finite import refuse_missing
 from hcs.statistics.plate_polish import polish_plate
 from hcs.statistics.robust import MAD_TO_SD
 from hcs.statistics.threads import on_threads
@@ -36,7 +37,7 @@ def median_polish(values: NDArray[np.floating], design: Design) -> Corrected:
     since being a control could not be told from it.
 
     Raises:
-        InputRejectedError: If wells have no position, or a plate has too few wells.
+        InputRejectedError: If wells have no position, a plate has too few of them, or a value is not finite.
     """
     sets, plates = _polished(values, design)
     corrected = np.array(values, copy=True)
@@ -53,7 +54,7 @@ def b_score(values: NDArray[np.floating], design: Design) -> Corrected:
     without polish, so that all have one unit. A feature that does not vary on a plate is 0 there.
 
     Raises:
-        InputRejectedError: If wells have no position, or a plate has too few wells.
+        InputRejectedError: If wells have no position, a plate has too few of them, or a value is not finite.
     """
     sets, plates = _polished(values, design)
     corrected = np.asarray(values, dtype=np.float64).copy()
@@ -75,6 +76,7 @@ def b_score(values: NDArray[np.floating], design: Design) -> Corrected:
 
 
 def _polished(values: NDArray[np.floating], design: Design) -> tuple[list[PlateSet], list[_Polished]]:
+    refuse_missing(values)
     rows, columns = places_of(design)
     _check_plates(design)
     sets = tested_sets(values, design)

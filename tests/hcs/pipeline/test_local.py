@@ -18,6 +18,12 @@ class TestLocalExecutor(ExecutorContract):
         yield executor
         executor.close()
 
+    @pytest.fixture
+    def alone(self) -> Iterator[LocalExecutor]:
+        executor = LocalExecutor(threads=1)
+        yield executor
+        executor.close()
+
 
 def test_opening_it_leaves_the_engine_of_the_calling_thread_as_it_was(tmp_path: Path) -> None:
     executor = LocalExecutor(threads=1)

@@ -21,7 +21,7 @@ from hcs.imaging.correct import correct_site, scale_site
 from hcs.pipeline.images import PlateImages
 from hcs.pipeline.images import plate_images as read_images
 from hcs.pipeline.local import LocalExecutor
-from hcs.pipeline.pictures import View, picture_plate, picture_well
+from hcs.pipeline.pictures import View, picture_plate, picture_well, read_shown
 
 SIDE, MARGIN = 96, 4
 
@@ -162,6 +162,16 @@ def test_the_threads_that_read_change_no_pixel(finished: Delivered) -> None:
 
     np.testing.assert_array_equal(alone.picture, three.picture)
     assert alone.holes == three.holes
+
+
+@pytest.mark.parametrize("longest_side", [None, 20, 10_000])
+def test_a_site_is_the_same_whether_threads_share_its_planes(finished: Delivered, longest_side: int | None) -> None:
+    asked = {"channels": CHANNELS, "view": View(longest_side=longest_side)}
+
+    alone, shared = (read_shown(finished.images(), ("A01", 1), threads=threads, **asked) for threads in (0, 3))
+
+    assert len(alone) == len(CHANNELS)
+    np.testing.assert_array_equal(alone, shared)
 
 
 def test_a_well_of_which_no_site_can_be_shown_says_why(finished: Delivered) -> None:

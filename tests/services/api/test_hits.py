@@ -56,7 +56,7 @@ def test_the_defaults_are_those_of_the_command(reader, finished):
     assert all(item["q_value"] <= 0.05 for item in page["items"])
 
 
-@pytest.mark.parametrize("limit", [1, 3, 500])
+@pytest.mark.parametrize("limit", [1, 3, 5000])
 def test_pages_hold_every_row_once_strongest_first(reader, calls, limit):
     pages = pages_of(reader, q_max=1, limit=limit)
     items = [item for page in pages for item in page.json()["items"]]
@@ -189,7 +189,7 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_name(reader):
     "query",
     [
         {"q_max": "nan"}, {"q_max": "inf"}, {"q_max": "0"}, {"q_max": "1.1"}, {"q_max": " 1"}, {"q_max": "1_0"},
-        {"q_max": ""}, {"limit": "0"}, {"limit": "501"}, {"limit": "1.0"}, {"limit": "+1"}, {"limit": "9" * 30},
+        {"q_max": ""}, {"limit": "0"}, {"limit": "5001"}, {"limit": "1.0"}, {"limit": "+1"}, {"limit": "9" * 30},
         {"not_toxic": "1"}, {"not_toxic": "True"}, {"min_batches": "0"}, {"min_batches": "-1"},
         {"control_type": "negcon"}, {"run": "x" * 41},
     ],

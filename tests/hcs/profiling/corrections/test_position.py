@@ -228,3 +228,14 @@ def test_a_plate_of_a_few_wells_is_refused(Screen) -> None:
 
     with pytest.raises(InputRejectedError, match="at least 24 wells"):
         CORRECTIONS["median-polish"](screen.values[few], design)
+
+
+@pytest.mark.parametrize("name", [*ALL, "cell-count"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_refused(Screen, name: str, value: float) -> None:
+    screen = Screen()
+    values = screen.values.copy()
+    values[7, 3] = value
+
+    with pytest.raises(InputRejectedError, match="feature 3 is"):
+        CORRECTIONS[name](values, screen.design)
