@@ -53,7 +53,7 @@ def call_activity(
     """
     screen = screen_wells(profiles, wells)
     ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
-    evidence = [gather_evidence(screen, treatment, seed=seed) for treatment in screen.treatments]
+    evidence = gather_evidence(screen, seed=seed)
     called = _with_calls(_evidence_table(evidence, ratios), q_max=q_max)
     verdicts = [
         explained_by_count(screen, ratios, item.replicates, seed=seed) if is_hit else None

@@ -109,7 +109,7 @@ def _partners(blocks: Blocks) -> dict[int, int]:
 
 
 def _fill_cosines(pools: Pools, a: int, b: int, *, out: NDArray[np.float64]) -> None:
-    """Write the cosine of every well of one plate with every well of another into `out`, (T, wells of a, wells of b)."""
+    """Write the cosines of the wells of one plate with those of another into `out`, (T, wells of a, of b)."""
     controls_a, own_a = pools.wells_of(a)
     controls_b, own_b = pools.wells_of(b)
     n = len(pools.controls.centred)

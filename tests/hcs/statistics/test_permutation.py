@@ -16,7 +16,7 @@ from scipy.stats import ortho_group
 from hcs.statistics.control_pool import ControlPool, control_pool
 from hcs.statistics.design_scores import Blocks, score_tables, scores
 from hcs.statistics.designs import Layout, all_designs
-from hcs.statistics.permutation import permutation_test, permutation_tests, smallest_possible_p
+from hcs.statistics.permutation import permutation_test, smallest_possible_p
 from hcs.statistics.pool import centred_pools
 
 Pool = tuple[np.ndarray, np.ndarray, np.ndarray]
