@@ -47,7 +47,7 @@ class ScreenWells:
     cell_counts: NDArray[np.float64]
     """(N,), NaN where nothing was counted."""
     is_negcon: NDArray[np.bool_]
-    """(N,), all negative control perturbations together."""
+    """(N,), all negative control perturbations together, without those that a transform was fitted on."""
     treatments: tuple[Treatment, ...]
     """Treatments and positive controls, sorted by kind, name and dose."""
 
@@ -61,7 +61,8 @@ def screen_wells(profiles: NDArray[np.float64], wells: pl.DataFrame) -> ScreenWe
 
     Args:
         profiles: (N, D), one row a well, in the order of `wells`; finite.
-        wells: `plate, well, batch, perturbation, concentration_micromolar, dose_step, control_type, cell_count`.
+        wells: `plate, well, batch, perturbation, concentration_micromolar, dose_step, control_type, cell_count`, and
+            `is_fitted` where a transform was fitted on some of the controls.
 
     Raises:
         InputRejectedError: If the two do not fit, a column is missing, a well comes twice or lacks its perturbation, or
@@ -77,7 +78,7 @@ def screen_wells(profiles: NDArray[np.float64], wells: pl.DataFrame) -> ScreenWe
         batches=_numbers(kept["batch"]),
         perturbations=_numbers(kept["perturbation"]),
         cell_counts=kept["cell_count"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
-        is_negcon=(kept["control_type"].cast(pl.String) == "negcon").to_numpy(),
+        is_negcon=_is_negative(kept).to_numpy(),
         treatments=_treatments(kept),
     )
 
@@ -103,6 +104,12 @@ def _check(profiles: NDArray[np.float64], wells: pl.DataFrame) -> None:
             f"every value of a profile must be finite, but well {well} of plate {plate} has a NaN or infinity "
             f"({int((~is_finite).sum())} wells like it); leave out the features or wells without a measurement"
         )
+
+
+def _is_negative(wells: pl.DataFrame) -> pl.Series:
+    """Return which wells are negative controls to compare with."""
+    is_negcon = wells["control_type"].cast(pl.String) == "negcon"
+    return is_negcon & ~wells["is_fitted"].fill_null(value=False) if "is_fitted" in wells.columns else is_negcon
 
 
 def _order_by_content(profiles: NDArray[np.float64], wells: pl.DataFrame) -> list[int]:
