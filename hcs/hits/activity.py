@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hcs.hits.count import count_ratios, explained_by_count
 from hcs.hits.evidence import Evidence, gather_evidence
-from hcs.hits.treatments import screen_wells
+from hcs.hits.treatments import ScreenWells, screen_wells
 from hcs.statistics.multiple_testing import family_q_values
 from schemas.tables import TreatmentCalls
 
@@ -20,7 +20,7 @@ _OF_THE_FAMILY = ("profile", "q_value", "is_hit", "call", "explained_by_count")
 
 
 def call_activity(
-    profiles: NDArray[np.float64], wells: pl.DataFrame, *, profile_name: str, q_max: float, seed: int
+    profiles: NDArray[np.floating], wells: pl.DataFrame, *, profile_name: str, q_max: float, seed: int
 ) -> dy.DataFrame[TreatmentCalls]:
     """Return one call a treatment: a perturbation at one concentration or dose step.
 
@@ -53,7 +53,14 @@ def call_activity(
         InputRejectedError: If the two do not fit, a well comes twice or lacks its perturbation, or a profile is not
             finite.
     """
-    screen = screen_wells(profiles, wells)
+    called = evaluate(screen_wells(profiles, wells), q_max=q_max, seed=seed)
+    return TreatmentCalls.validate(
+        called.with_columns(profile=pl.lit(profile_name)).select(TreatmentCalls.column_names()), cast=True
+    )
+
+
+def evaluate(screen: ScreenWells, *, q_max: float, seed: int) -> pl.DataFrame:
+    """Return the calls of a screen's treatments, as `call_activity` does, before it is known what the profile is."""
     ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
     evidence = gather_evidence(screen, seed=seed)
     called = with_calls(_evidence_table(evidence, ratios), q_max=q_max)
@@ -61,12 +68,7 @@ def call_activity(
         explained_by_count(screen, ratios, item.replicates, seed=seed) if is_hit else None
         for item, is_hit in zip(evidence, called["is_hit"], strict=True)
     ]
-    return TreatmentCalls.validate(
-        called.with_columns(
-            profile=pl.lit(profile_name), explained_by_count=pl.Series(verdicts, dtype=pl.String)
-        ).select(TreatmentCalls.column_names()),
-        cast=True,
-    )
+    return called.with_columns(explained_by_count=pl.Series(verdicts, dtype=pl.String))
 
 
 def _evidence_table(evidence: Sequence[Evidence], ratios: NDArray[np.float64]) -> pl.DataFrame:

@@ -42,3 +42,23 @@ def median_and_mad(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     # Adding 0.0 turns -0.0 into 0.0: the two compare equal, so which one stands in the middle depends on the order.
     median = columns.median + 0.0
     return median, MAD_TO_SD * median_deviation(columns, median)
+
+
+def huber_middle(vectors: NDArray[np.float64], *, steps: int = 8, longest: float = 1.5) -> NDArray[np.float64]:
+    """Return the point from which vectors (N, D), long ones cut, add up to zero: (D,).
+
+    Huber 1964, Annals of Mathematical Statistics 35:73, in the form for vectors.
+
+    Args:
+        vectors: (N, D), N at least one.
+        steps: From the mean towards it.
+        longest: Length that a vector is cut to, in median lengths.
+    """
+    middle = vectors.mean(axis=0)
+    for _ in range(steps):
+        away = vectors - middle
+        lengths = np.sqrt(np.einsum("nd,nd->n", away, away))
+        limit = longest * float(np.median(lengths))
+        factors = limit / np.maximum(lengths, limit) if limit > 0 else np.ones_like(lengths)
+        middle = middle + factors @ away / len(vectors)
+    return np.asarray(middle)
