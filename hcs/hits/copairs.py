@@ -11,9 +11,7 @@ from hcs.statistics.configuration_null import NULL_SIZE, configuration_p_values
 from hcs.statistics.query_precision import query_precisions
 
 
-def call_as_copairs(
-    screen: ScreenWells, *, same_plate: bool, q_max: float, seed: int
-) -> pl.DataFrame:
+def call_as_copairs(screen: ScreenWells, *, same_plate: bool, q_max: float, seed: int) -> pl.DataFrame:
     """Return one call a treatment, in the order of `screen.treatments`.
 
     There is no re-centring, no tie-breaking and no permutation: see `hcs.statistics.configuration_null`. Doses are
@@ -34,9 +32,7 @@ def call_as_copairs(
     for place, treatment in enumerate(screen.treatments):
         number[treatment.wells] = place
     n_treatments = len(screen.treatments)
-    found = query_precisions(
-        screen.profiles, number, screen.is_negcon, screen.plates if same_plate else None
-    )
+    found = query_precisions(screen.profiles, number, screen.is_negcon, screen.plates if same_plate else None)
     means, p_values = configuration_p_values(
         found.precisions, number[found.rows], found.configurations, n_treatments=n_treatments, seed=seed
     )

@@ -12,7 +12,7 @@ from hcs.hits.effect import deviations
 from hcs.hits.treatments import ScreenWells, Treatment
 from hcs.statistics.control_pool import control_pool
 from hcs.statistics.permutation import DesignTest, permutation_tests
-from hcs.statistics.replicate_precision import mean_average_precisions
+from hcs.statistics.query_precision import means_of_treatments, query_precisions
 from hcs.statistics.threads import on_threads
 
 
@@ -57,7 +57,9 @@ def gather_evidence(screen: ScreenWells, *, seed: int) -> list[Evidence]:
     """
     with_controls = np.unique(screen.plates[screen.is_negcon])
     used = [item.wells[np.isin(screen.plates[item.wells], with_controls)] for item in screen.treatments]
-    found = on_threads(lambda group: _of_siblings(screen, group, seed=seed), siblings(screen, used), n_threads=None)
+    precisions = _mean_average_precisions(screen, used)
+    groups = siblings(screen, used)
+    found = on_threads(lambda group: _of_siblings(screen, group, precisions, seed=seed), groups, n_threads=None)
     by_number = {number: evidence for group in found for number, evidence in group}
     return [
         by_number.get(number) or Evidence(treatment, rows, 0, 0, 0, _reason(treatment, rows))
@@ -78,7 +80,22 @@ def siblings(screen: ScreenWells, replicates: Sequence[NDArray[np.intp]]) -> lis
     ]
 
 
-def _of_siblings(screen: ScreenWells, group: Siblings, *, seed: int) -> list[tuple[int, Evidence]]:
+def _mean_average_precisions(screen: ScreenWells, replicates: Sequence[NDArray[np.intp]]) -> NDArray[np.float64]:
+    """Return the plain precision of each treatment, NaN without two replicates.
+
+    Every replicate is a query, the others on any plate are its positives, the controls of its own plate its negatives;
+    similarity is the cosine of the profiles as they are.
+    """
+    number = np.full(len(screen.profiles), -1, dtype=np.intp)
+    for place, rows in enumerate(replicates):
+        number[rows if len(rows) > 1 else rows[:0]] = place
+    found = query_precisions(screen.profiles, number, screen.is_negcon, screen.plates)
+    return means_of_treatments(found.precisions, number[found.rows], len(replicates))
+
+
+def _of_siblings(
+    screen: ScreenWells, group: Siblings, precisions: NDArray[np.float64], *, seed: int
+) -> list[tuple[int, Evidence]]:
     rows = screen.negcons_of(group.plates)
     controls, control_plates = screen.profiles[rows], screen.plates[rows]
     names, counts = np.unique(group.plates, return_counts=True)
@@ -88,9 +105,6 @@ def _of_siblings(screen: ScreenWells, group: Siblings, *, seed: int) -> list[tup
     effects = [item.effect for item in deviations(pool, own)]
     is_callable = len(group.plates) >= 2
     tests = permutation_tests(pool, own, seed=seed) if is_callable else None
-    precisions = (
-        mean_average_precisions(own, group.plates[in_order], controls, control_plates) if is_callable else None
-    )
     return [
         (
             number,
@@ -101,7 +115,7 @@ def _of_siblings(screen: ScreenWells, group: Siblings, *, seed: int) -> list[tup
                 n_batches=len(np.unique(screen.batches[group.replicates[place]])),
                 n_controls=len(rows),
                 reason=_reason(screen.treatments[number], group.replicates[place]),
-                mean_average_precision=None if precisions is None else float(precisions[place]),
+                mean_average_precision=None if np.isnan(precisions[number]) else float(precisions[number]),
                 test=None if tests is None else tests[place],
                 effect=None if np.isnan(effects[place]) else effects[place],
             ),

@@ -68,7 +68,9 @@ def wells_of(
             "well": metadata[columns.well].cast(pl.String) if columns.well in metadata.columns else rows,
             "batch": metadata[columns.batch if columns.batch in metadata.columns else columns.plate].cast(pl.String),
             "perturbation": metadata[columns.perturbation].cast(pl.String),
-            "concentration_micromolar": none if columns.concentration is None else _numbers(metadata, columns.concentration),
+            "concentration_micromolar": none
+            if columns.concentration is None
+            else _numbers(metadata, columns.concentration),
             "dose_step": none,
             "cell_count": none if columns.cells is None else _numbers(metadata, columns.cells),
             "is_negcon": is_negcon,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.statistics.designs import Layout, draw_designs
+from hcs.statistics.query_precision import means_of_treatments
 
 NULL_SIZE = 10_000
 _FEW = 32
@@ -71,13 +72,11 @@ def configuration_p_values(
         seed: Of the run.
         size: Draws of each configuration.
     """
-    is_scored = ~np.isnan(precisions)
-    scored = np.flatnonzero(is_scored)
-    # By value, so that a mean does not depend on the order of rows in its last bits, and kinds are told apart as sets.
-    order = scored[np.lexsort((precisions[scored], configurations[scored, 1], configurations[scored, 0], treatments[scored]))]
+    means = means_of_treatments(precisions, treatments, n_treatments)
+    scored = np.flatnonzero(~np.isnan(precisions))
+    # Sorted, so that treatments whose queries have the same configurations are of one kind.
+    order = scored[np.lexsort((configurations[scored, 1], configurations[scored, 0], treatments[scored]))]
     counts = np.bincount(treatments[order], minlength=n_treatments)
-    total = np.bincount(treatments[order], weights=precisions[order], minlength=n_treatments)
-    means = np.divide(total, counts, out=np.full(n_treatments, np.nan), where=counts > 0)
     p_values = np.full(n_treatments, np.nan)
     by_kind: dict[bytes, list[int]] = {}
     for treatment, start in zip(np.flatnonzero(counts), _starts(counts), strict=True):

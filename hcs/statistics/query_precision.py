@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.statistics.average_precision import precisions_of_counts
+from hcs.statistics.threads import on_threads
 
 _CLOSE = np.float32(4e-6)
 """Similarities of float32 vectors are off by less than a tenth of this."""
@@ -53,21 +54,43 @@ def query_precisions(
     inverse = _inverse_lengths(profiles)
     positives = _positives(profiles, treatments[rows], rows, inverse)
     where = np.zeros(len(profiles), dtype=np.intp) if plates is None else plates
-    controls_of = {int(plate): np.flatnonzero(is_control & (where == plate)) for plate in np.unique(where[rows])}
     precisions = np.full(len(rows), np.nan)
     configurations = np.zeros((len(rows), 2), dtype=np.int64)
-    for plate, controls in controls_of.items():
+    configurations[:, 0] = [len(others) for others, _ in positives]
+    blocks: list[_Block] = []
+    for plate in np.unique(where[rows]):
         on_plate = np.flatnonzero(where[rows] == plate)
-        configurations[on_plate, 0] = [len(positives[query][0]) for query in on_plate]
+        controls = np.flatnonzero(is_control & (where == plate))
         configurations[on_plate, 1] = configurations[on_plate, 0] + len(controls)
         if len(controls):
             step = max(1, _VALUES_AT_ONCE // max(len(controls), profiles.shape[1]))
-            values = profiles[controls]
-            for start in range(0, len(on_plate), step):
-                some = on_plate[start : start + step]
-                block = _Block(profiles, rows[some], controls, [positives[query] for query in some])
-                precisions[some] = block.precisions((profiles[rows[some]] @ values.T), inverse)
+            pieces = (on_plate[start : start + step] for start in range(0, len(on_plate), step))
+            blocks += [
+                _Block(profiles, piece, rows[piece], controls, [positives[q] for q in piece]) for piece in pieces
+            ]
+    for block, found in zip(
+        blocks, on_threads(lambda one: one.precisions(inverse), blocks, n_threads=None), strict=True
+    ):
+        precisions[block.queries] = found
     return Queries(rows, precisions, configurations)
+
+
+def means_of_treatments(
+    precisions: NDArray[np.float64], treatments: NDArray[np.integer], n_treatments: int
+) -> NDArray[np.float64]:
+    """Return the mean precision of each treatment's queries, (T,), those that are NaN left out; NaN where all are.
+
+    Args:
+        precisions: (Q,).
+        treatments: (Q,), 0 to T - 1.
+        n_treatments: T.
+    """
+    scored = np.flatnonzero(~np.isnan(precisions))
+    # By value, so that the last bits of a mean do not depend on the order of the rows.
+    order = scored[np.lexsort((precisions[scored], treatments[scored]))]
+    total = np.bincount(treatments[order], weights=precisions[order], minlength=n_treatments)
+    counts = np.bincount(treatments[order], minlength=n_treatments)
+    return np.divide(total, counts, out=np.full(n_treatments, np.nan), where=counts > 0)
 
 
 def _inverse_lengths(profiles: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -110,12 +133,16 @@ class _Block:
     """Some queries that have the same negatives."""
 
     profiles: NDArray[np.floating]
+    queries: NDArray[np.intp]
+    """(q,), their numbers."""
     rows: NDArray[np.intp]
+    """(q,), of the profiles."""
     controls: NDArray[np.intp]
     positives: list[Positives]
 
-    def precisions(self, products: NDArray[np.floating], inverse: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the average precision of every query, from the products (Q, C) with the controls; NaN without positives."""
+    def precisions(self, inverse: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the average precision of every query, (q,), NaN without positives; `inverse` lengths of all profiles."""
+        products = self.profiles[self.rows] @ self.profiles[self.controls].T
         distances = _distances(products, inverse[self.rows], inverse[self.controls])
         precisions = np.full(len(self.rows), np.nan)
         sizes = np.array([len(rows) for rows, _ in self.positives])

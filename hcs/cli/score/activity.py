@@ -63,7 +63,8 @@ def activity(
         typer.Option("--fitted", metavar="EXPR", help="Controls that a transform was fitted on: no negatives [none]."),
     ] = None,
     concentration: Annotated[
-        str | None, typer.Option("--concentration", metavar="COLUMN", help="Doses, each called within its perturbation.")
+        str | None,
+        typer.Option("--concentration", metavar="COLUMN", help="Doses, each called within its perturbation."),
     ] = None,
     cells: Annotated[
         str | None, typer.Option("--cells", metavar="COLUMN", help="Cell counts, for what they explain of a hit.")
@@ -124,9 +125,7 @@ def _screen(
     from hcs.hits.treatments import screen_wells
     from hcs.profiling.selection import select_rows
 
-    chosen = {
-        name: None if text is None else select_rows(profiles.metadata, text) for name, text in selections.items()
-    }
+    chosen = {name: None if text is None else select_rows(profiles.metadata, text) for name, text in selections.items()}
     negcon = chosen["negcon"]
     assert negcon is not None
     wells = wells_of(
@@ -154,9 +153,7 @@ def _calls(screen: ScreenWells, *, null: Null, same_plate: bool, q_max: float, s
         return call_as_copairs(screen, same_plate=same_plate, q_max=q_max, seed=seed)
     calls = evaluate(screen, q_max=q_max, seed=seed)
     if needs_plate_centre(p_value_summary(calls)):
-        calls = calls.with_columns(
-            effect_from_plate_centre=pl.Series(effects_from_plate_centre(screen)).fill_nan(None)
-        )
+        calls = calls.with_columns(effect_from_plate_centre=pl.Series(effects_from_plate_centre(screen)).fill_nan(None))
     return calls
 
 

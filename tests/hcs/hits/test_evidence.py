@@ -10,7 +10,7 @@ import pytest
 
 from hcs.hits.evidence import gather_evidence
 from hcs.hits.treatments import screen_wells
-from hcs.statistics.replicate_precision import mean_average_precisions
+from hcs.statistics.query_precision import query_precisions
 
 
 def test_the_plain_score_is_that_of_copairs(make_screen: Callable) -> None:
@@ -51,9 +51,9 @@ def test_the_plain_score_does_not_centre_and_the_p_value_does(make_screen: Calla
 def test_perfect_replicates_score_one(make_screen: Callable) -> None:
     profiles = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
 
-    plates = np.zeros(2, dtype=int)
+    found = query_precisions(profiles, np.array([0, 0, -1, -1]), np.arange(4) > 1, np.zeros(4, dtype=int))
 
-    assert mean_average_precisions(profiles[None, :2], plates, profiles[2:], plates).tolist() == [1.0]
+    assert found.precisions.tolist() == [1.0, 1.0]
 
 
 def test_a_replicate_on_a_plate_without_controls_is_left_out_and_told(make_screen: Callable) -> None:
