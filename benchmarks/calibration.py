@@ -2,8 +2,8 @@
 
     python benchmarks/calibration.py [rates] [power] [discoveries] [statistic] [--sets 100] [--seeds 200]
 
-Simulated wells of 64 correlated features whose spectrum falls by e over 20 components, normal or with Student's t of 4
-degrees of freedom. "5x64" is five plates with one replicate of each treatment and 64 controls a plate.
+Simulated wells of 64 correlated features whose spectrum falls by e over 20 components, normal or with Student's t of
+4 degrees of freedom. "5x64" is five plates with one replicate of each treatment and 64 controls a plate.
 
 - rates: treatments that do nothing, 200 to a set of controls. `clean` compares wells as they were drawn, `robust z`
   normalizes each plate on the controls that are scored, `split z` on one half of them and scores against the other.
@@ -30,7 +30,7 @@ from hcs.statistics.control_pool import control_pool
 from hcs.statistics.designs import Layout, draw_designs
 from hcs.statistics.multiple_testing import benjamini_hochberg
 from hcs.statistics.permutation import permutation_tests
-from hcs.statistics.robust import huber_middle, median_and_mad
+from hcs.statistics.robust import median_and_mad, spatial_median
 
 N_FEATURES = 64
 LAYOUTS = ((2, 16), (2, 64), (3, 16), (5, 16), (8, 16), (8, 32), (5, 64))
@@ -214,7 +214,7 @@ def _both_p_values(treated: Wells, controls: Wells, *, seed: int, n_draws: int =
     found_p = np.empty((2, len(treated)))
     for number, own in enumerate(treated):
         pools = [np.vstack([controls[plate], own[plate]]) for plate in range(n_plates)]
-        centred = np.vstack([pool - huber_middle(pool) for pool in pools])
+        centred = np.vstack([pool - spatial_median(pool) for pool in pools])
         units = centred / np.linalg.norm(centred, axis=1)[:, None]
         contrast, precision = _scores(units @ units.T, designs, n_controls + 1)
         found_p[0, number] = (contrast >= contrast[0] - 1e-9).mean()

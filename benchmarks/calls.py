@@ -138,7 +138,7 @@ def theirs(screen: Screen, case: str) -> pl.DataFrame:
     ).sort("compound")
 
 
-def measure(side: str, case: str, n_plates: int, rounds: int, peer_compounds: int, result: Path) -> None:
+def measure(side: str, case: str, n_plates: int, *, rounds: int, peer_compounds: int, result: Path) -> None:
     """Perform one case of one side in this process, and write what came out and what it took."""
     warnings.simplefilter("ignore")
     import copairs.map  # noqa: F401  both sides start from the same imports
@@ -165,7 +165,9 @@ def measure(side: str, case: str, n_plates: int, rounds: int, peer_compounds: in
     result.with_suffix(".json").write_text(json.dumps({"wall_s": min(wall), "cpu_s": min(cpu), "bytes": grown}))
 
 
-def one_side(side: str, case: str, n_plates: int, rounds: int, peer_compounds: int, folder: Path) -> dict[str, float]:
+def one_side(
+    side: str, case: str, n_plates: int, *, rounds: int, peer_compounds: int, folder: Path
+) -> dict[str, float]:
     """Return the figures of one side, measured in a process of its own."""
     result = folder / side
     arguments = [side, case, str(n_plates), str(rounds), str(peer_compounds), str(result)]
@@ -202,8 +204,10 @@ def run(options: argparse.Namespace) -> None:
                 continue
             with tempfile.TemporaryDirectory() as scratch:
                 folder = Path(scratch)
-                mine = one_side("ours", case, n_plates, options.rounds, COMPOUNDS, folder)
-                peers[case] = one_side("peer", case, n_plates, 1, options.peer_compounds, folder)
+                mine = one_side("ours", case, n_plates, rounds=options.rounds, peer_compounds=COMPOUNDS, folder=folder)
+                peers[case] = one_side(
+                    "peer", case, n_plates, rounds=1, peer_compounds=options.peer_compounds, folder=folder
+                )
                 apart = compare(case, folder)
             peer = peers[case]
             wall, cpu = peer["wall_s"] * scale, peer["cpu_s"] * scale
@@ -227,7 +231,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         side, case, n_plates, rounds, peer_compounds, result = options.one
-        measure(side, case, int(n_plates), int(rounds), int(peer_compounds), Path(result))
+        counts = {"rounds": int(rounds), "peer_compounds": int(peer_compounds)}
+        measure(side, case, int(n_plates), **counts, result=Path(result))
         return
     run(options)
 

@@ -31,8 +31,9 @@ def call_activity(
     is found first.
 
     A treatment is `active` if its q-value is at most `q_max`; else `underpowered` if even the smallest p-value of its
-    layout, at that many doses, exceeds `q_max` over the number of callable perturbations, so that alone it could not have
-    been called; else `inactive`. It is `not_callable`, with a reason, if fewer than two replicates lie on plates with a negative control.
+    layout, at that many doses, exceeds `q_max` over the number of callable perturbations, so that alone it could not
+    have been called; else `inactive`. It is `not_callable`, with a reason, if fewer than two replicates lie on plates
+    with a negative control.
 
     Args:
         profiles: (N, D), one row a well in the order of `wells`, normalized, finite. Treatment wells without an effect

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.hits.treatments import ScreenWells
-from hcs.statistics.robust import huber_middle
+from hcs.statistics.robust import spatial_median
 
 
 def effects_from_plate_centre(screen: ScreenWells) -> NDArray[np.float64]:
     """Return the effect of each treatment against all wells of its plates, (T,), in the order of `screen.treatments`.
 
     As `hcs.hits.effect` defines it, with two changes: a plate's controls are all of its wells, and their mean and
-    variance are robust ones, Huber's middle and the median squared distance from it. Where most treatments are inactive
+    variance are robust ones, the spatial median and the median squared distance from it. Where most treatments are inactive
     it is much like `effect`; where most are active, what they share is taken for the middle. NaN where all wells of the
     plates are alike.
     """
@@ -22,7 +22,7 @@ def effects_from_plate_centre(screen: ScreenWells) -> NDArray[np.float64]:
     variances = np.empty(len(plates))
     for plate in plates:
         wells = screen.profiles[screen.plates == plate].astype(np.float64)
-        centres[plate] = huber_middle(wells)
+        centres[plate] = spatial_median(wells)
         squares = np.square(wells - centres[plate]).sum(axis=1)
         variances[plate] = np.median(squares)
     effects = np.full(len(screen.treatments), np.nan)

@@ -31,7 +31,7 @@ def wells_of(
     is_poscon: NDArray[np.bool_] | None = None,
     is_fitted: NDArray[np.bool_] | None = None,
 ) -> pl.DataFrame:
-    """Return one row a profile: plate, well, batch, perturbation, dose, control type, cell count, and what was fitted on.
+    """Return one row a profile: plate, well, batch, perturbation, dose, control type, cell count, and if fitted on.
 
     A row that is no control and names no perturbation is `empty`. Without a column of wells, every row is a well of its
     own.
@@ -56,8 +56,8 @@ def wells_of(
         )
     if metadata[columns.plate].null_count():
         raise InputRejectedError(
-            f"every row needs its plate, but {columns.plate} is empty in {metadata[columns.plate].null_count()} rows; a "
-            "well is compared with the controls of its own plate"
+            f"every row needs its plate, but {columns.plate} is empty in {metadata[columns.plate].null_count()} rows; "
+            "a well is compared with the controls of its own plate"
         )
     n = metadata.height
     rows = pl.Series([str(row) for row in range(n)], dtype=pl.String)

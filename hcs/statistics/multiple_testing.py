@@ -93,7 +93,7 @@ def family_q_values(p_values: NDArray[np.float64], families: NDArray[np.integer]
 
 
 def holm_sidak(p_values: NDArray[np.float64], families: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return p-values that hold for all tests of their family at once, (N,), by Holm's procedure with Sidak's bounds."""
+    """Return p-values that hold for all tests of their family at once, (N,): Holm's procedure, Sidak's bounds."""
     adjusted = np.full(p_values.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p_values))
     order = tested[np.lexsort((p_values[tested], families[tested]))]

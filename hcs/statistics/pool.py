@@ -5,8 +5,9 @@ controls of a plate at the origin and so makes controls repel one another, which
 plate's pool on its own middle treats both alike again, and makes a shift of a plate irrelevant.
 
 Then only the direction in which a well lies counts, not how far: normalizing on the controls makes them shorter than
-treated wells, and a statistic that looks at lengths takes that for activity. The middle is a robust one, since a single
-odd well, as a site full of debris is, would otherwise give all others of its plate the same direction.
+treated wells, and a statistic that looks at lengths takes that for activity. The middle too is where the directions of
+all wells add up to nothing, the spatial median, and not where the wells themselves do: from the mean, a longer well has
+more of the others on its far side. An odd well, as a site full of debris is, has no more to say there than any other.
 
 The middle is a weighted mean of the pool's wells, so that weights and inner products are all that is ever needed: many
 treatments on the same plates are centred together, and no profile is looked at twice.
@@ -21,12 +22,13 @@ from numpy.typing import NDArray
 
 from hcs.statistics.control_pool import ControlPool, without_rounding
 
-_LONGEST = 1.5
-"""Length that a well is cut to where the middle of its plate's pool is sought, in median lengths of that pool."""
+_SHORTEST = 0.1
+"""A well nearer to the middle of its plate's pool than this, in median distances, pulls at it in proportion."""
 _STEPS = 8
-"""Towards the middle of a pool; each leaves about a tenth of the distance."""
+"""Towards the middle of a pool; with D features each leaves about one Dth of the distance."""
 _ROUNDING = 1e-13
 """A squared length below this share of the plate's median one is what products of floats leave over."""
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,7 @@ def _in_order(own: NDArray[np.float64], controls: ControlPool) -> NDArray[np.flo
 def _middle_weights(controls: ControlPool, own: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how much of each well the middle of its plate is: (T, P), adding up to 1 on every plate.
 
-    The middle is Huber's (1964, Annals of Mathematical Statistics 35:73) in the form for vectors: where the wells, long
-    ones cut, add up to zero.
+    The middle is the spatial median, by steps like those of Weiszfeld (1937, Tohoku Mathematical Journal 43:355).
     """
     n = len(controls.centred)
     weights = np.empty((len(own), own.shape[2]))
@@ -126,10 +127,10 @@ def _plate_weights(
     for _ in range(_STEPS):
         products = _times(weights, among, across, own)
         lengths = np.sqrt(np.maximum(_distances(squares, products, weights), 0.0))
-        limit = _LONGEST * _medians(lengths)
-        # Where most wells are one and the same there is no length to cut to.
-        cut = np.where(limit > 0, limit / np.maximum(lengths, np.maximum(limit, np.finfo(float).tiny)), 1.0)
-        weights = weights + (cut - weights * cut.sum(axis=1, keepdims=True)) / (n + r)
+        usual = _medians(lengths)
+        # Where most wells are one and the same there is no usual length.
+        pull = np.where(usual > 0, usual / np.maximum(lengths, np.maximum(_SHORTEST * usual, _TINY)), 1.0)
+        weights = weights + (pull - weights * pull.sum(axis=1, keepdims=True)) / (n + r)
     return weights[:, :n], weights[:, n:]
 
 

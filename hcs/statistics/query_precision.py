@@ -141,7 +141,7 @@ class _Block:
     positives: list[Positives]
 
     def precisions(self, inverse: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the average precision of every query, (q,), NaN without positives; `inverse` lengths of all profiles."""
+        """Return the average precision of every query, (q,), NaN without positives, given all inverse lengths."""
         products = self.profiles[self.rows] @ self.profiles[self.controls].T
         distances = _distances(products, inverse[self.rows], inverse[self.controls])
         precisions = np.full(len(self.rows), np.nan)

@@ -44,21 +44,22 @@ def median_and_mad(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     return median, MAD_TO_SD * median_deviation(columns, median)
 
 
-def huber_middle(vectors: NDArray[np.float64], *, steps: int = 8, longest: float = 1.5) -> NDArray[np.float64]:
-    """Return the point from which vectors (N, D), long ones cut, add up to zero: (D,).
+def spatial_median(vectors: NDArray[np.float64], *, steps: int = 8) -> NDArray[np.float64]:
+    """Return the point from which the directions of vectors (N, D) add up to about nothing: (D,).
 
-    Huber 1964, Annals of Mathematical Statistics 35:73, in the form for vectors.
+    Found from the mean by steps like those of Weiszfeld (1937, Tohoku Mathematical Journal 43:355); a vector nearer
+    than a tenth of the median distance pulls in proportion.
 
     Args:
         vectors: (N, D), N at least one.
-        steps: From the mean towards it.
-        longest: Length that a vector is cut to, in median lengths.
+        steps: With many features each leaves about one Dth of the distance.
     """
     middle = vectors.mean(axis=0)
     for _ in range(steps):
         away = vectors - middle
         lengths = np.sqrt(np.einsum("nd,nd->n", away, away))
-        limit = longest * float(np.median(lengths))
-        factors = limit / np.maximum(lengths, limit) if limit > 0 else np.ones_like(lengths)
-        middle = middle + factors @ away / len(vectors)
+        usual = float(np.median(lengths))
+        if usual == 0:
+            break
+        middle = middle + (usual / np.maximum(lengths, usual / 10)) @ away / len(vectors)
     return np.asarray(middle)

@@ -103,7 +103,7 @@ def activity(
             perturbation=perturbation,
             concentration=concentration,
             cells=cells,
-            selections={"negcon": controls, "poscon": positives, "fitted": fitted},
+            selections={"is_negcon": controls, "is_poscon": positives, "is_fitted": fitted},
         )
         calls = _calls(screen, null=null, same_plate=same_plate, q_max=q_max, seed=seed)
     kept = [name for name in COLUMNS if name in calls.columns]
@@ -125,16 +125,9 @@ def _screen(
     from hcs.hits.treatments import screen_wells
     from hcs.profiling.selection import select_rows
 
-    chosen = {name: None if text is None else select_rows(profiles.metadata, text) for name, text in selections.items()}
-    negcon = chosen["negcon"]
-    assert negcon is not None
-    wells = wells_of(
-        profiles.metadata,
-        WellColumns(perturbation=perturbation, concentration=concentration, cells=cells),
-        is_negcon=negcon,
-        is_poscon=chosen["poscon"],
-        is_fitted=chosen["fitted"],
-    )
+    chosen = {name: select_rows(profiles.metadata, text) for name, text in selections.items() if text is not None}
+    columns = WellColumns(perturbation=perturbation, concentration=concentration, cells=cells)
+    wells = wells_of(profiles.metadata, columns, **chosen)
     n_empty = wells.filter(wells["control_type"] == "empty").height
     if n_empty:
         say(f"{counted(n_empty, 'row')} left out, which are no controls and name no {perturbation}")
@@ -165,9 +158,10 @@ def _say_what_they_are_like(calls: pl.DataFrame, *, q_max: float) -> None:
         say("nothing could be tested: no perturbation has two replicates on plates with negative controls")
         return
     summary = p_value_summary(calls)
+    smallest = tested["smallest_possible_p"].min()
     say(
-        f"{int(calls['is_hit'].sum())} of {counted(calls.height, 'row')} called active at q <= {q_max:g}; the smallest p "
-        f"that any layout here can reach is {tested['smallest_possible_p'].min():.2g}"
+        f"{int(calls['is_hit'].sum())} of {counted(calls.height, 'row')} called active at q <= {q_max:g}; the smallest "
+        f"p that any layout here can reach is {smallest:.2g}"
     )
     if summary.n:
         say(f"p-values in twentieths: {' '.join(map(str, summary.histogram))}; inactive: {summary.share_inactive:.0%}")
