@@ -8,7 +8,7 @@ Simulated wells of 64 correlated features whose spectrum falls by e over 20 comp
 - rates: treatments that do nothing, 200 to a set of controls. `clean` compares wells as they were drawn, `robust z`
   normalizes each plate on the controls that are scored, `split z` on one half of them and scores against the other.
 - power: 30 % of 100 treatments active, beside copairs' null on the same wells.
-- discoveries: 10 % of 200 treatments active at .60, after robust z on the scored controls; and the same of dose families.
+- discoveries: 10 % of 200 treatments active at .60, after robust z on the scored controls; also of dose families.
 - statistic: mean similarity, which is what is used, beside mean average precision with ties broken by it.
 """
 

@@ -13,9 +13,9 @@ def effects_from_plate_centre(screen: ScreenWells) -> NDArray[np.float64]:
     """Return the effect of each treatment against all wells of its plates, (T,), in the order of `screen.treatments`.
 
     As `hcs.hits.effect` defines it, with two changes: a plate's controls are all of its wells, and their mean and
-    variance are robust ones, the spatial median and the median squared distance from it. Where most treatments are inactive
-    it is much like `effect`; where most are active, what they share is taken for the middle. NaN where all wells of the
-    plates are alike.
+    variance are robust ones, the spatial median and the median squared distance from it. Where most treatments are
+    inactive it is much like `effect`; where most are active, what they share is taken for the middle. NaN where all
+    wells of the plates are alike.
     """
     plates = np.unique(screen.plates)
     centres = np.empty((len(plates), screen.profiles.shape[1]))

@@ -92,4 +92,4 @@ def configuration_p_values(
 
 
 def _starts(counts: NDArray[np.integer]) -> NDArray[np.integer]:
-    return (np.cumsum(counts) - counts)[counts > 0]
+    return np.asarray((np.cumsum(counts) - counts)[counts > 0])

@@ -118,8 +118,8 @@ def _order(products: NDArray[np.float64], plates: NDArray[np.intp], drawn: NDArr
     cubes = ((products * inverse[:, None] * inverse) ** 3).sum(axis=1)
     plate_order = np.lexsort(
         (
-            _ranks(np.bincount(plates, weights=cubes**2)),
-            _ranks(np.bincount(plates, weights=squares)),
+            _ranks(np.bincount(plates, weights=cubes**2).astype(np.float64)),
+            _ranks(np.bincount(plates, weights=squares).astype(np.float64)),
             np.bincount(plates),
             drawn,
         )

@@ -156,6 +156,6 @@ def _of_wells(pools: Pools, plate: int) -> NDArray[np.float64]:
     return sums
 
 
-def scores(table: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.float64]:
+def scores(table: NDArray[np.float64], places: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return the score of every design, (B,), from a treatment's table (L,) and the places of pairs (pairs, B)."""
     return np.asarray(np.add.reduce(table.take(places), axis=0))

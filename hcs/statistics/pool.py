@@ -151,12 +151,12 @@ def _distances(
     """Return the squared distance of every well from the weighted mean, what is rounding as 0."""
     distances = squares - 2 * products + np.einsum("tp,tp->t", weights, products)[:, None]
     distances[distances <= _ROUNDING * _typical(squares)] = 0.0
-    return distances
+    return np.asarray(distances)
 
 
 def _typical(squares: NDArray[np.float64]) -> NDArray[np.float64]:
     median = _medians(squares)
-    return np.where(median > 0, median, squares.max(axis=1, keepdims=True))
+    return np.asarray(np.where(median > 0, median, squares.max(axis=1, keepdims=True)))
 
 
 def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -190,4 +190,4 @@ def _centred(controls: ControlPool, own: NDArray[np.float64], weights: NDArray[n
 
 
 def _own_squares(own: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    return np.einsum("trr->tr", own[:, :, n:])
+    return np.asarray(np.einsum("trr->tr", own[:, :, n:]))

@@ -90,12 +90,14 @@ def means_of_treatments(
     order = scored[np.lexsort((precisions[scored], treatments[scored]))]
     total = np.bincount(treatments[order], weights=precisions[order], minlength=n_treatments)
     counts = np.bincount(treatments[order], minlength=n_treatments)
-    return np.divide(total, counts, out=np.full(n_treatments, np.nan), where=counts > 0)
+    means: NDArray[np.float64] = np.divide(total, counts, out=np.full(n_treatments, np.nan), where=counts > 0)
+    return means
 
 
 def _inverse_lengths(profiles: NDArray[np.floating]) -> NDArray[np.floating]:
     lengths = np.sqrt(np.einsum("nd,nd->n", profiles, profiles))
-    return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    inverse: NDArray[np.floating] = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return inverse
 
 
 Positives = tuple[NDArray[np.intp], NDArray[np.float32]]

@@ -158,7 +158,7 @@ def _say_what_they_are_like(calls: pl.DataFrame, *, q_max: float) -> None:
         say("nothing could be tested: no perturbation has two replicates on plates with negative controls")
         return
     summary = p_value_summary(calls)
-    smallest = tested["smallest_possible_p"].min()
+    smallest = min(tested["smallest_possible_p"].to_list())
     say(
         f"{int(calls['is_hit'].sum())} of {counted(calls.height, 'row')} called active at q <= {q_max:g}; the smallest "
         f"p that any layout here can reach is {smallest:.2g}"
