@@ -49,8 +49,6 @@ def make_table(*, n_plates: int = 5, n_compounds: int = 12, n_controls: int = 10
         {
             "Metadata_Plate": [f"P{plate}" for plate in range(n_plates) for _ in names],
             "Metadata_Well": [f"{'ABCDEFGH'[i // 12]}{i % 12 + 1:02d}" for i in range(len(names))] * n_plates,
-                f"{'ABCDEFGH'[i // 12]}{i % 12 + 1:02d}" for _ in range(n_plates) for i in range(len(names))
-            ],
             "Metadata_compound": names * n_plates,
             "Metadata_type": ["negcon" if name == "DMSO" else "trt" for name in names] * n_plates,
         }
@@ -73,8 +71,10 @@ def test_strong_compounds_are_hits_and_the_columns_are_those_of_the_contract(sou
 
     calls = ended.table
     assert calls.columns[:2] == ["perturbation", "control_type"]
-    assert {"n_replicates", "n_controls", "mean_average_precision", "p_value", "smallest_possible_p", "q_value", "is_hit",
-            "call", "effect", "cell_count_ratio", "explained_by_count"} <= set(calls.columns)  # fmt: skip
+    assert {
+        "n_replicates", "n_controls", "mean_average_precision", "p_value", "smallest_possible_p", "q_value", "is_hit",
+        "call", "effect", "cell_count_ratio", "explained_by_count",
+    } <= set(calls.columns)  # fmt: skip
     assert calls.filter("is_hit")["perturbation"].to_list()[:3] == ["c00", "c01", "c02"]
     assert set(calls["n_controls"]) == {50}
     assert "smallest p" in ended.err
