@@ -145,6 +145,10 @@ class _Comparison:
     """All wells with a count but those of the treatment's perturbation, at whatever dose."""
 
     @property
+    def _others_profiles(self) -> NDArray[np.float64]:
+        return self.screen.profiles[self.others].astype(np.float64)
+
+    @property
     def _position(self) -> float:
         return float(np.median(self.positions[self.replicates]))
 
@@ -160,9 +164,9 @@ class _Comparison:
 
     def verdict(self, *, seed: int) -> CountVerdict:
         """Subtract what the counts do, and judge what is left."""
-        profiles = self.screen.profiles[self.pool]
+        profiles = self.screen.profiles[self.pool].astype(np.float64)
         residuals = profiles - expected_profiles(
-            self.positions[self.others], self.screen.profiles[self.others], at=self.positions[self.pool]
+            self.positions[self.others], self._others_profiles, at=self.positions[self.pool]
         )
         before, after = self._deviation(profiles), self._deviation(residuals)
         # Controls have an effect of 1: the square beyond it is signal.
@@ -182,7 +186,7 @@ class _Comparison:
         others = self.others
         variance = curve_variance(
             self.positions[others],
-            self.screen.profiles[others],
+            self._others_profiles,
             self.screen.perturbations[others],
             at=self._position,
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.statistics.control_pool import ControlPool
+
 
 @dataclass(frozen=True)
 class Deviation:
@@ -61,3 +63,22 @@ def deviation(profiles: NDArray[np.float64], plates: NDArray[np.integer], is_rep
         weight=weight,
         control_variance=squares / degrees if degrees else float("nan"),
     )
+
+
+def deviations(controls: ControlPool, replicates: NDArray[np.floating]) -> list[Deviation]:
+    """Return how the replicates of each treatment deviate from the controls of its plates, as `deviation` says.
+
+    Args:
+        controls: Of the plates that all of these treatments lie on.
+        replicates: (T, R, D), plate by plate in the order of `controls.plates`.
+    """
+    total = np.zeros((len(replicates), replicates.shape[2]))
+    weight = 0.0
+    for plate, own in enumerate(controls.replicates):
+        n_own, n = own.stop - own.start, controls.n_controls[plate]
+        share = n_own * n / (n_own + n)
+        total += share * (replicates[:, own].mean(axis=1, dtype=np.float64) - controls.origins[plate])
+        weight += share
+    degrees = sum(controls.n_controls) - len(controls.plates)
+    variance = float(controls.products.trace()) / degrees if degrees else float("nan")
+    return [Deviation(squared, weight, variance) for squared in np.einsum("td,td->t", total, total).tolist()]

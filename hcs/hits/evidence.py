@@ -1,17 +1,19 @@
-"""What the wells of one treatment say, before other treatments are looked at."""
+"""What the wells of each treatment say, before other treatments are looked at."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.hits.effect import deviation
+from hcs.hits.effect import deviations
 from hcs.hits.treatments import ScreenWells, Treatment
-from hcs.statistics.average_precision import average_precisions
-from hcs.statistics.permutation import DesignTest, permutation_test
-from hcs.statistics.similarity import unit_rows
+from hcs.statistics.control_pool import control_pool
+from hcs.statistics.permutation import DesignTest, permutation_tests
+from hcs.statistics.query_precision import means_of_treatments, query_precisions
+from hcs.statistics.threads import on_threads
 
 
 @dataclass(frozen=True)
@@ -35,61 +37,98 @@ class Evidence:
         return self.test is not None
 
 
-def gather_evidence(screen: ScreenWells, treatment: Treatment, *, seed: int) -> Evidence:
-    """Return what the wells of a treatment say.
+@dataclass(frozen=True)
+class Siblings:
+    """Treatments that have as many replicates as one another on each of the same plates, and so share the controls."""
+
+    numbers: tuple[int, ...]
+    """(T,), of the treatments."""
+    replicates: NDArray[np.intp]
+    """(T, R), rows of their wells, plate by plate."""
+    plates: NDArray[np.intp]
+    """(R,), where these lie."""
+
+
+def gather_evidence(screen: ScreenWells, *, seed: int) -> list[Evidence]:
+    """Return what the wells of each treatment say, in the order of `screen.treatments`.
 
     A replicate on a plate without a negative control has nothing to be compared with and is left out; `reason` tells of
     it. Fewer than two others cannot agree: there is no precision and no p-value, and `reason` says which it was.
     """
     with_controls = np.unique(screen.plates[screen.is_negcon])
-    replicates = treatment.wells[np.isin(screen.plates[treatment.wells], with_controls)]
-    controls = screen.negcons_of(screen.plates[replicates])
-    # Rows stand in an order of their content; sorting keeps sums independent of names and of the order of a table.
-    pool = np.sort(np.concatenate([replicates, controls]))
-    profiles, plates, is_replicate = screen.profiles[pool], screen.plates[pool], np.isin(pool, replicates)
-    is_callable = len(replicates) >= 2
-    return Evidence(
-        treatment=treatment,
-        replicates=replicates,
-        n_plates=len(np.unique(screen.plates[replicates])),
-        n_batches=len(np.unique(screen.batches[replicates])),
-        n_controls=len(controls),
-        reason=_reason(n_used=len(replicates), n_left_out=len(treatment.wells) - len(replicates)),
-        mean_average_precision=plain_mean_average_precision(profiles, plates, is_replicate) if is_callable else None,
-        test=permutation_test(profiles, plates, is_replicate, seed=seed) if is_callable else None,
-        effect=_none_if_nan(deviation(profiles, plates, is_replicate).effect) if len(replicates) else None,
-    )
+    used = [item.wells[np.isin(screen.plates[item.wells], with_controls)] for item in screen.treatments]
+    precisions = _mean_average_precisions(screen, used)
+    groups = siblings(screen, used)
+    found = on_threads(lambda group: _of_siblings(screen, group, precisions, seed=seed), groups, n_threads=None)
+    by_number = {number: evidence for group in found for number, evidence in group}
+    return [
+        by_number.get(number) or Evidence(treatment, rows, 0, 0, 0, _reason(treatment, rows))
+        for number, (treatment, rows) in enumerate(zip(screen.treatments, used, strict=True))
+    ]
 
 
-def plain_mean_average_precision(
-    profiles: NDArray[np.float64], plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]
-) -> float:
-    """Return the mean average precision of the replicates, as copairs computes it.
+def siblings(screen: ScreenWells, replicates: Sequence[NDArray[np.intp]]) -> list[Siblings]:
+    """Return treatments with at least one replicate, grouped by how many replicates they have on which plates."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    in_order = [rows[np.argsort(screen.plates[rows], kind="stable")] for rows in replicates]
+    for number, rows in enumerate(in_order):
+        if len(rows):
+            groups.setdefault(tuple(screen.plates[rows].tolist()), []).append(number)
+    return [
+        Siblings(tuple(numbers), np.stack([in_order[number] for number in numbers]), np.array(plates, dtype=np.intp))
+        for plates, numbers in groups.items()
+    ]
 
-    Every replicate is a query, all other replicates on any plate are its positives, the controls of its own plate its
-    negatives; similarity is the cosine of the profiles as they are.
 
-    Args:
-        profiles: (P, D), at least two replicates, and on every replicate's plate a control.
-        plates: (P,).
-        is_replicate: (P,).
+def _mean_average_precisions(screen: ScreenWells, replicates: Sequence[NDArray[np.intp]]) -> NDArray[np.float64]:
+    """Return the plain precision of each treatment, NaN without two replicates.
+
+    Every replicate is a query, the others on any plate are its positives, the controls of its own plate its negatives;
+    similarity is the cosine of the profiles as they are.
     """
-    units, _ = unit_rows(profiles)
-    queries = np.flatnonzero(is_replicate)
-    is_positive = is_replicate[None, :] & (queries[:, None] != np.arange(len(plates))[None, :])
-    is_negative = ~is_replicate[None, :] & (plates[queries][:, None] == plates[None, :])
-    similarities = np.clip(units[queries] @ units.T, -1.0, 1.0)
-    return float(average_precisions(similarities, is_positive, is_negative).mean())
+    number = np.full(len(screen.profiles), -1, dtype=np.intp)
+    for place, rows in enumerate(replicates):
+        number[rows if len(rows) > 1 else rows[:0]] = place
+    found = query_precisions(screen.profiles, number, screen.is_negcon, screen.plates)
+    return means_of_treatments(found.precisions, number[found.rows], len(replicates))
 
 
-def _reason(*, n_used: int, n_left_out: int) -> str | None:
+def _of_siblings(
+    screen: ScreenWells, group: Siblings, precisions: NDArray[np.float64], *, seed: int
+) -> list[tuple[int, Evidence]]:
+    rows = screen.negcons_of(group.plates)
+    controls, control_plates = screen.profiles[rows], screen.plates[rows]
+    names, counts = np.unique(group.plates, return_counts=True)
+    pool = control_pool(controls, control_plates, dict(zip(names.tolist(), counts.tolist(), strict=True)))
+    in_order = np.concatenate([np.flatnonzero(group.plates == plate) for plate in pool.plates])
+    own = screen.profiles[group.replicates[:, in_order]]
+    effects = [item.effect for item in deviations(pool, own)]
+    is_callable = len(group.plates) >= 2
+    tests = permutation_tests(pool, own, seed=seed) if is_callable else None
+    return [
+        (
+            number,
+            Evidence(
+                treatment=screen.treatments[number],
+                replicates=group.replicates[place],
+                n_plates=len(names),
+                n_batches=len(np.unique(screen.batches[group.replicates[place]])),
+                n_controls=len(rows),
+                reason=_reason(screen.treatments[number], group.replicates[place]),
+                mean_average_precision=None if np.isnan(precisions[number]) else float(precisions[number]),
+                test=None if tests is None else tests[place],
+                effect=None if np.isnan(effects[place]) else effects[place],
+            ),
+        )
+        for place, number in enumerate(group.numbers)
+    ]
+
+
+def _reason(treatment: Treatment, used: NDArray[np.intp]) -> str | None:
+    n_used, n_left_out = len(used), len(treatment.wells) - len(used)
     left_out = f"{n_left_out} on plates without a negative control"
     if n_used >= 2:
         return f"left out: {left_out}" if n_left_out else None
     if n_used == 1:
         return "one replicate: no other to agree with" + (f"; left out: {left_out}" if n_left_out else "")
     return f"no negative control on the plates of its {n_left_out} replicates: nothing to compare with"
-
-
-def _none_if_nan(value: float) -> float | None:
-    return None if np.isnan(value) else value

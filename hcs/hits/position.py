@@ -13,7 +13,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hcs.statistics.average_precision import average_precisions
-from hcs.statistics.permutation import MAX_DRAWS, DesignTest, permutation_test
+from hcs.statistics.draws import MAX_DRAWS
+from hcs.statistics.permutation import DesignTest, permutation_test
 from hcs.statistics.position_inflation import Inflation, estimate_inflation
 from hcs.statistics.similarity import unit_rows
 

@@ -17,6 +17,8 @@ from hcs.errors import InputRejectedError
 from schemas.treatments import with_treatment_keys
 
 DOSES = ("concentration_micromolar", "dose_step")
+_FIRST_FEATURES = 4
+"""Two wells hardly ever agree in so many numbers."""
 _COLUMNS = ("plate", "well", "batch", "perturbation", *DOSES, "control_type", "cell_count")
 
 
@@ -36,8 +38,10 @@ class Treatment:
 class ScreenWells:
     """The wells that take part, N of them, without the empty ones."""
 
-    profiles: NDArray[np.float64]
-    """(N, D)."""
+    profiles: NDArray[np.floating]
+    """(N, D), float32 if that is what came, else float64."""
+    rows: NDArray[np.intp]
+    """(N,), where each well stood in the table that it came from."""
     plates: NDArray[np.intp]
     """(N,), 0, 1, ... in order of first appearance."""
     batches: NDArray[np.intp]
@@ -47,7 +51,7 @@ class ScreenWells:
     cell_counts: NDArray[np.float64]
     """(N,), NaN where nothing was counted."""
     is_negcon: NDArray[np.bool_]
-    """(N,), all negative control perturbations together."""
+    """(N,), all negative control perturbations together, without those that a transform was fitted on."""
     treatments: tuple[Treatment, ...]
     """Treatments and positive controls, sorted by kind, name and dose."""
 
@@ -56,33 +60,36 @@ class ScreenWells:
         return np.flatnonzero(self.is_negcon & np.isin(self.plates, plates))
 
 
-def screen_wells(profiles: NDArray[np.float64], wells: pl.DataFrame) -> ScreenWells:
+def screen_wells(profiles: NDArray[np.floating], wells: pl.DataFrame) -> ScreenWells:
     """Return the wells in an order of their content, with their treatments.
 
     Args:
         profiles: (N, D), one row a well, in the order of `wells`; finite.
-        wells: `plate, well, batch, perturbation, concentration_micromolar, dose_step, control_type, cell_count`.
+        wells: `plate, well, batch, perturbation, concentration_micromolar, dose_step, control_type, cell_count`, and
+            `is_fitted` where a transform was fitted on some of the controls.
 
     Raises:
         InputRejectedError: If the two do not fit, a column is missing, a well comes twice or lacks its perturbation, or
             a profile has a value that is not finite.
     """
-    profiles = np.asarray(profiles, dtype=np.float64) + 0.0  # one zero: -0.0 has other bytes, and bytes give the order
+    profiles = np.asarray(profiles)
+    profiles = profiles if profiles.dtype == np.float32 else profiles.astype(np.float64, copy=False)
     _check(profiles, wells)
-    order = np.array(_order_by_content(profiles, wells), dtype=np.intp)
-    kept, profiles = wells[order], profiles[order]
+    order = _order_by_content(profiles, wells)
+    kept = wells[order]
     return ScreenWells(
-        profiles=profiles,
+        profiles=profiles[order],
+        rows=order,
         plates=_numbers(kept["plate"]),
         batches=_numbers(kept["batch"]),
         perturbations=_numbers(kept["perturbation"]),
         cell_counts=kept["cell_count"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
-        is_negcon=(kept["control_type"].cast(pl.String) == "negcon").to_numpy(),
+        is_negcon=_is_negative(kept).to_numpy(),
         treatments=_treatments(kept),
     )
 
 
-def _check(profiles: NDArray[np.float64], wells: pl.DataFrame) -> None:
+def _check(profiles: NDArray[np.floating], wells: pl.DataFrame) -> None:
     missing = [column for column in _COLUMNS if column not in wells.columns]
     if missing:
         raise InputRejectedError(f"the table of wells needs the columns {', '.join(_COLUMNS)}; it lacks {missing}")
@@ -96,7 +103,10 @@ def _check(profiles: NDArray[np.float64], wells: pl.DataFrame) -> None:
         if bad.height:
             plate, well = bad.select("plate", "well").row(0)
             raise InputRejectedError(f"well {well} of plate {plate} {what} ({bad.height} rows like it)")
-    is_finite = np.isfinite(profiles).all(axis=1)
+    # A sum of squares is finite where all values are, unless they are huge, and makes no matrix of booleans.
+    is_finite = np.isfinite(np.einsum("nd,nd->n", profiles, profiles))
+    if not is_finite.all():
+        is_finite = np.isfinite(profiles).all(axis=1)
     if not is_finite.all():
         plate, well = wells.select("plate", "well").row(int(is_finite.argmin()))
         raise InputRejectedError(
@@ -105,14 +115,26 @@ def _check(profiles: NDArray[np.float64], wells: pl.DataFrame) -> None:
         )
 
 
-def _order_by_content(profiles: NDArray[np.float64], wells: pl.DataFrame) -> list[int]:
-    """Order the wells that are not empty by a digest of their profile, then by their count."""
-    counts = wells["cell_count"].cast(pl.Float64).fill_null(-1.0).to_list()
-    takes_part = (wells["control_type"].cast(pl.String) != "empty").to_list()
-    keys = [
-        (blake2b(row.tobytes(), digest_size=16).digest(), count) for row, count in zip(profiles, counts, strict=True)
-    ]
-    return sorted((row for row in range(wells.height) if takes_part[row]), key=keys.__getitem__)
+def _is_negative(wells: pl.DataFrame) -> pl.Series:
+    """Return which wells are negative controls to compare with."""
+    is_negcon = wells["control_type"].cast(pl.String) == "negcon"
+    return is_negcon & ~wells["is_fitted"].fill_null(value=False) if "is_fitted" in wells.columns else is_negcon
+
+
+def _order_by_content(profiles: NDArray[np.floating], wells: pl.DataFrame) -> NDArray[np.intp]:
+    """Order the wells that are not empty by their first features, and where these tie by all, then by their count."""
+    counts = wells["cell_count"].cast(pl.Float64).fill_null(-1.0).to_numpy()
+    takes_part = np.flatnonzero((wells["control_type"].cast(pl.String) != "empty").to_numpy())
+    first = profiles[takes_part, :_FIRST_FEATURES] + 0.0  # one zero: -0.0 has other bytes
+    order = takes_part[np.lexsort(first.T[::-1])]
+    in_order = profiles[order, :_FIRST_FEATURES]
+    tied = np.split(order, np.flatnonzero((in_order[1:] != in_order[:-1]).any(axis=1)) + 1)
+
+    def key(row: int) -> tuple[bytes, float]:
+        return blake2b((profiles[row] + 0.0).tobytes(), digest_size=16).digest(), float(counts[row])
+
+    ordered = [row for rows in tied for row in (sorted(rows.tolist(), key=key) if len(rows) > 1 else rows.tolist())]
+    return np.array(ordered, dtype=np.intp)
 
 
 def _numbers(names: pl.Series) -> NDArray[np.intp]:

@@ -27,6 +27,7 @@ from hcs.catalog import (
 )
 from hcs.errors import InputRejectedError
 from hcs.hits.activity import call_activity
+from hcs.hits.warnings import activity_warnings
 from hcs.io.storage import join, sha256_of_bytes, write_atomically
 from hcs.io.tables import embedding_table_bytes, read_embedding_table
 from hcs.mechanisms.annotate import annotate_calls
@@ -128,8 +129,15 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
         profiles=dict(profiles.blocks),
         calls=pl.concat(calls),
         neighbours=pl.concat(neighbours),
-        notes=tuple(profiles.notes),
+        notes=(*profiles.notes, *_odd_p_values(calls)),
     )
+
+
+def _odd_p_values(calls: Sequence[pl.DataFrame]) -> Iterator[str]:
+    """Yield what is odd about the p-values of each profile."""
+    for called in calls:
+        for warning in activity_warnings(called):
+            yield f"calls on {called['profile'][0]}: {warning}"
 
 
 def _no_results(wells: pl.DataFrame, reason: str) -> RunResults:

@@ -1,8 +1,8 @@
 """Average precision of a query's positives ranked among its negatives, as in copairs.
 
 Kalinin et al. 2025, Nat Commun 16:5181: the positives and negatives of a query are ranked by descending similarity and
-the precision at the rank of each positive is averaged. Ties favour the positives. Only ranks enter, so pairs are never
-materialised.
+the precision at the rank of each positive is averaged. Ties favour the positives. All that this needs of a positive is
+how many negatives stand above it, so that nothing is ranked.
 """
 
 from __future__ import annotations
@@ -10,7 +10,38 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.similarity import descending_ranks
+from hcs.statistics.similarity import TIE_TOLERANCE
+
+_COMPARED_AT_ONCE = 1_000_000
+"""Pairs of a positive and a negative."""
+
+
+def negatives_above(
+    positives: NDArray[np.floating], negatives: NDArray[np.floating], *, tolerance: float = TIE_TOLERANCE
+) -> NDArray[np.int64]:
+    """Return how many negatives of a query are more similar to it than each of its positives: (Q, M).
+
+    Args:
+        positives: (Q, M), similarities of each query to its positives.
+        negatives: (Q, N), similarities to its negatives.
+        tolerance: A negative that is more similar by no more than this is tied, which favours the positive.
+    """
+    n_queries, n_positives = positives.shape
+    above = np.empty(positives.shape, dtype=np.int64)
+    step = max(1, _COMPARED_AT_ONCE // max(1, negatives.shape[1]))
+    limits = positives + np.asarray(tolerance, dtype=positives.dtype)
+    for column in range(n_positives):
+        for start in range(0, n_queries, step):
+            some = slice(start, start + step)
+            above[some, column] = np.count_nonzero(negatives[some] > limits[some, column, None], axis=1)
+    return above
+
+
+def precisions_of_counts(above: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the average precision of every query, (Q,), from the negatives above each of its positives, (Q, M)."""
+    places = np.arange(1, above.shape[1] + 1)
+    precisions: NDArray[np.float64] = (places / (places + np.sort(above, axis=1))).mean(axis=1)
+    return precisions
 
 
 def average_precisions(
@@ -27,17 +58,9 @@ def average_precisions(
         (Q,) float64 in (0, 1]; NaN for a query without positives or without negatives, which has no rank to speak of
         (a perfect score would be an accident of the layout).
     """
-    ranks = descending_ranks(similarities)
-    # By rank, positives before negatives where it ties; candidates that are neither go last, out of the way.
-    order = np.lexsort((is_negative, ranks, ~(is_positive | is_negative)), axis=1)
-    positives = np.take_along_axis(is_positive, order, axis=1)
-    n_positives = np.cumsum(positives, axis=1)
-    n_negatives = np.cumsum(np.take_along_axis(is_negative, order, axis=1), axis=1)
-    precision = n_positives / np.maximum(n_positives + n_negatives, 1)
-    total = np.where(positives, precision, 0.0).sum(axis=1)
-    is_defined = is_positive.any(axis=1) & is_negative.any(axis=1)
-    precisions = np.full(len(total), np.nan)
-    np.divide(total, is_positive.sum(axis=1), out=precisions, where=is_defined)
+    precisions = np.full(len(similarities), np.nan)
+    for query, (row, positive, negative) in enumerate(zip(similarities, is_positive, is_negative, strict=True)):
+        precisions[query] = average_precision(row[positive], row[negative])
     return precisions
 
 
@@ -48,6 +71,6 @@ def average_precision(positives: NDArray[np.float64], negatives: NDArray[np.floa
         positives: (M,), similarities of the query to its positives.
         negatives: (L,), similarities to its negatives.
     """
-    similarities = np.concatenate([positives, negatives])[None, :]
-    is_positive = np.arange(similarities.size)[None, :] < len(positives)
-    return float(average_precisions(similarities, is_positive, ~is_positive)[0])
+    if not len(positives) or not len(negatives):
+        return float("nan")
+    return float(precisions_of_counts(negatives_above(positives[None], negatives[None]))[0])

@@ -28,6 +28,11 @@ class Layout:
         return prod(comb(wells, drawn) for wells, drawn in zip(self.n_wells, self.n_drawn, strict=True))
 
     @property
+    def n_controls(self) -> tuple[int, ...]:
+        """Wells of each plate that are not the treatment's."""
+        return tuple(wells - drawn for wells, drawn in zip(self.n_wells, self.n_drawn, strict=True))
+
+    @property
     def first_wells(self) -> tuple[int, ...]:
         """Number of each plate's first well."""
         return tuple(int(first) for first in np.cumsum((0, *self.n_wells))[:-1])

@@ -6,33 +6,37 @@ deal is scored as the treatment is: by how much more similar a replicate is to t
 of its plate that were not dealt. Similarity is the cosine of wells centred on the pool of their plate
 (`hcs.statistics.pool`). Keeping the replicates together in one deal keeps their dependence; averaging nulls of single
 queries does not.
+
+Treatments on the same plates share the products of the controls and the draws; the score of each is its own, so that no
+p-value depends on which treatments are tested together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.design_scores import DesignScores
-from hcs.statistics.designs import Layout, all_designs, draw_designs
-from hcs.statistics.pool import centred_pool
+from hcs.statistics.control_pool import ControlPool, control_pool
+from hcs.statistics.design_scores import Blocks, score_tables, scores
+from hcs.statistics.designs import Layout, all_designs
+from hcs.statistics.draws import MAX_DRAWS, Undecided, first_draws, further_draws
+from hcs.statistics.pool import centred_pools
+from hcs.statistics.similarity import TIE_TOLERANCE
 
 MAX_EXACT_DESIGNS = 20_000
 """Up to this many designs all of them are scored, and the p-value is exact."""
-MIN_DRAWS = 999
-"""A smaller floor would let early stopping pile p-values up near 1."""
-ENOUGH_EXCEEDANCES = 20
-"""Sequential Monte-Carlo stops here (Besag and Clifford 1991, Biometrika 78:301): p is known to a quarter of itself."""
-MAX_DRAWS = 99_999
-_PAIRS_A_BLOCK = 500_000
-"""Pairs of replicates scored at once: about 20 MB of intermediates, whatever the number of draws."""
-
-Scorer = Callable[[NDArray[np.int32]], NDArray[np.bool_]]
-"""Says of each design whether it scores at least as high as the observed one."""
+_TABLES_AT_ONCE = 500_000
+"""Entries of the tables that are made together: 4 MB, which a core has near."""
+_PRODUCTS_AT_ONCE = 1_000_000
+"""Products of replicates with their pools that are made together, and features of replicates: 8 MB."""
+_WAITING_TABLES = 8_000_000
+"""Entries of the tables that wait for further draws: 64 MB."""
+_NO_TABLE = np.empty(0)
+_PAIRS_AT_ONCE = 1_000_000
+"""Pairs of dealt wells that are looked up together."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,7 @@ def permutation_test(
     seed: int,
     max_draws: int = MAX_DRAWS,
 ) -> DesignTest:
-    """Return how surprising the agreement of the replicates is under the joint design permutation.
-
-    Layouts with at most 20,000 designs are enumerated; p is then the exact share. Others are drawn: at least 999 times,
-    until 20 draws score at least as high as the treatment or `max_draws` is reached, and p = (1 + k) / (1 + n). Draws
-    follow from the seed and the number of replicates and controls of each plate alone, applied to wells in the order of
-    what they contain: neither names nor the order of rows or calls can change a p-value.
+    """Return how surprising the agreement of one treatment's replicates is, as `permutation_tests` does of many.
 
     Args:
         profiles: (P, D), finite; the treatment's replicates and the negative controls of their plates.
@@ -75,13 +74,38 @@ def permutation_test(
         ValueError: If a plate lacks a replicate or a control, or there are fewer than two replicates.
     """
     _check_pool(plates, is_replicate)
-    pool = centred_pool(profiles, plates, is_replicate)
-    observed = np.flatnonzero(pool.is_replicate).astype(np.int32)[None, :]
-    scores = DesignScores(pool)
-    scorer = partial(scores.at_least, contrast=float(scores.contrasts(observed)[0]))
-    if pool.layout.n_designs <= MAX_EXACT_DESIGNS:
-        return _exact(pool.layout, scorer)
-    return _sampled(pool.layout, scorer, seed=seed, max_draws=max_draws)
+    own = plates[is_replicate]
+    names, counts = np.unique(own, return_counts=True)
+    controls = control_pool(
+        profiles[~is_replicate], plates[~is_replicate], dict(zip(names.tolist(), counts.tolist(), strict=True))
+    )
+    rows = np.flatnonzero(is_replicate)
+    in_order = np.concatenate([rows[own == plate] for plate in controls.plates])
+    return permutation_tests(controls, profiles[in_order][None], seed=seed, max_draws=max_draws)[0]
+
+
+def permutation_tests(
+    controls: ControlPool, replicates: NDArray[np.floating], *, seed: int, max_draws: int = MAX_DRAWS
+) -> list[DesignTest]:
+    """Return how surprising the agreement of each treatment's replicates is under the joint design permutation.
+
+    Layouts with at most 20,000 designs are enumerated; p is then the exact share. Others are drawn: at least 999 times,
+    until 20 draws score at least as high as the treatment or `max_draws` is reached, and p = (1 + k) / (1 + n). Draws
+    follow from the seed and the number of replicates and controls of each plate alone, applied to wells in the order of
+    their geometry: neither names nor the order of rows or calls, nor other treatments, can change a p-value.
+
+    Args:
+        controls: Of the plates that all of these treatments lie on.
+        replicates: (T, R, D), R at least two; the wells of each treatment, plate by plate in the order of
+            `controls.plates`.
+        seed: Of the run.
+        max_draws: Upper limit of random draws.
+    """
+    blocks = Blocks(controls.layout)
+    tables = _tables(controls, replicates, blocks)
+    if controls.layout.n_designs <= MAX_EXACT_DESIGNS:
+        return [test for some in tables for test in _enumerated(some, blocks)]
+    return _drawn(tables, blocks, seed=seed, max_draws=max_draws)
 
 
 def smallest_possible_p(layout: Layout, *, max_draws: int = MAX_DRAWS) -> float:
@@ -99,47 +123,63 @@ def _check_pool(plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]) ->
         raise ValueError("every plate of the pool needs a replicate and a negative control; one of them lacks either")
 
 
-def _exact(layout: Layout, scorer: Scorer) -> DesignTest:
-    designs = all_designs(layout)
-    n_blocks = -(-len(designs) // _block_size(layout))
-    n_at_least = sum(int(scorer(block).sum()) for block in np.array_split(designs, n_blocks))
-    return DesignTest(n_at_least / len(designs), 1 / len(designs), n_scored=len(designs), is_exact=True)
+def _tables(controls: ControlPool, replicates: NDArray[np.floating], blocks: Blocks) -> Iterator[NDArray[np.float64]]:
+    """Yield the tables of a few treatments at a time, (t, L)."""
+    n_own = replicates.shape[1]
+    together = max(1, _PRODUCTS_AT_ONCE // (n_own * (len(controls.centred) + n_own + replicates.shape[2])))
+    size = max(1, _TABLES_AT_ONCE // sum(blocks.sizes))
+    for start in range(0, len(replicates), together):
+        pools = centred_pools(controls, replicates[start : start + together])
+        for first in range(0, len(pools.own), size):
+            yield score_tables(pools.part(slice(first, first + size)), blocks)
 
 
-def _sampled(layout: Layout, scorer: Scorer, *, seed: int, max_draws: int) -> DesignTest:
-    n_drawn = n_at_least = 0
-    floor = min(MIN_DRAWS, max_draws)
-    for designs in _blocks_of_draws(layout, seed=seed, max_draws=max_draws):
-        running = n_at_least + np.cumsum(scorer(designs))
-        draws = n_drawn + np.arange(1, len(designs) + 1)
-        n_drawn, n_at_least = int(draws[-1]), int(running[-1])
-        may_stop = (running >= ENOUGH_EXCEEDANCES) & (draws >= floor)
-        if may_stop.any():
-            # Stopping inside the block keeps the rule that of the paper: at the draw that brings the last exceedance.
-            stop = int(may_stop.argmax())
-            n_drawn, n_at_least = int(draws[stop]), int(running[stop])
-            break
-    smallest = smallest_possible_p(layout, max_draws=max_draws)
-    return DesignTest(
+def _enumerated(tables: NDArray[np.float64], blocks: Blocks) -> list[DesignTest]:
+    thresholds = _observed(tables, blocks) - TIE_TOLERANCE
+    designs = all_designs(blocks.layout)
+    n_at_least = np.zeros(len(tables), dtype=np.int64)
+    step = max(1, _PAIRS_AT_ONCE // blocks.n_pairs)
+    for start in range(0, len(designs), step):
+        places = blocks.places(designs[start : start + step])
+        n_at_least += [int((scores(table, places) >= low).sum()) for table, low in zip(tables, thresholds, strict=True)]
+    n = len(designs)
+    return [DesignTest(count / n, 1 / n, n_scored=n, is_exact=True) for count in n_at_least.tolist()]
+
+
+def _observed(tables: NDArray[np.float64], blocks: Blocks) -> NDArray[np.float64]:
+    places = blocks.places(blocks.observed)
+    return np.array([scores(table, places)[0] for table in tables])
+
+
+def _drawn(all_tables: Iterable[NDArray[np.float64]], blocks: Blocks, *, seed: int, max_draws: int) -> list[DesignTest]:
+    """Draw few designs for all treatments first, and more for those that few cannot tell.
+
+    Only these keep their tables; where they are many, they go on in several rounds.
+    """
+    drawn: list[Undecided] = []
+    waiting: list[Undecided] = []
+    for tables in all_tables:
+        thresholds = _observed(tables, blocks) - TIE_TOLERANCE
+        items = [Undecided(table, low) for table, low in zip(tables, thresholds.tolist(), strict=True)]
+        first_draws(items, blocks, seed=seed, max_draws=max_draws)
+        for item in items:
+            # A copy, and no table for those who are decided, since a view would keep those of all.
+            item.table = _NO_TABLE if item.is_decided else item.table.copy()
+        drawn += items
+        waiting += [item for item in items if not item.is_decided]
+        if sum(len(item.table) for item in waiting) > _WAITING_TABLES:
+            _go_on(waiting, blocks, seed=seed, max_draws=max_draws)
+    _go_on(waiting, blocks, seed=seed, max_draws=max_draws)
+    smallest = smallest_possible_p(blocks.layout, max_draws=max_draws)
+    return [
         # By chance no draw may be the observed design itself; the exact p-value could still not be smaller than this.
-        p_value=max((1 + n_at_least) / (1 + n_drawn), smallest),
-        smallest_possible_p=smallest,
-        n_scored=1 + n_drawn,
-        is_exact=False,
-    )
+        DesignTest(max((1 + item.n_at_least) / (1 + item.n_drawn), smallest), smallest, 1 + item.n_drawn, False)
+        for item in drawn
+    ]
 
 
-def _blocks_of_draws(layout: Layout, *, seed: int, max_draws: int) -> Iterator[NDArray[np.int32]]:
-    """Yield `max_draws` designs: few at first, because most treatments need no more, then blocks of limited memory."""
-    per_plate = sorted(zip(layout.n_drawn, layout.n_wells, strict=True))
-    rng = np.random.default_rng(np.random.SeedSequence([seed, *(count for plate in per_plate for count in plate)]))
-    largest, size, n_left = _block_size(layout), MIN_DRAWS, max_draws
-    while n_left > 0:
-        size = min(size, largest, n_left)
-        yield draw_designs(layout, size, rng)
-        n_left -= size
-        size *= 2
-
-
-def _block_size(layout: Layout) -> int:
-    return max(1, _PAIRS_A_BLOCK // sum(layout.n_drawn) ** 2)
+def _go_on(waiting: list[Undecided], blocks: Blocks, *, seed: int, max_draws: int) -> None:
+    further_draws(waiting, blocks, seed=seed, max_draws=max_draws)
+    for item in waiting:
+        item.table = _NO_TABLE
+    waiting.clear()

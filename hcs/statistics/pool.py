@@ -1,12 +1,16 @@
-"""The pool of a treatment: its replicates and the negative controls of the same plates, centred plate by plate.
+"""The pools of treatments: their replicates and the negative controls of the same plates, centred plate by plate.
 
 Profiles are usually normalized on the very controls that they are then compared with. That puts the mean of the
 controls of a plate at the origin and so makes controls repel one another, which treated wells do not. Centring each
 plate's pool on its own middle treats both alike again, and makes a shift of a plate irrelevant.
 
 Then only the direction in which a well lies counts, not how far: normalizing on the controls makes them shorter than
-treated wells, and a statistic that looks at lengths takes that for activity. The middle is a robust one, since a single
-odd well, as a site full of debris is, would otherwise give all others of its plate the same direction.
+treated wells, and a statistic that looks at lengths takes that for activity. The middle too is where the directions of
+all wells add up to nothing, the spatial median, and not where the wells themselves do: from the mean, a longer well has
+more of the others on its far side. An odd well, as a site full of debris is, has no more to say there than any other.
+
+The middle is a weighted mean of the pool's wells, so that weights and inner products are all that is ever needed: many
+treatments on the same plates are centred together, and no profile is looked at twice.
 """
 
 from __future__ import annotations
@@ -16,138 +20,174 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.designs import Layout
-from hcs.statistics.similarity import descending_ranks, unit_rows
+from hcs.statistics.control_pool import ControlPool, without_rounding
 
-_LONGEST = 1.5
-"""Length that a well is cut to where the middle of its plate's pool is sought, in median lengths of that pool."""
+_SHORTEST = 0.1
+"""A well nearer to the middle of its plate's pool than this, in median distances, pulls at it in proportion."""
 _STEPS = 8
-"""Towards the middle of a pool; each leaves about a tenth of the distance."""
-NEGLIGIBLE_LENGTH = 1e-12
-"""A centred profile shorter than this share of the plate's largest uncentred one is rounding, and counts as zero."""
+"""Towards the middle of a pool; with D features each leaves about one Dth of the distance."""
+_ROUNDING = 1e-13
+"""A squared length below this share of the plate's median one is what products of floats leave over."""
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
-class CentredPool:
-    """The wells of a pool in an order that depends on what they contain and on nothing else.
+class Pools:
+    """T pools of the same controls, each with the R wells of one treatment. P is C + R: controls, then replicates."""
 
-    Renamed plates, reordered rows, a common factor and a rotation of the profile space all give the same pool; only
-    `is_replicate` knows which wells are the treatment's, and the order does not look at it.
-    """
+    controls: ControlPool
+    own: NDArray[np.float64]
+    """(T, R, P), products of replicates with all wells of the pool, taken from the plates' origins."""
+    middles: NDArray[np.float64]
+    """(T, A, P), products of each plate's middle with all wells."""
+    between: NDArray[np.float64]
+    """(T, A, A), products of middles."""
+    inverse_lengths: NDArray[np.float64]
+    """(T, P), one over the distance of each well from its plate's middle; 0 for one that lies there."""
 
-    similarities: NDArray[np.float64]
-    """(P, P), cosine of the centred profiles; 0 with itself, and with a well that lies in its plate's middle."""
-    plates: NDArray[np.int32]
-    """(P,), 0, 1, ... without gaps, ascending."""
-    is_replicate: NDArray[np.bool_]
-    """(P,), which wells are the treatment's."""
+    def part(self, treatments: slice) -> Pools:
+        """Return the pools of some of the treatments."""
+        return Pools(
+            self.controls,
+            self.own[treatments],
+            self.middles[treatments],
+            self.between[treatments],
+            self.inverse_lengths[treatments],
+        )
 
-    @property
-    def layout(self) -> Layout:
-        """How many wells each plate has, and how many of them are the treatment's."""
-        wells = np.bincount(self.plates)
-        drawn = np.bincount(self.plates, weights=self.is_replicate)
-        return Layout(tuple(int(count) for count in wells), tuple(int(count) for count in drawn))
+    def wells_of(self, plate: int) -> tuple[slice, slice]:
+        """Return where the controls and the replicates of a plate stand among P."""
+        n = len(self.controls.centred)
+        own = self.controls.replicates[plate]
+        return self.controls.controls[plate], slice(n + own.start, n + own.stop)
 
 
-def centred_pool(
-    profiles: NDArray[np.float64], plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]
-) -> CentredPool:
-    """Return the pool, each plate centred on the middle of its replicates and controls together.
+def centred_pools(controls: ControlPool, replicates: NDArray[np.floating]) -> Pools:
+    """Return the pools of treatments, each plate centred on the middle of its replicates and controls together.
 
     Args:
-        profiles: (P, D), finite.
-        plates: (P,), any integers, one a plate.
-        is_replicate: (P,), the treatment's wells; the others are negative controls.
+        controls: Of the plates that all of these treatments lie on.
+        replicates: (T, R, D), finite; the wells of each treatment, plate by plate in the order of `controls.plates`.
     """
-    by_content = _order_by_content(profiles, plates, is_replicate)
-    profiles, is_replicate = profiles[by_content], is_replicate[by_content]
-    plates = _numbered_in_order(plates[by_content])
-    centred = np.vstack([_centred(profiles[plates == plate]) for plate in range(plates[-1] + 1)])
-    units, lengths = unit_rows(centred)
-    similarities = np.clip(units @ units.T, -1.0, 1.0)
-    np.fill_diagonal(similarities, 0.0)
-    order = _order_by_geometry(similarities, lengths, plates, is_replicate)
-    return CentredPool(
-        similarities=similarities[np.ix_(order, order)],
-        plates=_numbered_in_order(plates[order]),
-        is_replicate=is_replicate[order],
-    )
+    plate_of = np.repeat(np.arange(len(controls.plates)), controls.layout.n_drawn)
+    vectors = np.asarray(replicates, dtype=np.float64) - controls.origins[plate_of]
+    vectors = without_rounding(vectors, controls.negligible[plate_of])
+    n_treatments, n_own, n_features = vectors.shape
+    flat = vectors.reshape(-1, n_features)
+    to_controls = (flat @ controls.centred.T).reshape(n_treatments, n_own, -1)
+    own = np.concatenate([to_controls, vectors @ vectors.transpose(0, 2, 1)], axis=2)
+    if max(controls.layout.n_drawn) > 1:
+        own = _in_order(own, controls)
+    weights = _middle_weights(controls, own)
+    return _centred(controls, own, weights)
 
 
-def _order_by_content(
-    profiles: NDArray[np.float64], plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]
-) -> list[int]:
-    """Order plates, and the wells in them, by their bytes: sums then run in one order whatever order the rows had."""
-    content = [row.tobytes() for row in profiles + 0.0]  # + 0.0: -0.0 and 0.0 are one value, but not one byte string
-    members = {plate: sorted(np.flatnonzero(plates == plate), key=content.__getitem__) for plate in np.unique(plates)}
-    sizes = {plate: int(is_replicate[wells].sum()) for plate, wells in members.items()}
-    in_order = sorted(members, key=lambda plate: (sizes[plate], [content[well] for well in members[plate]]))
-    return [int(well) for plate in in_order for well in members[plate]]
+def _in_order(own: NDArray[np.float64], controls: ControlPool) -> NDArray[np.float64]:
+    """Put the replicates of a plate in an order of their geometry, so that rows may come in any order."""
+    n = len(controls.centred)
+    squares = np.einsum("trr->tr", own[:, :, n:])
+    scale = np.maximum(squares.max(axis=1, keepdims=True), np.finfo(float).tiny)
+    first = np.round(squares / scale, 9)
+    second = np.round((own[:, :, :n] ** 3).sum(axis=2) / (scale**1.5 * max(n, 1)), 9)
+    plate_of = np.broadcast_to(np.repeat(np.arange(len(controls.plates)), controls.layout.n_drawn), first.shape)
+    order = np.lexsort((second, first, plate_of), axis=1)
+    rows = np.take_along_axis(own, order[:, :, None], axis=1)
+    columns = np.concatenate([np.broadcast_to(np.arange(n), (len(own), n)), n + order], axis=1)
+    return np.take_along_axis(rows, columns[:, None, :], axis=2)
 
 
-def _numbered_in_order(plates: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Number plates whose wells stand together 0, 1, ... in the order in which they come."""
-    numbers = np.zeros(len(plates), dtype=np.int32)
-    np.cumsum(plates[1:] != plates[:-1], out=numbers[1:])
-    return numbers
+def _middle_weights(controls: ControlPool, own: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how much of each well the middle of its plate is: (T, P), adding up to 1 on every plate.
 
-
-def _centred(pool: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the wells of one plate minus their middle, (N, D), what is rounding as zero.
-
-    The middle is Huber's (1964, Annals of Mathematical Statistics 35:73) in the form for vectors: where the wells, long
-    ones cut, add up to zero.
+    The middle is the spatial median, by steps like those of Weiszfeld (1937, Tohoku Mathematical Journal 43:355).
     """
-    negligible = NEGLIGIBLE_LENGTH * float(np.sqrt(np.einsum("nd,nd->n", pool, pool).max()))
-    middle = pool.mean(axis=0)
-    for _ in range(_STEPS):
-        middle = middle + _cut(pool - middle, negligible).mean(axis=0)
-    centred: NDArray[np.float64] = pool - middle
-    _, lengths = unit_rows(centred, negligible=negligible)
-    return np.where(lengths[:, None] > 0, centred, 0.0)
-
-
-def _cut(vectors: NDArray[np.float64], negligible: float) -> NDArray[np.float64]:
-    """Return vectors (N, D), longer ones cut to 1.5 times the median length."""
-    _, lengths = unit_rows(vectors)
-    limit = _LONGEST * float(np.median(lengths))
-    return vectors * (limit / np.maximum(lengths, limit))[:, None] if limit > negligible else vectors
-
-
-def _order_by_geometry(
-    similarities: NDArray[np.float64],
-    lengths: NDArray[np.float64],
-    plates: NDArray[np.int32],
-    is_replicate: NDArray[np.bool_],
-) -> NDArray[np.intp]:
-    """Order plates, and the wells in them, by length and then by a skewed sum of similarities.
-
-    Both survive a rotation of the profile space and a common factor up to rounding, which the tolerance of the ranks
-    absorbs. The cubes tell a well from its mirror image, which has the same length (a plate of one replicate and one
-    control is always such a pair). What is still tied is interchangeable, or nearly so, and keeps its order.
-    """
-    sums_of_cubes = (similarities**3).sum(axis=1)
-    squares = lengths**2
-    plate_order = np.lexsort(
-        (
-            _ranks(_sums(sums_of_cubes**2, plates)),
-            _ranks(_sums(squares, plates)),
-            np.bincount(plates),
-            _sums(is_replicate, plates),
+    n = len(controls.centred)
+    weights = np.empty((len(own), own.shape[2]))
+    for place, mine in zip(controls.controls, controls.replicates, strict=True):
+        theirs = slice(n + mine.start, n + mine.stop)
+        weights[:, place], weights[:, theirs] = _plate_weights(
+            controls.products[place, place], own[:, mine, place], own[:, mine, theirs]
         )
+    return weights
+
+
+def _plate_weights(
+    among: NDArray[np.float64], across: NDArray[np.float64], own: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the weights of a plate's controls (T, n) and replicates (T, r).
+
+    Args:
+        among: (n, n), products of controls.
+        across: (T, r, n), of replicates with controls.
+        own: (T, r, r), of replicates.
+    """
+    n_treatments, r, n = across.shape
+    squares = np.hstack([np.broadcast_to(among.diagonal(), (n_treatments, n)), np.einsum("trr->tr", own)])
+    weights = np.full((n_treatments, n + r), 1 / (n + r))
+    for _ in range(_STEPS):
+        products = _times(weights, among, across, own)
+        lengths = np.sqrt(np.maximum(_distances(squares, products, weights), 0.0))
+        usual = _medians(lengths)
+        # Where most wells are one and the same there is no usual length.
+        pull = np.where(usual > 0, usual / np.maximum(lengths, np.maximum(_SHORTEST * usual, _TINY)), 1.0)
+        weights = weights + (pull - weights * pull.sum(axis=1, keepdims=True)) / (n + r)
+    return weights[:, :n], weights[:, n:]
+
+
+def _times(
+    weights: NDArray[np.float64], among: NDArray[np.float64], across: NDArray[np.float64], own: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the products of a weighted mean with all wells of its plate, (T, n + r)."""
+    n = len(among)
+    of_controls, of_own = weights[:, :n], weights[:, n:]
+    with_controls = of_controls @ among + (of_own[:, None, :] @ across)[:, 0]
+    with_own = (across @ of_controls[:, :, None])[:, :, 0] + (of_own[:, None, :] @ own)[:, 0]
+    return np.hstack([with_controls, with_own])
+
+
+def _distances(
+    squares: NDArray[np.float64], products: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the squared distance of every well from the weighted mean, what is rounding as 0."""
+    distances = squares - 2 * products + np.einsum("tp,tp->t", weights, products)[:, None]
+    distances[distances <= _ROUNDING * _typical(squares)] = 0.0
+    return np.asarray(distances)
+
+
+def _typical(squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    median = _medians(squares)
+    return np.asarray(np.where(median > 0, median, squares.max(axis=1, keepdims=True)))
+
+
+def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of every row, (T, 1): what `np.median` does, without its care for NaN and odd shapes."""
+    n = values.shape[1]
+    middle = np.partition(values, (n - 1) // 2 if n % 2 else (n // 2 - 1, n // 2), axis=1)
+    return np.asarray(middle[:, (n - 1) // 2 : n // 2 + 1].mean(axis=1, keepdims=True))
+
+
+def _centred(controls: ControlPool, own: NDArray[np.float64], weights: NDArray[np.float64]) -> Pools:
+    n, n_plates = len(controls.centred), len(controls.plates)
+    n_treatments, _, n_pool = own.shape
+    middles = np.empty((n_treatments, n_plates, n_pool))
+    for plate, (place, mine) in enumerate(zip(controls.controls, controls.replicates, strict=True)):
+        theirs = slice(n + mine.start, n + mine.stop)
+        middles[:, plate, :n] = weights[:, place] @ controls.products[place]
+        middles[:, plate, n:] = (own[:, :, place] @ weights[:, place, None])[:, :, 0]
+        middles[:, plate] += (weights[:, None, theirs] @ own[:, mine])[:, 0]
+    plate_of = np.concatenate(
+        [np.repeat(np.arange(n_plates), controls.n_controls), np.repeat(np.arange(n_plates), controls.layout.n_drawn)]
     )
-    plate_rank = np.empty(len(plate_order), dtype=np.int64)
-    plate_rank[plate_order] = np.arange(len(plate_order))
-    order: NDArray[np.intp] = np.lexsort((_ranks(sums_of_cubes), _ranks(squares), plate_rank[plates]))
-    return order
+    is_on = plate_of == np.arange(n_plates)[:, None]
+    between = middles @ (weights[:, :, None] * is_on.T)
+    squares = np.hstack([np.broadcast_to(controls.products.diagonal(), (n_treatments, n)), _own_squares(own, n)])
+    inverse = np.zeros_like(squares)
+    for plate in range(n_plates):
+        on = is_on[plate]
+        distances = _distances(squares[:, on], middles[:, plate, on], weights[:, on])
+        inverse[:, on] = np.divide(1.0, np.sqrt(distances), out=np.zeros_like(distances), where=distances > 0)
+    return Pools(controls, own, middles, between, inverse)
 
 
-def _sums(values: NDArray[np.float64] | NDArray[np.bool_], plates: NDArray[np.int32]) -> NDArray[np.float64]:
-    return np.bincount(plates, weights=values).astype(np.float64)
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.int32]:
-    scale = np.abs(values).max() or 1.0
-    ranks: NDArray[np.int32] = descending_ranks((values / scale)[None, :])[0]
-    return ranks
+def _own_squares(own: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    return np.asarray(np.einsum("trr->tr", own[:, :, n:]))

@@ -42,3 +42,24 @@ def median_and_mad(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     # Adding 0.0 turns -0.0 into 0.0: the two compare equal, so which one stands in the middle depends on the order.
     median = columns.median + 0.0
     return median, MAD_TO_SD * median_deviation(columns, median)
+
+
+def spatial_median(vectors: NDArray[np.float64], *, steps: int = 8) -> NDArray[np.float64]:
+    """Return the point from which the directions of vectors (N, D) add up to about nothing: (D,).
+
+    Found from the mean by steps like those of Weiszfeld (1937, Tohoku Mathematical Journal 43:355); a vector nearer
+    than a tenth of the median distance pulls in proportion.
+
+    Args:
+        vectors: (N, D), N at least one.
+        steps: With many features each leaves about one Dth of the distance.
+    """
+    middle = vectors.mean(axis=0)
+    for _ in range(steps):
+        away = vectors - middle
+        lengths = np.sqrt(np.einsum("nd,nd->n", away, away))
+        usual = float(np.median(lengths))
+        if usual == 0:
+            break
+        middle = middle + (usual / np.maximum(lengths, usual / 10)) @ away / len(vectors)
+    return np.asarray(middle)

@@ -1,0 +1,270 @@
+"""Do p-values keep their promise, and what do calls find? Prints the tables of the documentation.
+
+    python benchmarks/calibration.py [rates] [power] [discoveries] [statistic] [--sets 100] [--seeds 200]
+
+Simulated wells of 64 correlated features whose spectrum falls by e over 20 components, normal or with Student's t of
+4 degrees of freedom. "5x64" is five plates with one replicate of each treatment and 64 controls a plate.
+
+- rates: treatments that do nothing, 200 to a set of controls. `clean` compares wells as they were drawn, `robust z`
+  normalizes each plate on the controls that are scored, `split z` on one half of them and scores against the other.
+- power: 30 % of 100 treatments active, beside copairs' null on the same wells.
+- discoveries: 10 % of 200 treatments active at .60, after robust z on the scored controls; also of dose families.
+- statistic: mean similarity, which is what is used, beside mean average precision with ties broken by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from hcs.hits.activity import evaluate
+from hcs.hits.copairs import call_as_copairs
+from hcs.hits.treatments import ScreenWells, screen_wells
+from hcs.statistics.control_pool import control_pool
+from hcs.statistics.designs import Layout, draw_designs
+from hcs.statistics.multiple_testing import benjamini_hochberg
+from hcs.statistics.permutation import permutation_tests
+from hcs.statistics.robust import median_and_mad, spatial_median
+
+N_FEATURES = 64
+LAYOUTS = ((2, 16), (2, 64), (3, 16), (5, 16), (8, 16), (8, 32), (5, 64))
+LEVELS = (0.001, 0.01, 0.05, 0.1)
+MAX_DRAWS = 99_999
+
+Wells = NDArray[np.float64]
+
+
+def noise(rng: np.random.Generator, n: int, *, tails: bool) -> Wells:
+    """Return wells (n, 64) with unit variances; the directions are the same for a generator's seed sequence."""
+    directions, _ = np.linalg.qr(np.random.default_rng(7).standard_normal((N_FEATURES, N_FEATURES)))
+    spectrum = np.exp(-np.arange(N_FEATURES) / 20)
+    mixing = directions * np.sqrt(spectrum * N_FEATURES / spectrum.sum())
+    drawn = rng.standard_normal((n, N_FEATURES)) @ mixing.T
+    return drawn / np.sqrt(rng.chisquare(4, size=(n, 1)) / 4 * 2) if tails else drawn
+
+
+def plates_of(
+    rng: np.random.Generator, n_plates: int, n_controls: int, shifts: Wells, *, how: str, tails: bool = False
+) -> tuple[Wells, Wells]:
+    """Return treatments (T, plates, 64) and the controls that are negatives (plates, n, 64), normalized."""
+    treated, controls = [], []
+    for _ in range(n_plates):
+        wells = noise(rng, len(shifts) + n_controls, tails=tails)
+        own, negatives = wells[: len(shifts)] + shifts, wells[len(shifts) :]
+        fitted = negatives[: n_controls // 2] if how == "split z" else negatives
+        if how != "clean":
+            median, scale = median_and_mad(fitted)
+            own, negatives = (own - median) / scale, (negatives - median) / scale
+        treated.append(own)
+        controls.append(negatives[n_controls // 2 :] if how == "split z" else negatives)
+    return np.stack(treated, axis=1), np.stack(controls)
+
+
+def p_values(treated: Wells, controls: Wells) -> NDArray[np.float64]:
+    """Return the p-value of each treatment."""
+    n_plates, n_controls, _ = controls.shape
+    pool = control_pool(
+        controls.reshape(-1, N_FEATURES), np.repeat(np.arange(n_plates), n_controls), dict.fromkeys(range(n_plates), 1)
+    )
+    tests = permutation_tests(pool, treated[:, list(pool.plates)], seed=0, max_draws=MAX_DRAWS)
+    return np.array([test.p_value for test in tests])
+
+
+def rates(n_sets: int) -> Iterator[str]:
+    """Yield the table of rates among treatments that do nothing, with the standard error between sets of controls."""
+    yield "| layout | wells | noise | " + " | ".join(f"p <= {a:g}" for a in LEVELS) + " | p > .95 | above a + 3.5 SE |"
+    yield "| --- | --- | --- |" + " ---: |" * 5 + " --- |"
+    for n_plates, n_controls in LAYOUTS:
+        for how in ("clean", "robust z", "split z"):
+            for tails in (False, True):
+                rng = np.random.default_rng([n_plates, n_controls, tails, len(how)])
+                nothing = np.zeros((200, N_FEATURES))
+                p = np.stack(
+                    [
+                        p_values(*plates_of(rng, n_plates, n_controls, nothing, how=how, tails=tails))
+                        for _ in range(n_sets)
+                    ]
+                )
+                cells, broken = [], []
+                for level in LEVELS:
+                    by_set = (p <= level).mean(axis=1)
+                    error = by_set.std(ddof=1) / np.sqrt(n_sets)
+                    cells.append(f"{by_set.mean():.4f} ± {error:.4f}")
+                    if by_set.mean() > level + 3.5 * error:
+                        broken.append(f"{level:g}")
+                yield (
+                    f"| {n_plates}x{n_controls} | {how} | {'t4' if tails else 'normal'} | {' | '.join(cells)} | "
+                    f"{(p > 0.95).mean():.3f} | {', '.join(broken) or 'none'} |"
+                )
+
+
+def screen_of(treated: Wells, controls: Wells, *, n_doses: int = 1) -> ScreenWells:
+    """Return wells as calls want them; consecutive treatments are doses of one compound."""
+    n_treatments, n_plates, _ = treated.shape
+    n = n_treatments + controls.shape[1]
+    profiles = np.concatenate([np.concatenate([treated[:, p], controls[p]]) for p in range(n_plates)])
+    names = [f"c{t // n_doses:04d}" for t in range(n_treatments)] + ["DMSO"] * controls.shape[1]
+    doses = [float(t % n_doses) for t in range(n_treatments)] + [0.0] * controls.shape[1]
+    wells = pl.DataFrame(
+        {
+            "plate": [f"p{p}" for p in range(n_plates) for _ in range(n)],
+            "well": [f"w{w}" for _ in range(n_plates) for w in range(n)],
+            "batch": "b",
+            "perturbation": names * n_plates,
+            "concentration_micromolar": doses * n_plates,
+            "dose_step": pl.Series([None] * (n * n_plates), dtype=pl.Float64),
+            "control_type": ["negcon" if name == "DMSO" else "treatment" for name in names] * n_plates,
+            "cell_count": pl.Series([None] * (n * n_plates), dtype=pl.Float64),
+        }
+    )
+    return screen_wells(profiles, wells)
+
+
+def found(is_hit: NDArray[np.bool_], is_active: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the share of the active that is found, and the share of the found that is not active."""
+    return float(is_hit[is_active].mean()), float(is_hit[~is_active].sum() / max(1, is_hit.sum()))
+
+
+def power(n_screens: int) -> Iterator[str]:
+    """Yield the table of power at 5x64, 30 % active."""
+    yield "| effect | joint: found | false | copairs: found | false |"
+    yield "| ---: | ---: | ---: | ---: | ---: |"
+    is_active = np.arange(100) < 30
+    for effect in (0.3, 0.45, 0.6):
+        joint, copairs = [], []
+        for seed in range(n_screens):
+            rng = np.random.default_rng([seed, 17])
+            shifts = effect * rng.standard_normal((100, N_FEATURES)) * is_active[:, None]
+            screen = screen_of(*plates_of(rng, 5, 64, shifts, how="clean"))
+            joint.append(found(evaluate(screen, q_max=0.05, seed=0)["is_hit"].to_numpy(), is_active))
+            as_copairs = call_as_copairs(screen, same_plate=True, q_max=0.05, seed=0)
+            copairs.append(found(as_copairs["is_hit"].to_numpy(), is_active))
+        (j, f), (c, g) = np.mean(joint, axis=0), np.mean(copairs, axis=0)
+        yield f"| {effect:.2f} | {j:.3f} | {f:.3f} | {c:.3f} | {g:.3f} |"
+
+
+def discoveries(n_seeds: int) -> Iterator[str]:
+    """Yield the table of false discovery proportions."""
+    yield "| screen | found | mean FDP | mean - 1.65 SE | sd |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for name, n_doses, n_controls in (
+        ("200 treatments, 5x32", 1, 32),
+        ("200 treatments, 5x64", 1, 64),
+        ("50 compounds x 4 doses, the upper two active, 5x32", 4, 32),
+    ):
+        results = []
+        for seed in range(n_seeds):
+            rng = np.random.default_rng([seed, n_doses, n_controls])
+            compounds = np.arange(200) // n_doses
+            is_active = (compounds < 0.1 * 200 / n_doses) & (np.arange(200) % n_doses >= n_doses // 2)
+            direction = rng.standard_normal((200 // n_doses, N_FEATURES))[compounds]
+            screen = screen_of(
+                *plates_of(rng, 5, n_controls, 0.6 * direction * is_active[:, None], how="robust z"), n_doses=n_doses
+            )
+            calls = evaluate(screen, q_max=0.05, seed=0).sort("perturbation", "concentration_micromolar")
+            hits = calls["is_hit"].to_numpy()
+            # Compounds are the family: one is found if a dose of it is.
+            by_compound = hits.reshape(-1, n_doses).any(axis=1), is_active.reshape(-1, n_doses).any(axis=1)
+            results.append(found(*by_compound))
+        recall, false = np.array(results).T
+        error = false.std(ddof=1) / np.sqrt(n_seeds)
+        yield (
+            f"| {name} | {recall.mean():.3f} | {false.mean():.4f} | {false.mean() - 1.65 * error:.4f} | "
+            f"{false.std(ddof=1):.3f} |"
+        )
+
+
+def statistic(n_screens: int) -> Iterator[str]:
+    """Yield the table of both statistics on the same wells and as many draws: 1,999 for each treatment."""
+    yield "| layout, wells | effect | mean similarity | mean average precision | null p <= .05 | the same |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    is_active = np.arange(100) < 30
+    for n_plates, n_controls, how in ((5, 64, "clean"), (5, 16, "robust z"), (3, 16, "robust z")):
+        for effect in (0.45, 0.6):
+            results, nulls = [], []
+            seconds = np.zeros(2)
+            for seed in range(n_screens):
+                rng = np.random.default_rng([seed, 29, n_plates, n_controls])
+                shifts = effect * rng.standard_normal((100, N_FEATURES)) * is_active[:, None]
+                treated, controls = plates_of(rng, n_plates, n_controls, shifts, how=how)
+                started = time.process_time()
+                first = _both_p_values(treated, controls, seed=seed)
+                seconds += time.process_time() - started
+                hits = [benjamini_hochberg(p) <= 0.05 for p in first]
+                results.append([hit[is_active].mean() for hit in hits])
+                nulls.append([(p[~is_active] <= 0.05).mean() for p in first])
+            recall, null = np.mean(results, axis=0), np.mean(nulls, axis=0)
+            yield (
+                f"| {n_plates}x{n_controls}, {how} | {effect:.2f} | {recall[0]:.3f} | {recall[1]:.3f} | "
+                f"{null[0]:.3f} | {null[1]:.3f} |"
+            )
+
+
+def _both_p_values(treated: Wells, controls: Wells, *, seed: int, n_draws: int = 1999) -> list[NDArray[np.float64]]:
+    n_plates, n_controls, _ = controls.shape
+    layout = Layout((n_controls + 1,) * n_plates, (1,) * n_plates)
+    designs = draw_designs(layout, n_draws, np.random.default_rng(seed))
+    designs = np.vstack([np.arange(n_plates) * (n_controls + 1) + n_controls, designs]).astype(np.int32)
+    found_p = np.empty((2, len(treated)))
+    for number, own in enumerate(treated):
+        pools = [np.vstack([controls[plate], own[plate]]) for plate in range(n_plates)]
+        centred = np.vstack([pool - spatial_median(pool) for pool in pools])
+        units = centred / np.linalg.norm(centred, axis=1)[:, None]
+        contrast, precision = _scores(units @ units.T, designs, n_controls + 1)
+        found_p[0, number] = (contrast >= contrast[0] - 1e-9).mean()
+        is_higher = (precision > precision[0] + 1e-9) | (
+            (np.abs(precision - precision[0]) <= 1e-9) & (contrast >= contrast[0] - 1e-9)
+        )
+        found_p[1, number] = is_higher.mean()
+    return list(found_p)
+
+
+def _scores(
+    similarities: Wells, designs: NDArray[np.int32], n_wells: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the contrast and the mean average precision of every design."""
+    n_dealt = designs.shape[1]
+    contrast, precision = np.zeros(len(designs)), np.zeros(len(designs))
+    for query in range(n_dealt):
+        own = designs[:, query]
+        others = np.delete(designs, query, axis=1)
+        positives = similarities[own[:, None], others]
+        on_plate = similarities[own, query * n_wells : (query + 1) * n_wells].copy()
+        total = on_plate.sum(axis=1) - 1
+        np.put_along_axis(on_plate, (own - query * n_wells)[:, None].astype(np.intp), -2.0, axis=1)
+        above = (on_plate[:, None, :] > positives[:, :, None]).sum(axis=2)
+        places = np.arange(1, n_dealt)
+        precision += (places / (places + np.sort(above, axis=1))).mean(axis=1) / n_dealt
+        contrast += (positives.mean(axis=1) - total / (n_wells - 1)) / n_dealt
+    return contrast, precision
+
+
+def main() -> None:
+    """Print the tables that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="rates, power, discoveries, statistic [all]")
+    parser.add_argument("--sets", type=int, default=100, help="sets of controls a row of the rates")
+    parser.add_argument("--seeds", type=int, default=200, help="screens a row of the discoveries")
+    parser.add_argument("--screens", type=int, default=20, help="screens a row of the others")
+    options = parser.parse_args()
+    tables = {
+        "rates": lambda: rates(options.sets),
+        "power": lambda: power(options.screens),
+        "discoveries": lambda: discoveries(options.seeds),
+        "statistic": lambda: statistic(options.screens),
+    }
+    with threadpool_limits(limits=1):
+        for part in options.parts or tables:
+            for row in tables[part]():
+                print(row, flush=True)
+            print()
+
+
+if __name__ == "__main__":
+    main()

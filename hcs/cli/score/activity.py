@@ -1,0 +1,169 @@
+"""`hcs score activity`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hcs.cli.options import FormatOption, OutputOption
+from hcs.cli.output import Format, counted, print_table, say
+from hcs.cli.profiles.files import read_profiles
+from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
+from hcs.errors import UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from hcs.hits.treatments import ScreenWells
+    from hcs.profiling.matrix import ProfileMatrix
+
+COLUMNS = (
+    "perturbation",
+    "concentration_micromolar",
+    "control_type",
+    "n_replicates",
+    "n_controls",
+    "mean_average_precision",
+    "p_value",
+    "smallest_possible_p",
+    "q_value",
+    "is_hit",
+    "call",
+    "effect",
+    "effect_from_plate_centre",
+    "cell_count_ratio",
+    "explained_by_count",
+    "reason",
+)
+
+
+class Null(StrEnum):
+    """What p-values compare with."""
+
+    JOINT = "joint"
+    COPAIRS = "copairs"
+
+
+def activity(
+    source: In,
+    perturbation: Annotated[
+        str, typer.Option("--perturbation", metavar="COLUMN", help="What replicates share, as Metadata_compound.")
+    ],
+    controls: Annotated[
+        str,
+        typer.Option("--controls", metavar="EXPR", help="Negative controls, as \"Metadata_pert_type == 'negcon'\"."),
+    ],
+    positives: Annotated[
+        str | None, typer.Option("--positives", metavar="EXPR", help="Positive controls, a family of their own [none].")
+    ] = None,
+    fitted: Annotated[
+        str | None,
+        typer.Option("--fitted", metavar="EXPR", help="Controls that a transform was fitted on: no negatives [none]."),
+    ] = None,
+    concentration: Annotated[
+        str | None,
+        typer.Option("--concentration", metavar="COLUMN", help="Doses, each called within its perturbation."),
+    ] = None,
+    cells: Annotated[
+        str | None, typer.Option("--cells", metavar="COLUMN", help="Cell counts, for what they explain of a hit.")
+    ] = None,
+    same_plate: Annotated[
+        bool,
+        typer.Option("--same-plate/--any-plate", help="Compare with controls of the well's own plate, or of all."),
+    ] = True,
+    null: Annotated[
+        Null, typer.Option("--null", help="joint: the design permutation; copairs: as copairs 0.5.5.")
+    ] = Null.JOINT,
+    q_max: Annotated[
+        float, typer.Option("--q-max", min=0, max=1, help="Largest false discovery rate of a hit.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random draws.")] = 0,
+    metadata: MetadataOption = None,
+    features: FeaturesOption = None,
+    form: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Say which perturbations are active: do their replicates resemble one another more than they do the controls?
+
+    Example: hcs score activity selected.parquet --perturbation Metadata_compound --controls "Metadata_type == 'negcon'"
+    """
+    from threadpoolctl import threadpool_limits
+
+    if null is Null.JOINT and not same_plate:
+        raise UsageError(
+            "the joint null deals wells within their plates, so it compares with controls of the same plate; for "
+            "controls of all plates add --null copairs"
+        )
+    profiles = read_profiles(source, metadata=metadata, features=features)
+    with threadpool_limits(limits=1):
+        screen = _screen(
+            profiles,
+            perturbation=perturbation,
+            concentration=concentration,
+            cells=cells,
+            selections={"is_negcon": controls, "is_poscon": positives, "is_fitted": fitted},
+        )
+        calls = _calls(screen, null=null, same_plate=same_plate, q_max=q_max, seed=seed)
+    kept = [name for name in COLUMNS if name in calls.columns]
+    if concentration is None:
+        kept.remove("concentration_micromolar")
+    print_table(calls.select(kept), form=form, output=output)
+    _say_what_they_are_like(calls, q_max=q_max)
+
+
+def _screen(
+    profiles: ProfileMatrix,
+    *,
+    perturbation: str,
+    concentration: str | None,
+    cells: str | None,
+    selections: dict[str, str | None],
+) -> ScreenWells:
+    from hcs.hits.profile_table import WellColumns, wells_of
+    from hcs.hits.treatments import screen_wells
+    from hcs.profiling.selection import select_rows
+
+    chosen = {name: select_rows(profiles.metadata, text) for name, text in selections.items() if text is not None}
+    columns = WellColumns(perturbation=perturbation, concentration=concentration, cells=cells)
+    wells = wells_of(profiles.metadata, columns, **chosen)
+    n_empty = wells.filter(wells["control_type"] == "empty").height
+    if n_empty:
+        say(f"{counted(n_empty, 'row')} left out, which are no controls and name no {perturbation}")
+    return screen_wells(profiles.values, wells)
+
+
+def _calls(screen: ScreenWells, *, null: Null, same_plate: bool, q_max: float, seed: int) -> pl.DataFrame:
+    import polars as pl
+
+    from hcs.hits.activity import evaluate
+    from hcs.hits.copairs import call_as_copairs
+    from hcs.hits.plate_centre import effects_from_plate_centre
+    from hcs.hits.warnings import needs_plate_centre, p_value_summary
+
+    if null is Null.COPAIRS:
+        return call_as_copairs(screen, same_plate=same_plate, q_max=q_max, seed=seed)
+    calls = evaluate(screen, q_max=q_max, seed=seed)
+    if needs_plate_centre(p_value_summary(calls)):
+        calls = calls.with_columns(effect_from_plate_centre=pl.Series(effects_from_plate_centre(screen)).fill_nan(None))
+    return calls
+
+
+def _say_what_they_are_like(calls: pl.DataFrame, *, q_max: float) -> None:
+    from hcs.hits.warnings import activity_warnings, p_value_summary
+
+    tested = calls.drop_nulls("p_value")
+    if tested.is_empty():
+        say("nothing could be tested: no perturbation has two replicates on plates with negative controls")
+        return
+    summary = p_value_summary(calls)
+    smallest = min(tested["smallest_possible_p"].to_list())
+    say(
+        f"{int(calls['is_hit'].sum())} of {counted(calls.height, 'row')} called active at q <= {q_max:g}; the smallest "
+        f"p that any layout here can reach is {smallest:.2g}"
+    )
+    if summary.n:
+        say(f"p-values in twentieths: {' '.join(map(str, summary.histogram))}; inactive: {summary.share_inactive:.0%}")
+    for warning in activity_warnings(calls):
+        say(f"warning: {warning}")

@@ -1,0 +1,49 @@
+"""What a person should know before believing a table of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from hcs.statistics.p_values import PValueSummary, summarize_p_values
+
+FEW_INACTIVE = 0.3
+"""Below this share of treatments without an effect, negative controls may be what is unlike the rest."""
+SURPRISING = 0.001
+MIN_TESTS = 20
+"""Fewer p-values tell nothing of their distribution."""
+
+
+def p_value_summary(calls: pl.DataFrame) -> PValueSummary:
+    """Return what the p-values of the treatments look like, positive controls left out."""
+    tested = calls.filter(pl.col("control_type").cast(pl.String) == "treatment")["p_value"]
+    return summarize_p_values(tested.cast(pl.Float64).fill_null(float("nan")).to_numpy())
+
+
+def needs_plate_centre(summary: PValueSummary) -> bool:
+    """Say whether so few treatments seem inactive that the controls may be to blame."""
+    return summary.n >= MIN_TESTS and summary.share_inactive < FEW_INACTIVE
+
+
+def activity_warnings(calls: pl.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each thing that is odd about the p-values of the treatments.
+
+    Args:
+        calls: `control_type, p_value`.
+    """
+    summary = p_value_summary(calls)
+    if summary.n < MIN_TESTS:
+        return
+    if needs_plate_centre(summary):
+        yield (
+            f"only {summary.share_inactive:.0%} of {summary.n} treatments seem to do nothing: either most of them are "
+            "active, or the negative controls differ from all other wells, as controls at the edge of a plate do; "
+            "compare the effect from the controls with that from the middle of the plate"
+        )
+    if summary.right_tail_p < SURPRISING:
+        yield (
+            f"{summary.histogram[-1]} of {summary.n} p-values lie above .95, more than chance gives: replicates of "
+            "treatments resemble one another less than controls do, so that p-values are too large; were they "
+            "normalized on the controls that they are compared with?"
+        )

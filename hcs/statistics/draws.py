@@ -1,0 +1,139 @@
+"""Random designs, drawn for a treatment until its p-value is known well enough.
+
+Sequential Monte-Carlo (Besag and Clifford 1991, Biometrika 78:301): at least 999 draws, then until 20 of them score at
+least as high as the treatment. The rule looks at one treatment alone. One that also stopped where p is known to be on
+one side of a threshold of the whole family would make p depend on which other treatments there are.
+
+A strong treatment needs all draws there may be, and nearly none of them comes near its score. Most designs deal control
+wells alone, and how these score differs little between treatments: what that can be at most is known from their tables,
+so that only designs that might reach the score are looked at for each treatment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.statistics.design_scores import Blocks, scores
+from hcs.statistics.designs import Layout, draw_designs
+
+MIN_DRAWS = 999
+"""A smaller floor would let early stopping pile p-values up near 1."""
+ENOUGH_EXCEEDANCES = 20
+"""p is then known to a quarter of itself."""
+MAX_DRAWS = 999_999
+_PAIRS_AT_ONCE = 500_000
+"""Pairs of dealt wells of a batch of draws, at most."""
+_KEPT_BATCHES = 24
+"""Batches that stay in memory for the next plates with as many wells: 60 MB, and a million draws of five wells."""
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Designs that were drawn together, as the places of their pairs in a table."""
+
+    n_designs: int
+    controls: NDArray[np.intp]
+    """(B',), numbers of the designs that deal control wells alone."""
+    of_controls: NDArray[np.int32]
+    """(pairs, B'), their places."""
+    mixed: NDArray[np.intp]
+    """(B'',), the others, which deal a well of the treatment."""
+    of_mixed: NDArray[np.intp]
+    """(pairs, B'')."""
+
+
+@dataclass
+class Undecided:
+    """A treatment whose p-value is not known yet."""
+
+    table: NDArray[np.float64]
+    """(L,), of `design_scores.score_tables`."""
+    threshold: float
+    """What counts as its score or more."""
+    n_drawn: int = 0
+    n_at_least: int = 0
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether enough draws scored as high."""
+        return self.n_at_least >= ENOUGH_EXCEEDANCES
+
+    def count(self, n_designs: int, at_least: NDArray[np.intp], *, floor: int) -> None:
+        """Count further draws, up to the one that decides.
+
+        Args:
+            n_designs: Number of draws.
+            at_least: Which of them scored as high, in rising order.
+            floor: Number of draws in all before which nothing is decided.
+        """
+        missing = ENOUGH_EXCEEDANCES - self.n_at_least
+        stop = n_designs
+        if len(at_least) >= missing:
+            # Stopping inside the batch keeps the rule that of the paper: at the draw that brings the last exceedance.
+            stop = max(int(at_least[missing - 1]) + 1, min(floor - self.n_drawn, n_designs))
+        self.n_drawn += stop
+        self.n_at_least += int(np.searchsorted(at_least, stop))
+
+
+def first_draws(waiting: Sequence[Undecided], blocks: Blocks, *, seed: int, max_draws: int) -> None:
+    """Count the draws that every treatment gets."""
+    batch = _batch(blocks, seed=seed, number=0, max_draws=max_draws)
+    for item in waiting:
+        at_least = [
+            numbers[scores(item.table, places) >= item.threshold]
+            for numbers, places in ((batch.controls, batch.of_controls), (batch.mixed, batch.of_mixed))
+        ]
+        item.count(batch.n_designs, np.sort(np.concatenate(at_least)), floor=min(MIN_DRAWS, max_draws))
+
+
+def further_draws(waiting: Sequence[Undecided], blocks: Blocks, *, seed: int, max_draws: int) -> None:
+    """Draw for treatments that have seen the first draws, until each is decided or `max_draws` is reached."""
+    left = [item for item in waiting if not item.is_decided and item.n_drawn < max_draws]
+    if not left:
+        return
+    likeness = np.mean([item.table for item in left], axis=0)
+    apart = {id(item): _ROUNDING + blocks.largest_difference(item.table - likeness) for item in left}
+    number = 0
+    while left:
+        number += 1
+        batch = _batch(blocks, seed=seed, number=number, max_draws=max_draws)
+        likened = scores(likeness, batch.of_controls)
+        for item in left:
+            near = np.flatnonzero(likened >= item.threshold - apart[id(item)])
+            of_controls = batch.controls[near[scores(item.table, batch.of_controls[:, near]) >= item.threshold]]
+            of_mixed = batch.mixed[scores(item.table, batch.of_mixed) >= item.threshold]
+            item.count(batch.n_designs, np.sort(np.concatenate([of_controls, of_mixed])), floor=0)
+        left = [item for item in left if not item.is_decided and item.n_drawn < max_draws]
+
+
+def _batch(blocks: Blocks, *, seed: int, number: int, max_draws: int) -> Batch:
+    """Return a batch of designs: few in the first, because most treatments need no more, then twice as many each."""
+    largest = max(1, _PAIRS_AT_ONCE // blocks.n_pairs)
+    start, size = 0, min(MIN_DRAWS, largest)
+    for _ in range(number):
+        start, size = start + size, min(2 * size, largest)
+    return _kept_batch(blocks.layout, seed, number, min(size, max_draws - start))
+
+
+@lru_cache(maxsize=_KEPT_BATCHES)
+def _kept_batch(layout: Layout, seed: int, number: int, size: int) -> Batch:
+    """Return designs that follow from the seed and the number of replicates and controls of each plate."""
+    counts = [count for plate in zip(layout.n_drawn, layout.n_wells, strict=True) for count in plate]
+    rng = np.random.default_rng(np.random.SeedSequence([seed, number, *counts]))
+    designs = draw_designs(layout, size, rng)
+    own_starts = np.add(layout.first_wells, layout.n_controls).repeat(layout.n_drawn)
+    is_mixed = (designs >= own_starts).any(axis=1)
+    places = Blocks(layout).places(designs)
+    return Batch(
+        n_designs=size,
+        controls=np.flatnonzero(~is_mixed),
+        of_controls=places[:, ~is_mixed].astype(np.int32),
+        mixed=np.flatnonzero(is_mixed),
+        of_mixed=places[:, is_mixed],
+    )

@@ -1,0 +1,189 @@
+"""Average precision of every well of every treatment among negative controls, to the last decision as in copairs.
+
+copairs rounds similarities to float32 and compares one minus them, so that wells whose similarities differ in the
+eighth digit are tied or stand this or that way round by how a sum was rounded. Here similarities are matrix products;
+where two of them are too close for their rounding, they are computed again, the way copairs does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.statistics.average_precision import precisions_of_counts
+from hcs.statistics.threads import on_threads
+
+_CLOSE = np.float32(4e-6)
+"""Similarities of float32 vectors are off by less than a tenth of this."""
+_VALUES_AT_ONCE = 1_500_000
+"""Values of a matrix that is copied or made at once: 6 MB in float32."""
+
+
+@dataclass(frozen=True)
+class Queries:
+    """One row a well of a treatment."""
+
+    rows: NDArray[np.intp]
+    """(Q,), of the profiles."""
+    precisions: NDArray[np.float64]
+    """(Q,), NaN for a query without positives or without negatives."""
+    configurations: NDArray[np.int64]
+    """(Q, 2), number of positives, and of positives and negatives."""
+
+
+def query_precisions(
+    profiles: NDArray[np.floating],
+    treatments: NDArray[np.integer],
+    is_control: NDArray[np.bool_],
+    plates: NDArray[np.integer] | None,
+) -> Queries:
+    """Return the average precision of every well that belongs to a treatment.
+
+    Its positives are the other wells of the treatment on whatever plate, its negatives the controls.
+
+    Args:
+        profiles: (N, D), finite; float32 or float64, which decides how similarities are rounded.
+        treatments: (N,), -1 for a well of none.
+        is_control: (N,).
+        plates: (N,), and only controls of its own plate are negatives of a well; None for the controls of all plates.
+    """
+    rows = np.flatnonzero(treatments >= 0)
+    rows = rows[np.argsort(treatments[rows], kind="stable")]
+    inverse = _inverse_lengths(profiles)
+    positives = _positives(profiles, treatments[rows], rows, inverse)
+    where = np.zeros(len(profiles), dtype=np.intp) if plates is None else plates
+    precisions = np.full(len(rows), np.nan)
+    configurations = np.zeros((len(rows), 2), dtype=np.int64)
+    configurations[:, 0] = [len(others) for others, _ in positives]
+    blocks: list[_Block] = []
+    for plate in np.unique(where[rows]):
+        on_plate = np.flatnonzero(where[rows] == plate)
+        controls = np.flatnonzero(is_control & (where == plate))
+        configurations[on_plate, 1] = configurations[on_plate, 0] + len(controls)
+        if len(controls):
+            step = max(1, _VALUES_AT_ONCE // max(len(controls), profiles.shape[1]))
+            pieces = (on_plate[start : start + step] for start in range(0, len(on_plate), step))
+            blocks += [
+                _Block(profiles, piece, rows[piece], controls, [positives[q] for q in piece]) for piece in pieces
+            ]
+    for block, found in zip(
+        blocks, on_threads(lambda one: one.precisions(inverse), blocks, n_threads=None), strict=True
+    ):
+        precisions[block.queries] = found
+    return Queries(rows, precisions, configurations)
+
+
+def means_of_treatments(
+    precisions: NDArray[np.float64], treatments: NDArray[np.integer], n_treatments: int
+) -> NDArray[np.float64]:
+    """Return the mean precision of each treatment's queries, (T,), those that are NaN left out; NaN where all are.
+
+    Args:
+        precisions: (Q,).
+        treatments: (Q,), 0 to T - 1.
+        n_treatments: T.
+    """
+    scored = np.flatnonzero(~np.isnan(precisions))
+    # By value, so that the last bits of a mean do not depend on the order of the rows.
+    order = scored[np.lexsort((precisions[scored], treatments[scored]))]
+    total = np.bincount(treatments[order], weights=precisions[order], minlength=n_treatments)
+    counts = np.bincount(treatments[order], minlength=n_treatments)
+    means: NDArray[np.float64] = np.divide(total, counts, out=np.full(n_treatments, np.nan), where=counts > 0)
+    return means
+
+
+def _inverse_lengths(profiles: NDArray[np.floating]) -> NDArray[np.floating]:
+    lengths = np.sqrt(np.einsum("nd,nd->n", profiles, profiles))
+    inverse: NDArray[np.floating] = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return inverse
+
+
+Positives = tuple[NDArray[np.intp], NDArray[np.float32]]
+"""Rows of a query's positives, and one minus their similarity."""
+
+
+def _positives(
+    profiles: NDArray[np.floating],
+    treatments: NDArray[np.integer],
+    rows: NDArray[np.intp],
+    inverse: NDArray[np.floating],
+) -> list[Positives]:
+    """Return the positives of every query; `rows` stand treatment by treatment."""
+    found: list[Positives] = []
+    starts = np.flatnonzero(np.diff(treatments, prepend=-1))
+    for members in np.split(rows, starts[1:]):
+        values = profiles[members]
+        distances = _distances(values @ values.T, inverse[members], inverse[members])
+        for place in range(len(members)):
+            others = np.arange(len(members)) != place
+            found.append((members[others], distances[place, others]))
+    return found
+
+
+def _distances(
+    products: NDArray[np.floating], left: NDArray[np.floating], right: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    products *= left[:, None]
+    products *= right
+    return np.float32(1) - products.astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some queries that have the same negatives."""
+
+    profiles: NDArray[np.floating]
+    queries: NDArray[np.intp]
+    """(q,), their numbers."""
+    rows: NDArray[np.intp]
+    """(q,), of the profiles."""
+    controls: NDArray[np.intp]
+    positives: list[Positives]
+
+    def precisions(self, inverse: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the average precision of every query, (q,), NaN without positives, given all inverse lengths."""
+        products = self.profiles[self.rows] @ self.profiles[self.controls].T
+        distances = _distances(products, inverse[self.rows], inverse[self.controls])
+        precisions = np.full(len(self.rows), np.nan)
+        sizes = np.array([len(rows) for rows, _ in self.positives])
+        for size in np.unique(sizes[sizes > 0]):
+            some = np.flatnonzero(sizes == size)
+            limits = np.stack([self.positives[query][1] for query in some])
+            precisions[some] = precisions_of_counts(self._above(some, distances[some], limits))
+        return precisions
+
+    def _above(
+        self, queries: NDArray[np.intp], distances: NDArray[np.float32], limits: NDArray[np.float32]
+    ) -> NDArray[np.int64]:
+        """Return how many negatives stand above each positive, (Q, M)."""
+        above = np.empty(limits.shape, dtype=np.int64)
+        for column in range(limits.shape[1]):
+            limit = limits[:, column, None]
+            above[:, column] = np.count_nonzero(distances < limit - _CLOSE, axis=1)
+            at_most = np.count_nonzero(distances <= limit + _CLOSE, axis=1)
+            for place in np.flatnonzero(at_most > above[:, column]):
+                close = np.flatnonzero(np.abs(distances[place] - limit[place]) <= _CLOSE + _CLOSE / 4)
+                surely = np.count_nonzero(distances[place] < limit[place]) - np.count_nonzero(
+                    distances[place, close] < limit[place]
+                )
+                query = queries[place]
+                above[place, column] = surely + self._close_above(query, self.positives[query][0][column], close)
+        return above
+
+    def _close_above(self, query: np.intp, positive: np.intp, close: NDArray[np.intp]) -> int:
+        """Return how many of these negatives stand above the positive by the arithmetic of copairs."""
+        others = np.concatenate([[positive], self.controls[close]])
+        pairs = np.broadcast_to(self.rows[query], len(others))
+        distances = np.float32(1) - _as_copairs(self.profiles[pairs], self.profiles[others])
+        return int(np.count_nonzero(distances[1:] < distances[0]))
+
+
+def _as_copairs(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the cosine of each two rows, rounded as copairs does; 0 with a row of zeros, where copairs has NaN."""
+    lengths = [np.linalg.norm(rows, axis=1)[:, np.newaxis] for rows in (left, right)]
+    first, second = (
+        rows / np.where(length > 0, length, 1) for rows, length in zip((left, right), lengths, strict=True)
+    )
+    return np.asarray(np.sum(first * second, axis=1), dtype=np.float32)

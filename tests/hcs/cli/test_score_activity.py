@@ -1,0 +1,210 @@
+"""`hcs score activity` on files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
+
+from hcs.cli.main import app
+from hcs.errors import HcsError
+
+CONTROLS = "Metadata_type == 'negcon'"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command printed, and the error that it would end with."""
+
+    out: str
+    err: str
+    error: BaseException | None
+
+    @property
+    def table(self) -> pl.DataFrame:
+        if self.error is not None:
+            raise self.error
+        return pl.read_csv(self.out.encode())
+
+
+def score(source: Path, *arguments: object, controls: str = CONTROLS) -> Ended:
+    given = ["score", "activity", source, "--perturbation", "Metadata_compound", "--controls", controls, *arguments]
+    ended = CliRunner().invoke(app, [*map(str, given), "--format", "csv"])
+    return Ended(ended.stdout, ended.stderr, ended.exception)
+
+
+def make_table(*, n_plates: int = 5, n_compounds: int = 12, n_controls: int = 10, seed: int = 0) -> pl.DataFrame:
+    """Return profiles of which the first three compounds are strong, and the next faint."""
+    rng = np.random.default_rng(seed)
+    names = [f"c{i:02d}" for i in range(n_compounds)] + ["DMSO"] * n_controls
+    effects = np.r_[[2.0, 2.0, 2.0, 0.5], np.zeros(n_compounds - 4)]
+    shifts = np.vstack([effects[:, None] * rng.standard_normal((n_compounds, 8)), np.zeros((n_controls, 8))])
+    values = rng.standard_normal((n_plates, len(names), 8)) + shifts
+    return pl.DataFrame(
+        {
+            "Metadata_Plate": [f"P{plate}" for plate in range(n_plates) for _ in names],
+            "Metadata_Well": [f"{'ABCDEFGH'[i // 12]}{i % 12 + 1:02d}" for i in range(len(names))] * n_plates,
+            "Metadata_compound": names * n_plates,
+            "Metadata_type": ["negcon" if name == "DMSO" else "trt" for name in names] * n_plates,
+        }
+        | {f"F{i}": values.reshape(-1, 8)[:, i] for i in range(8)}
+    )
+
+
+def written(table: pl.DataFrame, folder: Path, name: str = "profiles.parquet") -> Path:
+    table.write_parquet(folder / name)
+    return folder / name
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return written(make_table(), tmp_path)
+
+
+def test_strong_compounds_are_hits_and_the_columns_are_those_of_the_contract(source: Path) -> None:
+    ended = score(source)
+
+    calls = ended.table
+    assert calls.columns[:2] == ["perturbation", "control_type"]
+    assert {
+        "n_replicates", "n_controls", "mean_average_precision", "p_value", "smallest_possible_p", "q_value", "is_hit",
+        "call", "effect", "cell_count_ratio", "explained_by_count",
+    } <= set(calls.columns)  # fmt: skip
+    assert calls.filter("is_hit")["perturbation"].to_list()[:3] == ["c00", "c01", "c02"]
+    assert set(calls["n_controls"]) == {50}
+    assert "smallest p" in ended.err
+
+
+def test_unrelated_plates_the_order_of_rows_and_names_of_plates_leave_every_p_as_it_is(
+    source: Path, tmp_path: Path
+) -> None:
+    table = make_table()
+    unrelated = make_table(n_plates=3, n_compounds=7, n_controls=9, seed=9).with_columns(
+        pl.format("other {}", "Metadata_Plate").alias("Metadata_Plate"),
+        pl.when(pl.col("Metadata_type") == "trt")
+        .then(pl.format("other {}", "Metadata_compound"))
+        .otherwise("Metadata_compound")
+        .alias("Metadata_compound"),
+    )
+    changed = {
+        "more": pl.concat([unrelated, table]),
+        "shuffled": table[np.random.default_rng(1).permutation(table.height)],
+        "renamed": table.with_columns(
+            pl.col("Metadata_Plate").replace({"P0": "z", "P1": "y", "P2": "a", "P3": "m", "P4": "b"})
+        ),
+    }
+    for null in ("joint", "copairs"):
+        expected = score(source, "--null", null).table.select("perturbation", "p_value", "mean_average_precision")
+        for name, other in changed.items():
+            found = score(written(other, tmp_path, f"{name}.parquet"), "--null", null).table
+            mine = found.filter(pl.col("perturbation").str.starts_with("c"))
+            assert_frame_equal(mine.select(expected.columns), expected, check_exact=True)
+
+
+def test_another_seed_gives_other_p_values_and_much_the_same_hits(source: Path) -> None:
+    first, second = (score(source, "--seed", seed).table for seed in (0, 1))
+
+    assert first["p_value"].to_list() != second["p_value"].to_list()
+    hits = [set(calls.filter("is_hit")["perturbation"]) for calls in (first, second)]
+    assert len(hits[0] & hits[1]) / len(hits[0] | hits[1]) >= 0.75
+
+
+def test_text_tables_give_the_calls_of_parquet(source: Path, tmp_path: Path) -> None:
+    pl.read_parquet(source).write_csv(tmp_path / "profiles.csv")
+
+    assert score(tmp_path / "profiles.csv").out == score(source).out
+
+
+def test_doses_are_called_within_their_compound(tmp_path: Path) -> None:
+    number = pl.col("Metadata_compound").str.slice(1).cast(pl.Int64, strict=False)
+    table = make_table().with_columns(
+        Metadata_compound=pl.when(pl.col("Metadata_type") == "trt")
+        .then(pl.format("d{}", number // 3))
+        .otherwise("Metadata_compound"),
+        Metadata_dose=number % 3 + 0.5,
+    )
+
+    calls = score(written(table, tmp_path), "--concentration", "Metadata_dose").table
+
+    assert calls["concentration_micromolar"].to_list() == [0.5, 1.5, 2.5] * 4
+    assert calls.filter("is_hit")["perturbation"].to_list()[:3] == ["d0"] * 3
+
+
+def test_controls_that_were_fitted_on_are_no_negatives(tmp_path: Path) -> None:
+    half = pl.int_range(pl.len()) % 2 == 0
+    table = make_table().with_columns(Metadata_half=pl.when(half).then(pl.lit("fit")).otherwise(pl.lit("score")))
+    source = written(table, tmp_path)
+
+    whole, halved = score(source).table, score(source, "--fitted", "Metadata_half == 'fit'").table
+
+    assert (set(whole["n_controls"]), set(halved["n_controls"])) == ({50}, {25})
+    assert halved["smallest_possible_p"][0] == pytest.approx(1 / 6**5)
+    assert whole["smallest_possible_p"][0] == pytest.approx(1 / 11**5)
+
+
+def test_positive_controls_are_a_family_of_their_own(source: Path) -> None:
+    calls = score(source, "--positives", "Metadata_compound in ['c00', 'c11']").table
+
+    assert calls["control_type"].to_list() == ["treatment"] * 10 + ["poscon"] * 2
+    assert calls.filter(pl.col("perturbation") == "c00")["q_value"][0] == pytest.approx(
+        2 * calls.filter(pl.col("perturbation") == "c00")["p_value"][0]
+    )
+
+
+def test_controls_of_all_plates_are_for_copairs_alone(source: Path) -> None:
+    calls = score(source, "--null", "copairs", "--any-plate").table
+
+    assert set(calls["n_controls"]) == {50}
+    assert calls["smallest_possible_p"][0] == pytest.approx(1 / 10_001)
+    with pytest.raises(HcsError, match="--null copairs"):
+        _ = score(source, "--any-plate").table
+
+
+def test_a_compound_on_plates_without_controls_is_told_and_not_scored(tmp_path: Path) -> None:
+    table = make_table().filter((pl.col("Metadata_type") == "trt") | (pl.col("Metadata_Plate") == "P0"))
+
+    for null in ("joint", "copairs"):
+        calls = score(written(table, tmp_path), "--null", null).table
+        assert calls["p_value"].null_count() == (12 if null == "joint" else 0)
+    ended = score(written(table, tmp_path))
+    assert "one replicate" in ended.table["reason"][0]
+    assert "nothing could be tested" in ended.err
+
+
+def test_two_rows_of_one_well_are_no_two_replicates(tmp_path: Path) -> None:
+    table = make_table()
+
+    with pytest.raises(HcsError, match="comes more than once"):
+        _ = score(written(pl.concat([table, table[:3]]), tmp_path)).table
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        (pl.col("F1").replace_strict({}, default=None).alias("F1"), (), "finite"),
+        (pl.lit(None, dtype=pl.String).alias("Metadata_Plate"), (), "every row needs its plate"),
+        (pl.lit("much").alias("Metadata_dose"), ("--concentration", "Metadata_dose"), "'much'"),
+        (pl.lit(1).alias("F9"), ("--cells", "Metadata_count"), "Metadata_count"),
+    ],
+)
+def test_a_table_that_cannot_be_called_is_refused_with_the_reason(
+    tmp_path: Path, change: pl.Expr, arguments: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(HcsError, match=message):
+        _ = score(written(make_table().with_columns(change), tmp_path), *arguments).table
+
+
+def test_where_nearly_all_are_active_the_middle_of_the_plate_is_given_too(tmp_path: Path) -> None:
+    table = make_table(n_compounds=30)
+    away = pl.when(pl.col("Metadata_type") == "trt").then(3.0).otherwise(0.0)  # controls are unlike all other wells
+
+    ended = score(written(table.with_columns(pl.col("^F.$") + away), tmp_path))
+
+    assert "warning: only" in ended.err
+    assert (ended.table["effect_from_plate_centre"][5:] < ended.table["effect"][5:]).all()
+    assert "effect_from_plate_centre" not in score(written(table, tmp_path)).table.columns
