@@ -92,12 +92,13 @@ def ours(screen: Screen, case: str) -> pl.DataFrame:
             "control_type": np.where(is_control, "negcon", "treatment"),
         }
     ).with_columns(pl.col("plate", "well", "batch", "perturbation").cast(pl.String))
-    if case.startswith("joint"):
-        with threadpool_limits(limits=1):
-            calls = evaluate(screen_wells(screen.values, wells), q_max=0.05, seed=0)
-    else:
-        called = screen_wells(screen.values, wells)
-        calls = call_as_copairs(called, same_plate=case == "same-plate", q_max=0.05, seed=0)
+    # As the command does: one thread a matrix product, and pieces of work side by side.
+    with threadpool_limits(limits=1):
+        screen_of_calls = screen_wells(screen.values, wells)
+        if case.startswith("joint"):
+            calls = evaluate(screen_of_calls, q_max=0.05, seed=0)
+        else:
+            calls = call_as_copairs(screen_of_calls, same_plate=case == "same-plate", q_max=0.05, seed=0)
     return calls.select(
         pl.col("perturbation").cast(pl.Int64).alias("compound"), "mean_average_precision", "p_value", "n_controls"
     ).sort("compound")

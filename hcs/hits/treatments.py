@@ -128,13 +128,15 @@ def _order_by_content(profiles: NDArray[np.floating], wells: pl.DataFrame) -> ND
     first = profiles[takes_part, :_FIRST_FEATURES] + 0.0  # one zero: -0.0 has other bytes
     order = takes_part[np.lexsort(first.T[::-1])]
     in_order = profiles[order, :_FIRST_FEATURES]
-    tied = np.split(order, np.flatnonzero((in_order[1:] != in_order[:-1]).any(axis=1)) + 1)
+    is_tied = (in_order[1:] == in_order[:-1]).all(axis=1)
+    if not is_tied.any():
+        return order
 
     def key(row: int) -> tuple[bytes, float]:
         return blake2b((profiles[row] + 0.0).tobytes(), digest_size=16).digest(), float(counts[row])
 
-    ordered = [row for rows in tied for row in (sorted(rows.tolist(), key=key) if len(rows) > 1 else rows.tolist())]
-    return np.array(ordered, dtype=np.intp)
+    groups = np.split(order, np.flatnonzero(~is_tied) + 1)
+    return np.array([row for rows in groups for row in sorted(rows.tolist(), key=key)], dtype=np.intp)
 
 
 def _numbers(names: pl.Series) -> NDArray[np.intp]:

@@ -53,6 +53,19 @@ class Blocks:
             total += n_pairs * max(float(block.max()), -float(block.min()))
         return total
 
+    def most_of_one_replicate(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what one replicate can add at most to the score of a design of otherwise controls, by plate: (A,)."""
+        n_wells, n_drawn, n_controls = self.layout.n_wells, self.layout.n_drawn, self.layout.n_controls
+        most = np.zeros(len(n_drawn))
+        start = 0
+        for (a, b), size in zip(self.plates, self.sizes, strict=True):
+            block = table[start : start + size].reshape(n_wells[a], n_wells[b])
+            start += size
+            most[a] += (n_drawn[b] - (a == b)) * block[n_controls[a] :, : n_controls[b]].max()
+            if a != b:
+                most[b] += n_drawn[a] * block[: n_controls[a], n_controls[b] :].max()
+        return most
+
     def places(self, designs: NDArray[np.int32]) -> NDArray[np.intp]:
         """Return where the pairs of each design lie in a table: (pairs, B) for designs (B, R)."""
         firsts = np.repeat(self.layout.first_wells, self.layout.n_drawn)

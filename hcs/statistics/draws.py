@@ -6,7 +6,8 @@ one side of a threshold of the whole family would make p depend on which other t
 
 A strong treatment needs all draws there may be, and nearly none of them comes near its score. Most designs deal control
 wells alone, and how these score differs little between treatments: what that can be at most is known from their tables,
-so that only designs that might reach the score are looked at for each treatment.
+so that only designs that might reach the score are looked at for each treatment. Of designs that deal one of its wells
+it is known how much that well can add at most.
 """
 
 from __future__ import annotations
@@ -42,8 +43,16 @@ class Batch:
     """(B',), numbers of the designs that deal control wells alone."""
     of_controls: NDArray[np.int32]
     """(pairs, B'), their places."""
+    single: NDArray[np.intp]
+    """(S,), those that deal one well of the treatment."""
+    of_single: NDArray[np.int32]
+    """(pairs, S)."""
+    single_controls: NDArray[np.int32]
+    """(pairs, S), the same, but the place after the last of a table for a pair with the treatment's well."""
+    single_plates: NDArray[np.intp]
+    """(S,), the plate of that well."""
     mixed: NDArray[np.intp]
-    """(B'',), the others, which deal a well of the treatment."""
+    """(B'',), the others, which deal several."""
     of_mixed: NDArray[np.intp]
     """(pairs, B'')."""
 
@@ -87,7 +96,11 @@ def first_draws(waiting: Sequence[Undecided], blocks: Blocks, *, seed: int, max_
     for item in waiting:
         at_least = [
             numbers[scores(item.table, places) >= item.threshold]
-            for numbers, places in ((batch.controls, batch.of_controls), (batch.mixed, batch.of_mixed))
+            for numbers, places in (
+                (batch.controls, batch.of_controls),
+                (batch.single, batch.of_single),
+                (batch.mixed, batch.of_mixed),
+            )
         ]
         item.count(batch.n_designs, np.sort(np.concatenate(at_least)), floor=min(MIN_DRAWS, max_draws))
 
@@ -98,17 +111,23 @@ def further_draws(waiting: Sequence[Undecided], blocks: Blocks, *, seed: int, ma
     if not left:
         return
     likeness = np.mean([item.table for item in left], axis=0)
-    apart = {id(item): _ROUNDING + blocks.largest_difference(item.table - likeness) for item in left}
+    with_nothing = np.append(likeness, 0.0)
+    lowest = {id(item): item.threshold - _ROUNDING - blocks.largest_difference(item.table - likeness) for item in left}
+    most_of_one = {id(item): blocks.most_of_one_replicate(item.table) for item in left}
     number = 0
     while left:
         number += 1
         batch = _batch(blocks, seed=seed, number=number, max_draws=max_draws)
-        likened = scores(likeness, batch.of_controls)
+        likened, likened_single = scores(likeness, batch.of_controls), scores(with_nothing, batch.single_controls)
         for item in left:
-            near = np.flatnonzero(likened >= item.threshold - apart[id(item)])
+            near = np.flatnonzero(likened >= lowest[id(item)])
             of_controls = batch.controls[near[scores(item.table, batch.of_controls[:, near]) >= item.threshold]]
+            most = most_of_one[id(item)][batch.single_plates]
+            near = np.flatnonzero(likened_single + most >= lowest[id(item)])
+            of_single = batch.single[near[scores(item.table, batch.of_single[:, near]) >= item.threshold]]
             of_mixed = batch.mixed[scores(item.table, batch.of_mixed) >= item.threshold]
-            item.count(batch.n_designs, np.sort(np.concatenate([of_controls, of_mixed])), floor=0)
+            at_least = np.sort(np.concatenate([of_controls, of_single, of_mixed]))
+            item.count(batch.n_designs, at_least, floor=0)
         left = [item for item in left if not item.is_decided and item.n_drawn < max_draws]
 
 
@@ -128,12 +147,23 @@ def _kept_batch(layout: Layout, seed: int, number: int, size: int) -> Batch:
     rng = np.random.default_rng(np.random.SeedSequence([seed, number, *counts]))
     designs = draw_designs(layout, size, rng)
     own_starts = np.add(layout.first_wells, layout.n_controls).repeat(layout.n_drawn)
-    is_mixed = (designs >= own_starts).any(axis=1)
-    places = Blocks(layout).places(designs)
+    is_own = designs >= own_starts
+    n_own = is_own.sum(axis=1)
+    blocks = Blocks(layout)
+    places = blocks.places(designs)
+    first, second = np.triu_indices(designs.shape[1], k=1)
+    single = np.flatnonzero(n_own == 1)
+    with_own = (is_own[single][:, first] | is_own[single][:, second]).T
+    of_single = places[:, single].astype(np.int32)
+    plate_of = np.repeat(np.arange(len(layout.n_drawn)), layout.n_drawn)
     return Batch(
         n_designs=size,
-        controls=np.flatnonzero(~is_mixed),
-        of_controls=places[:, ~is_mixed].astype(np.int32),
-        mixed=np.flatnonzero(is_mixed),
-        of_mixed=places[:, is_mixed],
+        controls=np.flatnonzero(n_own == 0),
+        of_controls=places[:, n_own == 0].astype(np.int32),
+        single=single,
+        of_single=of_single,
+        single_controls=np.where(with_own, np.int32(sum(blocks.sizes)), of_single),
+        single_plates=plate_of[is_own[single].argmax(axis=1)],
+        mixed=np.flatnonzero(n_own > 1),
+        of_mixed=places[:, n_own > 1],
     )

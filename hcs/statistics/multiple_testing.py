@@ -98,6 +98,7 @@ def holm_sidak(p_values: NDArray[np.float64], families: NDArray[np.integer]) -> 
     tested = np.flatnonzero(~np.isnan(p_values))
     order = tested[np.lexsort((p_values[tested], families[tested]))]
     starts = np.flatnonzero(np.diff(families[order])) + 1
-    for rows in np.split(order, starts):
+    adjusted[order] = p_values[order]
+    for rows in np.split(order, starts) if len(starts) + 1 < len(order) else ():
         adjusted[rows] = np.maximum.accumulate(sidak(p_values[rows], np.arange(len(rows), 0, -1)))
     return adjusted

@@ -52,27 +52,26 @@ def query_precisions(
     rows = np.flatnonzero(treatments >= 0)
     rows = rows[np.argsort(treatments[rows], kind="stable")]
     inverse = _inverse_lengths(profiles)
-    positives = _positives(profiles, treatments[rows], rows, inverse)
     where = np.zeros(len(profiles), dtype=np.intp) if plates is None else plates
+    n_controls = np.bincount(where[is_control], minlength=where.max(initial=0) + 1)[where[rows]]
+    sizes = _sizes(treatments[rows])
     precisions = np.full(len(rows), np.nan)
-    configurations = np.zeros((len(rows), 2), dtype=np.int64)
-    configurations[:, 0] = [len(others) for others, _ in positives]
-    blocks: list[_Block] = []
-    for plate in np.unique(where[rows]):
-        on_plate = np.flatnonzero(where[rows] == plate)
-        controls = np.flatnonzero(is_control & (where == plate))
-        configurations[on_plate, 1] = configurations[on_plate, 0] + len(controls)
-        if len(controls):
-            step = max(1, _VALUES_AT_ONCE // max(len(controls), profiles.shape[1]))
-            pieces = (on_plate[start : start + step] for start in range(0, len(on_plate), step))
-            blocks += [
-                _Block(profiles, piece, rows[piece], controls, [positives[q] for q in piece]) for piece in pieces
-            ]
+    blocks = []
+    for size in np.unique(sizes[sizes > 1]):
+        queries = np.flatnonzero(sizes == size)
+        positives = _positives(profiles, rows[queries].reshape(-1, size), inverse)
+        blocks += _blocks(profiles, queries, rows[queries], positives, where=where, is_control=is_control)
     for block, found in zip(
         blocks, on_threads(lambda one: one.precisions(inverse), blocks, n_threads=None), strict=True
     ):
         precisions[block.queries] = found
-    return Queries(rows, precisions, configurations)
+    return Queries(rows, precisions, np.stack([sizes - 1, sizes - 1 + n_controls], axis=1))
+
+
+def _sizes(treatments: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return how many wells the treatment of each query has, (Q,)."""
+    _, number, counts = np.unique(treatments, return_inverse=True, return_counts=True)
+    return np.asarray(counts[number], dtype=np.int64)
 
 
 def means_of_treatments(
@@ -100,33 +99,58 @@ def _inverse_lengths(profiles: NDArray[np.floating]) -> NDArray[np.floating]:
     return inverse
 
 
-Positives = tuple[NDArray[np.intp], NDArray[np.float32]]
-"""Rows of a query's positives, and one minus their similarity."""
+@dataclass(frozen=True)
+class _Positives:
+    """The positives of queries that have as many."""
+
+    rows: NDArray[np.intp]
+    """(Q, M), of the profiles."""
+    distances: NDArray[np.float32]
+    """(Q, M), one minus their similarity."""
 
 
-def _positives(
+def _positives(profiles: NDArray[np.floating], members: NDArray[np.intp], inverse: NDArray[np.floating]) -> _Positives:
+    """Return the positives of every well of these treatments, (T, R) rows, treatment by treatment."""
+    n_treatments, size = members.shape
+    distances = np.empty((n_treatments, size, size), dtype=np.float32)
+    step = max(1, _VALUES_AT_ONCE // (size * profiles.shape[1]))
+    for start in range(0, n_treatments, step):
+        some = members[start : start + step]
+        values = profiles[some]
+        products = values @ values.transpose(0, 2, 1)
+        distances[start : start + step] = _distances(products, inverse[some], inverse[some])
+    is_other = ~np.eye(size, dtype=np.bool_)
+    rows = np.broadcast_to(members[:, None, :], distances.shape)
+    return _Positives(rows[:, is_other].reshape(-1, size - 1), distances[:, is_other].reshape(-1, size - 1))
+
+
+def _blocks(
     profiles: NDArray[np.floating],
-    treatments: NDArray[np.integer],
+    queries: NDArray[np.intp],
     rows: NDArray[np.intp],
-    inverse: NDArray[np.floating],
-) -> list[Positives]:
-    """Return the positives of every query; `rows` stand treatment by treatment."""
-    found: list[Positives] = []
-    starts = np.flatnonzero(np.diff(treatments, prepend=-1))
-    for members in np.split(rows, starts[1:]):
-        values = profiles[members]
-        distances = _distances(values @ values.T, inverse[members], inverse[members])
-        for place in range(len(members)):
-            others = np.arange(len(members)) != place
-            found.append((members[others], distances[place, others]))
-    return found
+    positives: _Positives,
+    *,
+    where: NDArray[np.integer],
+    is_control: NDArray[np.bool_],
+) -> list[_Block]:
+    """Return queries in blocks that have the same negatives, those without any left out."""
+    blocks = []
+    for plate in np.unique(where[rows]):
+        controls = np.flatnonzero(is_control & (where == plate))
+        on_plate = np.flatnonzero(where[rows] == plate)
+        step = max(1, _VALUES_AT_ONCE // max(len(controls), profiles.shape[1]))
+        for start in range(0, len(on_plate) if len(controls) else 0, step):
+            some = on_plate[start : start + step]
+            chosen = _Positives(positives.rows[some], positives.distances[some])
+            blocks.append(_Block(profiles, queries[some], rows[some], controls, chosen))
+    return blocks
 
 
 def _distances(
     products: NDArray[np.floating], left: NDArray[np.floating], right: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    products *= left[:, None]
-    products *= right
+    products *= left[..., :, None]
+    products *= right[..., None, :]
     return np.float32(1) - products.astype(np.float32, copy=False)
 
 
@@ -140,41 +164,32 @@ class _Block:
     rows: NDArray[np.intp]
     """(q,), of the profiles."""
     controls: NDArray[np.intp]
-    positives: list[Positives]
+    positives: _Positives
 
     def precisions(self, inverse: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the average precision of every query, (q,), NaN without positives, given all inverse lengths."""
+        """Return the average precision of every query, (q,), given the inverse lengths of all profiles."""
         products = self.profiles[self.rows] @ self.profiles[self.controls].T
-        distances = _distances(products, inverse[self.rows], inverse[self.controls])
-        precisions = np.full(len(self.rows), np.nan)
-        sizes = np.array([len(rows) for rows, _ in self.positives])
-        for size in np.unique(sizes[sizes > 0]):
-            some = np.flatnonzero(sizes == size)
-            limits = np.stack([self.positives[query][1] for query in some])
-            precisions[some] = precisions_of_counts(self._above(some, distances[some], limits))
-        return precisions
+        return precisions_of_counts(self._above(_distances(products, inverse[self.rows], inverse[self.controls])))
 
-    def _above(
-        self, queries: NDArray[np.intp], distances: NDArray[np.float32], limits: NDArray[np.float32]
-    ) -> NDArray[np.int64]:
-        """Return how many negatives stand above each positive, (Q, M)."""
+    def _above(self, distances: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return how many negatives stand above each positive, (q, M), given the distances from them, (q, C)."""
+        limits = self.positives.distances
         above = np.empty(limits.shape, dtype=np.int64)
         for column in range(limits.shape[1]):
             limit = limits[:, column, None]
             above[:, column] = np.count_nonzero(distances < limit - _CLOSE, axis=1)
             at_most = np.count_nonzero(distances <= limit + _CLOSE, axis=1)
-            for place in np.flatnonzero(at_most > above[:, column]):
+            for place in np.flatnonzero(at_most > above[:, column]).tolist():
                 close = np.flatnonzero(np.abs(distances[place] - limit[place]) <= _CLOSE + _CLOSE / 4)
                 surely = np.count_nonzero(distances[place] < limit[place]) - np.count_nonzero(
                     distances[place, close] < limit[place]
                 )
-                query = queries[place]
-                above[place, column] = surely + self._close_above(query, self.positives[query][0][column], close)
+                above[place, column] = surely + self._close_above(place, column, close)
         return above
 
-    def _close_above(self, query: np.intp, positive: np.intp, close: NDArray[np.intp]) -> int:
-        """Return how many of these negatives stand above the positive by the arithmetic of copairs."""
-        others = np.concatenate([[positive], self.controls[close]])
+    def _close_above(self, query: int, column: int, close: NDArray[np.intp]) -> int:
+        """Return how many of these negatives stand above a positive by the arithmetic of copairs."""
+        others = np.concatenate([[self.positives.rows[query, column]], self.controls[close]])
         pairs = np.broadcast_to(self.rows[query], len(others))
         distances = np.float32(1) - _as_copairs(self.profiles[pairs], self.profiles[others])
         return int(np.count_nonzero(distances[1:] < distances[0]))
