@@ -119,15 +119,18 @@ def further_draws(waiting: Sequence[Undecided], blocks: Blocks, *, seed: int, ma
         number += 1
         batch = _batch(blocks, seed=seed, number=number, max_draws=max_draws)
         likened, likened_single = scores(likeness, batch.of_controls), scores(with_nothing, batch.single_controls)
+        highest, highest_single = likened.max(initial=-np.inf), likened_single.max(initial=-np.inf)
         for item in left:
-            near = np.flatnonzero(likened >= lowest[id(item)])
-            of_controls = batch.controls[near[scores(item.table, batch.of_controls[:, near]) >= item.threshold]]
-            most = most_of_one[id(item)][batch.single_plates]
-            near = np.flatnonzero(likened_single + most >= lowest[id(item)])
-            of_single = batch.single[near[scores(item.table, batch.of_single[:, near]) >= item.threshold]]
-            of_mixed = batch.mixed[scores(item.table, batch.of_mixed) >= item.threshold]
-            at_least = np.sort(np.concatenate([of_controls, of_single, of_mixed]))
-            item.count(batch.n_designs, at_least, floor=0)
+            low, most = lowest[id(item)], most_of_one[id(item)]
+            found = [batch.mixed[scores(item.table, batch.of_mixed) >= item.threshold]]
+            # For a strong treatment no design of most batches comes near: then nothing is compared one by one.
+            if highest >= low:
+                near = np.flatnonzero(likened >= low)
+                found.append(batch.controls[near[scores(item.table, batch.of_controls[:, near]) >= item.threshold]])
+            if highest_single + most.max() >= low:
+                near = np.flatnonzero(likened_single + most[batch.single_plates] >= low)
+                found.append(batch.single[near[scores(item.table, batch.of_single[:, near]) >= item.threshold]])
+            item.count(batch.n_designs, np.sort(np.concatenate(found)), floor=0)
         left = [item for item in left if not item.is_decided and item.n_drawn < max_draws]
 
 
