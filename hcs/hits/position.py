@@ -13,9 +13,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hcs.statistics.average_precision import average_precisions
-from hcs.statistics.permutation import MAX_DRAWS, DesignTest, permutation_test
+from hcs.statistics.draws import MAX_DRAWS
+from hcs.statistics.permutation import DesignTest, permutation_test
 from hcs.statistics.position_inflation import Inflation, estimate_inflation
 from hcs.statistics.similarity import unit_rows
+from hcs.statistics.threads import on_threads
 
 PositionVerdict = Literal["corrected", "not_testable"]
 
@@ -109,14 +111,18 @@ def score_positions(
     owners = _numbered(treatments, strata)
     is_treated = (treatments >= 0) & np.isin(cells, cells[is_negcon])
     families = _families(cells, owners, is_treated)
-    sets = []
-    for group in _plate_groups(cells[is_treated], owners[is_treated]):
-        controls = np.flatnonzero(is_negcon & np.isin(cells, group))
-        for position, members, pool in _pools(cells, positions, controls):
-            is_member = np.isin(pool, members)
-            test = permutation_test(profiles[pool], cells[pool], is_member, seed=seed, max_draws=max_draws)
-            sets.append(PositionSet(position, members, int(families[members[0]]), test))
-    return ScoredPositions(tuple(sets), families)
+    groups = _plate_groups(cells[is_treated], owners[is_treated])
+    pools = [
+        pool for group in groups for pool in _pools(cells, positions, np.flatnonzero(is_negcon & np.isin(cells, group)))
+    ]
+
+    def score(of: tuple[str, NDArray[np.intp], NDArray[np.intp]]) -> PositionSet:
+        position, members, pool = of
+        is_member = np.isin(pool, members)
+        test = permutation_test(profiles[pool], cells[pool], is_member, seed=seed, max_draws=max_draws)
+        return PositionSet(position, members, int(families[members[0]]), test)
+
+    return ScoredPositions(tuple(on_threads(score, pools, n_threads=None)), families)
 
 
 def correct_by_position(

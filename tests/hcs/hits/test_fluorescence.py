@@ -28,9 +28,11 @@ def judge(shifts: dict[str, float], *, seed: int = 0, channels: dict[str, list[i
 def test_what_shows_in_one_channel_is_named() -> None:
     found = {(channel, seed): judge({channel: 3.0}, seed=seed) for channel in CHANNELS for seed in range(4)}
 
+    # One in twenty has something elsewhere by chance.
     assert all(effect.channel == channel for (channel, _), effect in found.items())
-    assert sum(effect.verdict == "one_channel" for effect in found.values()) >= 11
-    assert "DNA alone" in say_channels(found["DNA", 0])
+    assert sum(effect.verdict == "one_channel" for effect in found.values()) >= 10
+    for (channel, _), effect in found.items():
+        assert (f"{channel} alone" in say_channels(effect)) == (effect.verdict == "one_channel")
 
 
 def test_what_shows_in_two_channels_is_in_several_though_one_is_much_stronger() -> None:
