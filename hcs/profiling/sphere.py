@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh, qr, svd
 
 from hcs.errors import InputRejectedError, UsageError
+from hcs.profiling.finite import refuse_missing
 from hcs.statistics.scales import centre_and_scale
 
 Form = Literal["ZCA-cor", "ZCA", "PCA-cor", "PCA"]
@@ -102,7 +103,7 @@ def sphere(
             f"profiles with the {len(fitted.centre)} features of the fit are expected, but their shape is "
             f"{profiles.shape}"
         )
-    _refuse_missing(profiles)
+    refuse_missing(profiles)
     weights = fitted.weights.astype(profiles.dtype)
     result = np.empty_like(profiles, order="C") if out is None else out
     for start in range(0, len(profiles), _ROWS_AT_ONCE):
@@ -167,19 +168,6 @@ def _scale(deviation: NDArray[np.float64]) -> NDArray[np.float64]:
     return deviation
 
 
-def _refuse_missing(profiles: NDArray[np.floating]) -> None:
-    with np.errstate(invalid="ignore", over="ignore"):
-        suspects = np.flatnonzero(~np.isfinite(profiles.sum(axis=0, dtype=np.float64)))
-    for feature in suspects:
-        rows = np.flatnonzero(~np.isfinite(profiles[:, feature]))
-        if len(rows):
-            raise InputRejectedError(
-                f"finite values are expected, but feature {feature} is {profiles[rows[0], feature]} in row {rows[0]} "
-                f"({len(rows)} rows like it, {len(suspects)} features to look at); leave such features out, as by the "
-                "selection step `drop_na`, or fill the gaps"
-            )
-
-
 def _check(controls: NDArray[np.floating], form: str, epsilon: float, centres: bool) -> None:
     if form not in FORMS:
         raise UsageError(f"the form {form!r} is not known; choose one of {', '.join(FORMS)}")
@@ -190,4 +178,4 @@ def _check(controls: NDArray[np.floating], form: str, epsilon: float, centres: b
         )
     if controls.ndim != 2 or len(controls) < 2 or not controls.shape[1]:
         raise InputRejectedError(f"at least two control rows are expected, but the matrix has shape {controls.shape}")
-    _refuse_missing(controls)
+    refuse_missing(controls)

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hcs.profiling.corrections.combat import combat
 from hcs.profiling.corrections.correction import Corrected, Correction, Design
+from hcs.profiling.corrections.harmony import harmony
+from hcs.profiling.corrections.sphering import sphering
+from hcs.profiling.corrections.tvn import coral, tvn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,5 +24,14 @@ def uncorrected(values: NDArray[np.floating], design: Design) -> Corrected:
     return Corrected(values, fitted_on="nothing", n_fitted=0)
 
 
-CORRECTIONS: Mapping[str, Correction] = MappingProxyType({"none": uncorrected})
+CORRECTIONS: Mapping[str, Correction] = MappingProxyType(
+    {
+        "none": uncorrected,
+        "sphering": sphering,
+        "tvn": tvn,
+        "coral": coral,
+        "combat": combat,
+        "harmony": harmony,
+    }
+)
 """What `--method` of `hcs profiles correct` and the audit know."""
