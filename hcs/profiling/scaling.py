@@ -2,11 +2,11 @@
 
 The methods and their numbers are those of pycytominer's `normalize` run on every group apart. What differs is what
 happens where a feature does not vary among the rows that a group is fitted on. pycytominer divides by 1e-18 there, so a
-single well that differs gets a value of 1e18; here the feature is left out of all groups, and the result says so.
-`degenerate="keep"` does as pycytominer.
+single well that differs gets a value of 1e18; here the feature is left out of all groups or, with `degenerate="zero"`,
+set to 0 in all of them, and the result says which. `degenerate="keep"` does as pycytominer.
 
-This is for any table of profiles. A run normalizes with `hcs.profiling.normalize.robust_z`, which also steadies scales
-from few controls and clips.
+This is for any table of profiles. A run normalizes with `hcs.profiling.normalize.robust_z`, which also clips, and always
+steadies scales from few controls; here that is asked for with `shrinks`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError, UsageError
+from hcs.profiling.control_scale import FEW_CONTROLS, PlateSpreads, steady_scale
 from hcs.profiling.groups import RowGroups
 from hcs.profiling.normalize import VANISHING
 from hcs.statistics.inverse_normal import inverse_normal
@@ -26,6 +27,7 @@ from hcs.statistics.scales import Scaling, centre_and_scale
 from hcs.statistics.threads import on_threads
 
 Method = Literal["mad_robustize", "robustize", "standardize", "inverse_normal"]
+Degenerate = Literal["drop", "zero", "keep"]
 METHODS: tuple[Method, ...] = ("mad_robustize", "robustize", "standardize", "inverse_normal")
 
 EPSILON = 1e-18
@@ -36,16 +38,18 @@ _ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Scaled:
-    """W normalized profiles of the K of D features that could be normalized in every group."""
+    """W normalized profiles of D features, or of the K that could be normalized in every group."""
 
     values: NDArray[np.floating]
-    """(W, K), in the dtype of what came in."""
+    """(W, K), in the dtype of what came in; (W, D) unless features were left out."""
     kept: NDArray[np.bool_]
-    """(D,)."""
+    """(D,), features that could be normalized in every group."""
     n_fitted: NDArray[np.intp]
     """(G,), rows that each group was fitted on."""
     borrowed: NDArray[np.bool_]
     """(G,), groups without a row to be fitted on, which were fitted on all of theirs."""
+    shrunk: NDArray[np.bool_]
+    """(G,), groups whose scale was shrunk towards that of the others."""
 
 
 def normalize_groups(
@@ -55,7 +59,9 @@ def normalize_groups(
     method: Method,
     is_fitted: NDArray[np.bool_] | None = None,
     lacking: Literal["refuse", "all"] = "refuse",
-    degenerate: Literal["drop", "keep"] = "drop",
+    degenerate: Degenerate = "drop",
+    epsilon: float | None = None,
+    shrinks: bool = False,
     n_threads: int | None = None,
 ) -> Scaled:
     """Return every group's profiles, normalized to the group's own fitted rows.
@@ -69,7 +75,11 @@ def normalize_groups(
         lacking: What is done with a group without such a row: refuse, or fit it on all of its rows.
         degenerate: What is done with a feature that has no value, does not vary in the fitted rows of a group, or
             varies by less than a thousandth of the root mean square distance of all its rows from their centre. `drop`
-            leaves it out of all groups; `keep` divides as pycytominer: by 1e-18 for `mad_robustize`, by 1 otherwise.
+            leaves it out of all groups, `zero` sets what is measured of it to 0 in all of them; `keep` divides as
+            pycytominer: by `epsilon` for `mad_robustize`, by 1 otherwise.
+        epsilon: Added to every scale of `mad_robustize`; default 1e-18, as pycytominer, where features are kept, else 0.
+        shrinks: Whether the scale of a group with fewer than 16 fitted rows is shrunk towards that of the others
+            (`hcs.profiling.control_scale`).
         n_threads: None is one for every core. The result is the same bits for any number.
 
     Returns:
@@ -82,17 +92,29 @@ def normalize_groups(
     """
     fitted = np.ones(len(profiles), dtype=np.bool_) if is_fitted is None else is_fitted
     _check(profiles, groups, fitted, method=method)
+    _check_scale(method, epsilon=epsilon, shrinks=shrinks)
     on_all = np.array([not fitted[groups.rows(group)].any() for group in range(len(groups))])
     n_fitted = np.array([_n_fitted(groups.rows(group), fitted, on_all[group]) for group in range(len(groups))])
     _check_groups(groups, n_fitted, on_all, lacking=lacking)
     out = np.empty_like(profiles, order="C")
-    one_group = partial(_rank_group) if method == "inverse_normal" else partial(_scale_group, scaling=method)
+    shrunk = (n_fitted < FEW_CONTROLS) & ~on_all if shrinks else np.zeros(len(groups), dtype=np.bool_)
+    steady = np.empty((0, 0))
+    if method == "inverse_normal":
+        one_group = partial(_rank_group)
+    else:
+        added = (EPSILON if degenerate == "keep" else 0.0) if epsilon is None else epsilon
+        one_group = partial(_scale_group, scaling=method, epsilon=added if method == "mad_robustize" else 0.0)
+        if shrunk.any():
+            steady = _steadied(profiles, groups, fitted, on_all, scaling=method, n_threads=n_threads)
 
     def normalize_group(group: int) -> NDArray[np.bool_]:
         rows = groups.rows(group)
         chosen = None if on_all[group] or fitted[rows].all() else fitted[rows]
         keeps = degenerate == "keep"
-        return one_group(rows, is_fitted=chosen, name=groups.name(group), profiles=profiles, out=out, keeps=keeps)
+        more = {"steady": steady[group]} if shrunk[group] else {}
+        return one_group(
+            rows, is_fitted=chosen, name=groups.name(group), profiles=profiles, out=out, keeps=keeps, **more
+        )
 
     kept = np.logical_and.reduce(on_threads(normalize_group, range(len(groups)), n_threads=n_threads))
     if not kept.any():
@@ -100,7 +122,37 @@ def normalize_groups(
             f"no feature of {profiles.shape[1]} varies in every group among the rows that it is fitted on; fit on more "
             "rows, or normalize groups apart"
         )
-    return Scaled(_without(out, kept), kept, n_fitted, on_all)
+    values = _zeroed(out, profiles, kept) if degenerate == "zero" else _without(out, kept)
+    return Scaled(values, kept, n_fitted, on_all, shrunk)
+
+
+def _steadied(
+    profiles: NDArray[np.floating],
+    groups: RowGroups,
+    fitted: NDArray[np.bool_],
+    on_all: NDArray[np.bool_],
+    *,
+    scaling: Scaling,
+    n_threads: int | None,
+) -> NDArray[np.float64]:
+    """Return every group's scale, shrunk where its fitted rows are few, (G, D); of a group without any, nothing."""
+
+    def measure(group: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        source = profiles[_as_slice(groups.rows(group))]
+        spread = centre_and_scale(source, scaling="standardize")[1]
+        return centre_and_scale(source[fitted[groups.rows(group)]], scaling=scaling)[1], spread
+
+    own = [group for group in range(len(groups)) if not on_all[group]]
+    measured = on_threads(measure, own, n_threads=n_threads)
+    spreads = PlateSpreads(
+        n_controls=np.array([fitted[groups.rows(group)].sum() for group in own]),
+        n_wells=groups.sizes[own],
+        control_scale=np.stack([scale for scale, _ in measured]),
+        spread=np.stack([spread for _, spread in measured]),
+    )
+    steady = np.full((len(groups), profiles.shape[1]), np.nan)
+    steady[own] = steady_scale(spreads)
+    return steady
 
 
 def _scale_group(
@@ -112,16 +164,17 @@ def _scale_group(
     out: NDArray[np.floating],
     keeps: bool,
     scaling: Scaling,
+    epsilon: float,
+    steady: NDArray[np.float64] | None = None,
 ) -> NDArray[np.bool_]:
     """Write one group's scaled rows, and return which features can be used, (D,)."""
     where = _as_slice(rows)
     source = profiles[where]
     centre, scale = centre_and_scale(source if is_fitted is None else source[is_fitted], scaling=scaling)
+    scale = scale if steady is None else np.where(np.isnan(steady), scale, steady)
     varies = scale > 0
-    if keeps:
-        divisor = scale + EPSILON if scaling == "mad_robustize" else np.where(scale == 0, 1.0, scale)
-    else:
-        divisor = np.where(varies, scale, 1.0)
+    divisor = scale + epsilon
+    divisor = np.where(divisor == 0, 1.0, divisor) if keeps else np.where(varies, divisor, 1.0)
     centre, divisor = centre.astype(profiles.dtype), divisor.astype(profiles.dtype)
     squares = np.zeros(len(centre))
     target = out[where] if isinstance(where, slice) else np.empty_like(source)
@@ -194,6 +247,15 @@ def _without(values: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[n
     return flat[: len(values) * n_kept].reshape(len(values), n_kept)
 
 
+def _zeroed(
+    values: NDArray[np.floating], profiles: NDArray[np.floating], kept: NDArray[np.bool_]
+) -> NDArray[np.floating]:
+    """Return the values with 0 in the columns that are not kept, in the same memory; what is missing stays missing."""
+    for feature in np.flatnonzero(~kept):
+        values[:, feature] = np.where(np.isnan(profiles[:, feature]), np.nan, 0.0)
+    return values
+
+
 def _n_fitted(rows: NDArray[np.intp], fitted: NDArray[np.bool_], on_all: bool) -> int:
     return len(rows) if on_all else int(fitted[rows].sum())
 
@@ -216,6 +278,17 @@ def _check(profiles: NDArray[np.floating], groups: RowGroups, fitted: NDArray[np
         )
     if profiles.dtype not in (np.float32, np.float64):
         raise InputRejectedError(f"float32 or float64 is expected, but the profiles are {profiles.dtype}")
+
+
+def _check_scale(method: str, *, epsilon: float | None, shrinks: bool) -> None:
+    if epsilon is not None and (method != "mad_robustize" or not 0.0 <= epsilon < np.inf):
+        raise UsageError(
+            f"an epsilon of 0 or more belongs to mad_robustize, but {epsilon:g} came for {method}; leave it out"
+        )
+    if shrinks and method == "inverse_normal":
+        raise UsageError(
+            "inverse_normal has no scale that could be shrunk; shrink with another method, or do not shrink"
+        )
 
 
 def _check_groups(

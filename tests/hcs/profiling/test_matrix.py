@@ -57,7 +57,7 @@ def test_rows_are_chosen_by_the_text_of_their_metadata():
     [
         (TABLE.with_columns(compound=pl.lit("x")), "compound holds String"),
         (TABLE.select("Cells_Area"), "0 columns of metadata"),
-        (TABLE.select("Metadata_Plate"), "0 others"),
+        (TABLE.select("Metadata_Plate"), "0 features"),
         (TABLE.clear(), "0 rows"),
     ],
 )

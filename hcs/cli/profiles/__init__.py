@@ -1,0 +1,20 @@
+"""`hcs profiles`: operations on any table of profiles, from a file to a file; one file a command."""
+
+from __future__ import annotations
+
+import typer
+
+from hcs.cli.profiles.aggregate import aggregate
+from hcs.cli.profiles.consensus import consensus
+from hcs.cli.profiles.normalize import normalize
+from hcs.cli.profiles.select import select
+from hcs.cli.profiles.spherize import sphere, spherize
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    group = typer.Typer(help="Normalize, select, combine and correct any table of profiles.", no_args_is_help=True)
+    for command in (aggregate, normalize, select, spherize, consensus):
+        group.command()(command)
+    group.command(hidden=True, deprecated=True)(sphere)
+    app.add_typer(group, name="profiles")

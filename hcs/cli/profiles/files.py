@@ -1,0 +1,41 @@
+"""Tables of profiles, from a file and into one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hcs.cli.output import counted, say
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from hcs.profiling.matrix import ProfileMatrix
+
+
+def read_profiles(source: str, *, metadata: Sequence[str] | None, features: str | None) -> ProfileMatrix:
+    """Return the profiles of a file; what `--features` leaves out is said on stderr."""
+    from hcs.io.tables import read_table
+    from hcs.profiling.matrix import profile_matrix
+
+    table = read_table(source)
+    made = profile_matrix(table, metadata=metadata or (), features=features)
+    n_left_out = table.width - made.metadata.width - len(made.features)
+    if n_left_out:
+        say(f"{counted(n_left_out, 'column')} left out, in whose name --features finds nothing")
+    return made
+
+
+def write_profiles(metadata: pl.DataFrame, values: NDArray[np.floating], features: Sequence[str], target: str) -> None:
+    """Write profiles where the ending of a file says how."""
+    from hcs.io.tables import write_table
+    from hcs.profiling.matrix import ProfileMatrix
+
+    write_table(ProfileMatrix(metadata, values, tuple(features)).table(), target)
+
+
+def kept_names(features: Sequence[str], kept: NDArray[np.bool_]) -> list[str]:
+    """Return the features that are kept."""
+    return [name for name, is_kept in zip(features, kept, strict=True) if is_kept]
