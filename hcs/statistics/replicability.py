@@ -2,7 +2,8 @@
 
 Every well asks all others. Its positives are wells of its label in another batch, where positions are known in another
 position too; its negatives are all wells of other labels, those of its own batch among them: where batches differ,
-these come first, and precision falls. Wells of its label in its own batch or position are neither. Precision is that of Kalinin et al. 2025, Nat Commun 16:5181 (ties favour positives). Rows are taken in blocks; pairs are never held.
+these come first, and precision falls. Wells of its label in its own batch or position are neither. Precision is that
+of Kalinin et al. 2025, Nat Commun 16:5181 (ties favour positives). Rows are taken in blocks; pairs are never held.
 """
 
 from __future__ import annotations

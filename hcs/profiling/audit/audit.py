@@ -268,8 +268,8 @@ def _check(values: NDArray[np.floating], wells: AuditWells) -> None:
     if not np.isfinite(values).all():
         row, feature = np.argwhere(~np.isfinite(values))[0]
         raise InputRejectedError(
-            f"the audit needs finite profiles, but row {row}, feature {feature} (from 0) is {values[row, feature]}; take "
-            "such features out with `hcs profiles select` first"
+            f"the audit needs finite profiles, but row {row}, feature {feature} (from 0) is {values[row, feature]}; "
+            "take such features out with `hcs profiles select` first"
         )
     if not wells.is_treated.any():
         raise InputRejectedError(

@@ -57,8 +57,8 @@ class LayoutSharing:
         if self.is_identical:
             return (
                 "the layout is identical in all batches: what a position does cannot be told from what the "
-                "perturbation does, replicates count only where they are in other positions, and position-matched controls stand "
-                "beside every figure"
+                "perturbation does, replicates count only where they are in other positions, and "
+                "position-matched controls stand beside every figure"
             )
         return f"{self.same_position_share:.0%} of the replicates in two batches stand in the same position"
 

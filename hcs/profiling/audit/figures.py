@@ -11,6 +11,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 
 from hcs.profiling.audit.wells import AuditWells
+from hcs.profiling.corrections.leak import held_out_ratio
 from hcs.statistics.agreement import adjusted_rand_index, cosine_silhouette
 from hcs.statistics.batch_effect import BatchTest, batch_test
 from hcs.statistics.mixing import Neighbourhoods, attraction, even_diversity, local_diversity, variance_between
@@ -219,9 +220,8 @@ def _strata(content: list[frozenset[int]]) -> NDArray[np.intp]:
 
 
 def control_ratio(values: NDArray[np.floating], wells: AuditWells) -> float | None:
-    """Return the length of held-out negative controls over that of fitted ones; above 1, the fit learned its own."""
-    lengths = np.sqrt(np.square(values, dtype=np.float64).sum(axis=1))
-    held_out, fitted = lengths[wells.design.held_out], lengths[wells.design.is_fitted]
-    if not len(held_out) or not len(fitted) or not fitted.mean():
+    """Return the length of held-out negative controls over that of fitted ones; None where either are missing."""
+    design = wells.design
+    if not design.held_out.any() or not (design.is_negcon & design.is_fitted).any():
         return None
-    return number(held_out.mean() / fitted.mean())
+    return number(held_out_ratio(values, design))

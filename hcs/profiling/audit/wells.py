@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError, UsageError
 from hcs.profiling.corrections.correction import Design
+from hcs.profiling.corrections.halves import half_of_controls
 
 _WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,2})")
 _HASH_BYTES = 8
@@ -61,14 +62,17 @@ class AuditWells:
         return np.asarray((self.design.perturbations >= 0) & ~self.design.is_negcon)
 
 
-def audit_wells(metadata: pl.DataFrame, *, columns: AuditColumns, is_negcon: NDArray[np.bool_]) -> AuditWells:
+def audit_wells(
+    metadata: pl.DataFrame, values: NDArray[np.floating], *, columns: AuditColumns, is_negcon: NDArray[np.bool_]
+) -> AuditWells:
     """Return what the metadata say of the wells.
 
-    Of each plate's negative controls, one half is what corrections on controls are fitted on; it is chosen by a hash of
-    the well's name, in which no plate's name enters.
+    Of each plate's negative controls, one half is what corrections on controls are fitted on
+    (`hcs.profiling.corrections.halves`).
 
     Args:
         metadata: One row a well.
+        values: (W, D), their profiles.
         columns: Which columns say what.
         is_negcon: (W,), negative controls.
 
@@ -87,13 +91,14 @@ def audit_wells(metadata: pl.DataFrame, *, columns: AuditColumns, is_negcon: NDA
     batches, batch_names = _numbered(metadata, columns.batch, is_needed=True)
     perturbations, names = _numbered(metadata, columns.perturbation)
     positions, rows, places = _positions(metadata, columns, plates)
+    wells = [""] * len(plates) if columns.well is None else metadata[columns.well].cast(pl.String).to_list()
     return AuditWells(
         design=Design(
             plates=plates,
             batches=batches,
             perturbations=perturbations,
             is_negcon=is_negcon,
-            is_fitted=is_negcon & fitted_half(metadata, columns.well, plates=plates, is_negcon=is_negcon),
+            is_fitted=half_of_controls(values, wells=wells, plates=plates, is_negcon=is_negcon),
             rows=rows,
             columns=places,
             cell_counts=_counts(metadata, columns.cell_count),
@@ -114,25 +119,6 @@ def audit_wells(metadata: pl.DataFrame, *, columns: AuditColumns, is_negcon: NDA
 def hashed(name: str, *, seed: int = 0) -> bytes:
     """Return bytes that order names in a way that has nothing to do with what they say."""
     return hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:_HASH_BYTES]
-
-
-def fitted_half(
-    metadata: pl.DataFrame, well: str | None, *, plates: NDArray[np.intp], is_negcon: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Return one half of each plate's negative controls, the smaller where they are odd, (W,).
-
-    Args:
-        metadata: One row a well.
-        well: The column of its name; None takes the order of the rows.
-        plates: (W,).
-        is_negcon: (W,).
-    """
-    names = metadata[well].cast(pl.String).fill_null("").to_list() if well else [str(i) for i in range(len(plates))]
-    chosen = np.zeros(len(plates), dtype=np.bool_)
-    for plate in np.unique(plates[is_negcon]):
-        controls = sorted(np.flatnonzero(is_negcon & (plates == plate)), key=lambda row: (hashed(names[row]), row))
-        chosen[controls[: len(controls) // 2]] = True
-    return chosen
 
 
 def _numbered(
