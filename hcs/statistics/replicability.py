@@ -67,12 +67,13 @@ def _precisions(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the average precision of a block of queries and what chance gives, (B,) each."""
     n_negatives = (~is_same).sum(axis=1)
-    negatives = np.where(is_same, -np.inf, near)
-    negatives.sort(axis=1)
     precision, expected = np.full(len(near), np.nan), np.full(len(near), np.nan)
-    for row in np.flatnonzero(is_positive.any(axis=1) & (n_negatives > 0)):
+    asked = np.flatnonzero(is_positive.any(axis=1) & (n_negatives > 0))
+    negatives = np.where(is_same[asked], -np.inf, near[asked])
+    negatives.sort(axis=1)
+    for row, others in zip(asked, negatives, strict=True):
         found = np.sort(near[row, is_positive[row]])[::-1]
-        above = negatives.shape[1] - np.searchsorted(negatives[row], found, side="right")
+        above = len(others) - np.searchsorted(others, found, side="right")
         rank = np.arange(1, len(found) + 1)
         precision[row] = (rank / (rank + above)).mean()
         expected[row] = expected_precision(len(found), len(found) + int(n_negatives[row]))
