@@ -2,8 +2,8 @@
 
     python benchmarks/audit.py [--seeds 50] [--first 1000] [--prepare sphered] [--json FILE]
 
-Screens of three batches of two plates of 384 wells: 160 compounds, 30 % of them active, 32 negative and 8 positive
-controls, 150 features; with the strengths of `hcs simulate --level profiles`: no batch effect, a weak, a medium and a
+Screens of four batches of two plates, each with 100 compounds, 30 of them active, 24 negative and 4 positive control
+wells, 120 features; with the strengths of `hcs simulate --level profiles`: no batch effect, a weak, a medium and a
 strong one, each with all compounds in every batch, and again with each compound in one batch alone (confounded). They
 are normalized on all wells of a plate and sphered on all wells (`--prepare sphered`), or normalized on the controls and
 whitened as a run does (`--prepare run`).
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from hcs.profiling.audit.audit import BY_SIMPLICITY, audit_profiles
 from hcs.profiling.audit.rule import paired
 from hcs.profiling.audit.wells import AuditColumns, AuditWells, audit_wells, perturbation_order
+from hcs.profiling.corrections.correction import Corrected, Correction, Design
 from hcs.profiling.corrections.registry import CORRECTIONS
 from hcs.profiling.normalize import robust_z
 from hcs.profiling.sphere import fit_sphering, sphere
@@ -46,11 +47,13 @@ METHODS = {name: CORRECTIONS[name] for name in BY_SIMPLICITY}
 def prepared(effect: str, *, seed: int, is_confounded: bool, prepare: str) -> tuple[NDArray, AuditWells]:
     """Return the profiles that are audited, and what is known of their wells."""
     design = ProfileDesign(
-        n_batches=3,
+        n_batches=4,
         n_plates=2,
-        n_features=150,
-        n_compounds=480 if is_confounded else 160,
+        n_features=120,
+        n_compounds=400 if is_confounded else 100,
         n_mechanisms=10,
+        n_negcon=24,
+        n_poscon=4,
         is_confounded=is_confounded,
         nuisances=BATCH_EFFECTS[effect],
     )
@@ -84,7 +87,18 @@ def retrieval_on_other_plates(values: NDArray, wells: AuditWells) -> NDArray:
 def one_screen(effect: str, *, seed: int, is_confounded: bool, prepare: str) -> dict:
     """Return what the rule picked in one screen, and what every method is worth there."""
     values, wells = prepared(effect, seed=seed, is_confounded=is_confounded, prepare=prepare)
-    audit = audit_profiles(values, wells, corrections=METHODS, with_figures=False)
+    corrected = {}
+
+    def remembered(name: str, correct: Correction) -> Correction:
+        def kept(given: NDArray, design: Design) -> Corrected:
+            made = correct(given, design)
+            corrected[name] = made.values
+            return made
+
+        return kept
+
+    remembering = {name: remembered(name, correct) for name, correct in METHODS.items()}
+    audit = audit_profiles(values, wells, corrections=remembering, with_figures=False)
     numbers = wells.design.perturbations[wells.is_treated]
     order = perturbation_order(wells.perturbations, seed=0)
     order = order[np.isin(order, numbers)]
@@ -93,8 +107,7 @@ def one_screen(effect: str, *, seed: int, is_confounded: bool, prepare: str) -> 
     for one in audit.methods:  # what the audit measured is what is true, where compounds are in several batches
         by_label = one.retrieval.by_label
         if is_confounded:
-            corrected = METHODS[one.method](values, wells.design).values
-            by_label = retrieval_on_other_plates(corrected, wells)
+            by_label = retrieval_on_other_plates(corrected[one.method], wells)
         worth[one.method] = by_label[held_out][np.isfinite(by_label[held_out])]
     best = max(worth, key=lambda name: worth[name].mean())
     behind, error = paired(worth[best], worth[audit.choice.method])
@@ -158,12 +171,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1000)
     parser.add_argument("--effects", nargs="+", choices=list(BATCH_EFFECTS), default=list(BATCH_EFFECTS))
     parser.add_argument("--prepare", choices=["sphered", "run"], default="sphered")
-    parser.add_argument("--unconfounded", action="store_true", help="leave the confounded screens out")
+    parser.add_argument("--confounded", type=int, help="seeds of which screens are confounded too [all]")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     started, cpu, found = perf_counter(), process_time(), []
     for seed in range(options.first, options.first + options.seeds):
-        for is_confounded in (False,) if options.unconfounded else (False, True):
+        is_short = options.confounded is not None and seed >= options.first + options.confounded
+        for is_confounded in (False,) if is_short else (False, True):
             for effect in options.effects:
                 found.append(one_screen(effect, seed=seed, is_confounded=is_confounded, prepare=options.prepare))
         sys.stderr.write(f"seed {seed}: {perf_counter() - started:.0f} s\n")

@@ -23,7 +23,7 @@ from hcs.profiling.audit.figures import (
     retrieval,
 )
 from hcs.profiling.audit.planes import Plane, principal_plane
-from hcs.profiling.audit.rule import BASELINE, LARGEST_P, Choice, Evidence, choose
+from hcs.profiling.audit.rule import BASELINE, Choice, Evidence, choose, is_testable
 from hcs.profiling.audit.wells import AuditWells, perturbation_order
 from hcs.profiling.corrections.correction import Corrected, Correction
 from hcs.statistics.batch_effect import BatchTest
@@ -205,12 +205,11 @@ def _judged(
 ) -> Audit:
     """Return the audit: the choice of the rule on one half of the perturbations, and the figures of the other."""
     by_label = {one.method: one.retrieval.by_label for one in made if one.retrieval is not None}
-    is_tested = test is not None and test.smallest_possible_p <= LARGEST_P
     choice = choose(
         Evidence(
             retrieval={name: found[halves.choosing] for name, found in by_label.items()},
             is_confounded=confounded[0].is_confounded,
-            batch_p=test.p_value if test is not None and is_tested else None,
+            batch_test=test,
         )
     )
     base = by_label[BASELINE]
@@ -226,7 +225,7 @@ def _judged(
         n_chosen_on=len(told[0]),
         n_reported=len(told[1]),
         seed=seed,
-        notes=(*halves.notes, *_notes(wells, test, is_tested=is_tested)),
+        notes=(*halves.notes, *_notes(wells, test)),
     )
 
 
@@ -247,7 +246,7 @@ def _with_halves(
     )
 
 
-def _notes(wells: AuditWells, test: BatchTest | None, *, is_tested: bool) -> tuple[str, ...]:
+def _notes(wells: AuditWells, test: BatchTest | None) -> tuple[str, ...]:
     said = []
     if wells.positions is None:
         said.append("wells have no position, so replicates may stand in the same one; name the column with --well")
@@ -256,7 +255,7 @@ def _notes(wells: AuditWells, test: BatchTest | None, *, is_tested: bool) -> tup
             "no perturbation has replicates in different positions of two batches, so those in the same count: what a "
             "position does passes for biology"
         )
-    if test is not None and not is_tested:
+    if test is not None and not is_testable(test):
         said.append(
             f"whether batches differ more than plates do cannot be tested: with these plates the smallest possible p "
             f"is {test.smallest_possible_p:.2g}, so the retrieval alone decides"

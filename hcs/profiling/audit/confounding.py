@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hcs.profiling.audit.wells import AuditWells
+
+LEAST_SHARED: Final = 0.1
+"""With a smaller share of perturbations in more than one level, as a few reference compounds, a design of full rank is
+confounded all the same: nothing is known of the others."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class Confounding:
 
     @property
     def is_confounded(self) -> bool:
-        """Whether some levels share no perturbation, not even through others."""
-        return self.n_lost > 0
+        """Whether levels share no perturbation, not even through others, or so few that they stand for nothing."""
+        return self.n_lost > 0 or (self.n_levels > 1 and self.n_in_several < LEAST_SHARED * self.n_perturbations)
 
     @property
     def sentence(self) -> str:
@@ -34,6 +39,8 @@ class Confounding:
         if self.n_levels < 2:
             return f"{self.factor} has one value, so nothing can be confounded with it"
         shared = f"{self.n_in_several} of {self.n_perturbations} perturbations are in more than one {self.factor}"
+        if self.is_confounded and not self.n_lost:
+            return f"{self.factor} and perturbation are confounded but for a few: {shared}"
         if self.is_confounded:
             return (
                 f"{self.factor} and perturbation are confounded: {self.n_lost} of {self.n_levels - 1} differences "

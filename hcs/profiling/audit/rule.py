@@ -9,10 +9,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hcs.statistics.batch_effect import BatchTest
+
 BASELINE: Final = "none"
-LARGEST_P: Final = 0.07
-"""Of the test for a difference between batches beyond that between plates; above it, nothing is corrected. Three
-batches of two plates can reach 1/15 at best, which a twentieth would rule out."""
+LARGEST_P: Final = 0.05
+"""Of the test for a difference between batches beyond that between plates; above it, nothing is corrected."""
+LARGEST_SMALLEST_P: Final = 0.07
+"""Where the plates allow no p of a twentieth, the smallest possible one does if it is not above this: three batches of
+two plates reach 1/15 at best."""
 LEAST_GAIN: Final = 2.0
 """Standard errors of the paired difference over perturbations by which the best must be above `none`."""
 AS_GOOD: Final = 1.0
@@ -31,8 +35,8 @@ class Evidence:
     among them; NaN where a perturbation has no replicate in another batch."""
     is_confounded: bool
     """Whether batch and perturbation are."""
-    batch_p: float | None
-    """Of the test for a batch effect; None where plates are too few to test it."""
+    batch_test: BatchTest | None
+    """For a batch effect beyond that of plates; None where it was not made."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,9 @@ def choose(evidence: Evidence) -> Choice:
         return Choice(BASELINE, "batch and perturbation are confounded, so nothing shows whether a correction is right")
     if len(base) < FEWEST_PERTURBATIONS:
         return Choice(BASELINE, f"only {len(base)} perturbations to choose on have replicates in two batches")
-    if evidence.batch_p is not None and evidence.batch_p > LARGEST_P:
-        return Choice(BASELINE, f"batches differ no more than plates do (p = {evidence.batch_p:.2g})")
+    test = evidence.batch_test
+    if test is not None and is_testable(test) and test.p_value > max(LARGEST_P, test.smallest_possible_p):
+        return Choice(BASELINE, f"batches differ no more than plates do (p = {test.p_value:.2g})")
     best = max(told, key=lambda name: float(told[name].mean()))
     gain, error = paired(told[best], base)
     if best == BASELINE or gain <= LEAST_GAIN * error:
@@ -66,6 +71,11 @@ def choose(evidence: Evidence) -> Choice:
         if name != BASELINE and behind <= AS_GOOD * its_error:
             return Choice(name, f"it is the simplest within {AS_GOOD:g} standard error of the best, {best}")
     raise AssertionError("the best method is as good as itself")
+
+
+def is_testable(test: BatchTest) -> bool:
+    """Return whether the plates are enough for the test to say something."""
+    return test.smallest_possible_p <= LARGEST_SMALLEST_P
 
 
 def paired(left: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[float, float]:

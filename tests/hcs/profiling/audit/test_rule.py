@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hcs.profiling.audit.rule import FEWEST_PERTURBATIONS, LARGEST_P, Choice, Evidence, choose, paired
+from hcs.statistics.batch_effect import BatchTest
 
 RNG = np.random.default_rng(0)
 BASE = RNG.uniform(0.1, 0.6, 60)
@@ -19,7 +20,7 @@ def _choice(
 ) -> Choice:
     noise = {name: RNG.normal(0, 0.02, len(BASE)) for name in gains}
     retrieval = {"none": BASE, **{name: BASE + gain + noise[name] for name, gain in gains.items()}}
-    return choose(Evidence(retrieval, is_confounded=confounded, batch_p=p))
+    return choose(Evidence(retrieval, is_confounded=confounded, batch_test=None if p is None else BatchTest(p, least)))
 
 
 def test_the_best_is_taken_where_it_is_clearly_better() -> None:
@@ -43,15 +44,25 @@ def test_confounded_batches_pick_none_whatever_the_figures_say() -> None:
     assert "confounded" in made.because
 
 
-@pytest.mark.parametrize(("p", "method"), [(LARGEST_P, "harmony"), (LARGEST_P + 0.01, "none"), (None, "harmony")])
-def test_batches_that_differ_no_more_than_plates_are_left_alone(p: float | None, method: str) -> None:
-    assert _choice({"harmony": 0.3}, p=p).method == method
+@pytest.mark.parametrize(
+    ("p", "least", "method"),
+    [
+        (LARGEST_P, 0.01, "harmony"),
+        (LARGEST_P + 0.01, 0.01, "none"),
+        (1 / 15, 1 / 15, "harmony"),
+        (2 / 15, 1 / 15, "none"),
+        (1.0, 0.2, "harmony"),
+        (None, 1.0, "harmony"),
+    ],
+)
+def test_batches_that_differ_no_more_than_plates_are_left_alone(p: float | None, least: float, method: str) -> None:
+    assert _choice({"harmony": 0.3}, p=p, least=least).method == method
 
 
 def test_few_perturbations_decide_nothing() -> None:
     few = {"none": np.append(BASE[: FEWEST_PERTURBATIONS - 1], np.nan), "harmony": np.append(BASE[:9] + 0.3, np.nan)}
 
-    assert choose(Evidence(few, is_confounded=False, batch_p=None)).method == "none"
+    assert choose(Evidence(few, is_confounded=False, batch_test=None)).method == "none"
 
 
 @given(seed=st.integers(0, 10_000))
@@ -61,7 +72,7 @@ def test_the_order_of_the_perturbations_does_not_matter(seed: int) -> None:
     order = rng.permutation(30)
 
     one, other = (
-        choose(Evidence(found, is_confounded=False, batch_p=None))
+        choose(Evidence(found, is_confounded=False, batch_test=None))
         for found in (figures, {name: values[order] for name, values in figures.items()})
     )
 
