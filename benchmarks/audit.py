@@ -1,6 +1,7 @@
 """The audit's pick on simulated screens whose batch effect is known, beside always picking one method.
 
     python benchmarks/audit.py [--seeds 50] [--first 1000] [--prepare sphered] [--json FILE]
+    python benchmarks/audit.py --told FILE...
 
 Screens of four batches of two plates, each with 100 compounds, 30 of them active, 24 negative and 4 positive control
 wells, 120 features; with the strengths of `hcs simulate --level profiles`: no batch effect, a weak, a medium and a
@@ -172,8 +173,14 @@ def main() -> None:
     parser.add_argument("--effects", nargs="+", choices=list(BATCH_EFFECTS), default=list(BATCH_EFFECTS))
     parser.add_argument("--prepare", choices=["sphered", "run"], default="sphered")
     parser.add_argument("--confounded", type=int, help="seeds of which screens are confounded too [all]")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write what is known of each screen, after every seed")
+    parser.add_argument(
+        "--told", type=Path, nargs="+", help="print what was written to such files, and simulate nothing"
+    )
     options = parser.parse_args()
+    if options.told:
+        told([one for path in options.told for one in json.loads(path.read_text())])
+        return
     started, cpu, found = perf_counter(), process_time(), []
     for seed in range(options.first, options.first + options.seeds):
         is_short = options.confounded is not None and seed >= options.first + options.confounded

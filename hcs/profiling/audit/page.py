@@ -13,7 +13,7 @@ from hcs.profiling.audit.audit import Audit, MethodAudit
 from hcs.profiling.audit.planes import Plane
 from hcs.profiling.audit.told import method_table, sentences, verdict
 
-COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6fdf", "#7f7f7f")
+COLOURS: Final = ("#2b83c6", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6fdf", "#7f7f7f")
 """Of batches, told apart by most eyes on light and dark ground (after Okabe and Ito); later batches begin again."""
 _SIDE: Final = 260
 _MARGIN: Final = 14
@@ -40,10 +40,12 @@ padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 div.wide{overflow-x:auto}
-th,td{border-bottom:1px solid var(--line);padding:.3rem .6rem;text-align:right;white-space:nowrap}
+th,td{border-bottom:1px solid var(--line);padding:.3rem .6rem;text-align:right}
+td{white-space:nowrap}
+th{vertical-align:bottom;font-size:.85rem}
 th:first-child,td:first-child{text-align:left}
 tr.picked{font-weight:600;background:var(--card)}
-figure{display:inline-block;margin:.5rem;vertical-align:top;background:var(--card);padding:.5rem;border-radius:.5rem}
+figure{display:inline-block;max-width:41rem;margin:.5rem;vertical-align:top;background:var(--card);padding:.5rem;border-radius:.5rem}
 figcaption{font-size:.85rem;color:var(--soft)}
 svg text{fill:var(--ink);font:11px system-ui,sans-serif}
 svg .axis{stroke:var(--line);fill:none}

@@ -102,8 +102,8 @@ def sentences(audit: Audit) -> list[str]:
         said.append("all wells are of one batch, so there is nothing to correct for")
     else:
         said.append(
-            f"the rule chose on {audit.n_chosen_on} perturbations; figures are of {audit.n_reported} others, "
-            "intervals of 95 % by bootstrap over them"
+            f"perturbations that the rule chose on: {audit.n_chosen_on}; others that retrieval and gain are of: "
+            f"{audit.n_reported}, with intervals of 95 % by bootstrap over them"
         )
     for one in audit.methods:
         if one.refused:

@@ -11,7 +11,7 @@ from hcs.statistics.bootstrap import bootstrap_interval
 
 def test_an_interval_covers_the_mean_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
-    found = [bootstrap_interval(rng.exponential(size=60), rng, n_draws=400) for _ in range(400)]
+    found = [bootstrap_interval(rng.exponential(size=60), rng, n_draws=300) for _ in range(300)]
 
     covered = np.mean([one.low is not None and one.high is not None and one.low <= 1 <= one.high for one in found])
 

@@ -23,11 +23,11 @@ def _of(made: Audit, method: str) -> MethodAudit:
 
 
 def test_a_strong_batch_effect_is_corrected_and_the_other_half_of_the_compounds_gains(prepared: Callable) -> None:
-    made = audit_profiles(*prepared("strong"), corrections=METHODS)
+    made = audit_profiles(*prepared("strong", seed=901), corrections=METHODS)
 
     picked = _of(made, made.choice.method)
     assert picked.method != "none"
-    assert picked.gain is not None and picked.gain.low is not None and picked.gain.low > 0
+    assert picked.gain.low > 0
     assert picked.mixing.diversity > _of(made, "none").mixing.diversity
     assert picked.biology.distance > _of(made, "none").biology.distance
     assert made.n_chosen_on + made.n_reported == 42
@@ -74,10 +74,6 @@ def test_an_identical_layout_is_said_and_controls_that_share_positions_stand_bes
 def test_choosing_does_not_look_at_the_half_that_is_reported(prepared: Callable) -> None:
     values, wells = prepared("medium")
     made = audit_profiles(values, wells, corrections=FEW, with_figures=False)
-    told = _of(made, "none").retrieval.by_label
-    is_reported = np.isin(told, np.sort(told))  # all; those that are reported have this mean
-    reported_mean = _of(made, "none").reported.mean
-    assert is_reported.all()
 
     def spoiling(v: np.ndarray, design: Design) -> Corrected:
         """Spoil the wells of perturbations that are reported on alone."""
@@ -87,7 +83,7 @@ def test_choosing_does_not_look_at_the_half_that_is_reported(prepared: Callable)
 
     spoilt = audit_profiles(values, wells, corrections={**FEW, "spoilt": spoiling}, with_figures=False)
 
-    assert _of(spoilt, "spoilt").reported.mean < reported_mean / 2
+    assert _of(spoilt, "spoilt").reported.mean < _of(spoilt, "none").reported.mean / 2
     assert _of(spoilt, "spoilt").chosen_on == pytest.approx(_of(spoilt, "none").chosen_on, rel=0.1)
 
 

@@ -16,7 +16,11 @@ BASE = RNG.uniform(0.1, 0.6, 60)
 
 
 def _choice(
-    gains: dict[str, float | NDArray[np.float64]], *, confounded: bool = False, p: float | None = 0.01
+    gains: dict[str, float | NDArray[np.float64]],
+    *,
+    confounded: bool = False,
+    p: float | None = 0.01,
+    least: float = 0.01,
 ) -> Choice:
     noise = {name: RNG.normal(0, 0.02, len(BASE)) for name in gains}
     retrieval = {"none": BASE, **{name: BASE + gain + noise[name] for name, gain in gains.items()}}

@@ -33,15 +33,15 @@ def test_names_become_numbers_in_order_of_appearance() -> None:
     assert made.design.perturbations.tolist() == [0, -1, 1]
     assert made.perturbations == ("DMSO", "drop table; --")
     assert made.is_treated.tolist() == [False, False, True]
-    assert made.design.rows is not None and made.design.rows.tolist() == [0, 15, 31]
-    assert made.design.columns is not None and made.design.columns.tolist() == [0, 23, 47]
+    np.testing.assert_array_equal(made.design.rows, [0, 15, 31])
+    np.testing.assert_array_equal(made.design.columns, [0, 23, 47])
     np.testing.assert_array_equal(made.design.cell_counts, [3.0, np.nan, 5.5])
 
 
 def test_wells_may_be_called_anything_and_then_have_no_row() -> None:
     made = _read(TABLE.with_columns(w=pl.Series(["here", "there", "here"])))
 
-    assert made.positions is not None and made.positions.tolist() == [0, 1, 0]
+    np.testing.assert_array_equal(made.positions, [0, 1, 0])
     assert made.design.rows is None
 
 
