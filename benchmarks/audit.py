@@ -45,8 +45,10 @@ COLUMNS = AuditColumns(batch="batch", perturbation="perturbation", plate="plate"
 METHODS = {name: CORRECTIONS[name] for name in BY_SIMPLICITY}
 
 
-def prepared(effect: str, *, seed: int, is_confounded: bool, prepare: str) -> tuple[NDArray, AuditWells]:
-    """Return the profiles that are audited, and what is known of their wells."""
+def prepared(
+    effect: str, *, seed: int, is_confounded: bool, prepare: str, is_null: bool = False
+) -> tuple[NDArray, AuditWells, dict[str, bool]]:
+    """Return the profiles that are audited, what is known of their wells, and which perturbations are active."""
     design = ProfileDesign(
         n_batches=4,
         n_plates=2,
@@ -55,6 +57,7 @@ def prepared(effect: str, *, seed: int, is_confounded: bool, prepare: str) -> tu
         n_mechanisms=10,
         n_negcon=24,
         n_poscon=4,
+        active_share=0.0 if is_null else 0.3,
         is_confounded=is_confounded,
         nuisances=BATCH_EFFECTS[effect],
     )
@@ -72,7 +75,8 @@ def prepared(effect: str, *, seed: int, is_confounded: bool, prepare: str) -> tu
         values, _ = whiten(normalized, is_fitted=every)
     else:
         values = sphere(normalized, fit_sphering(normalized))
-    return values, audit_wells(screen.wells, values, columns=COLUMNS, is_negcon=is_negcon)
+    is_active = dict(screen.truth.select("perturbation", "is_active").iter_rows())
+    return values, audit_wells(screen.wells, values, columns=COLUMNS, is_negcon=is_negcon), is_active
 
 
 def retrieval_on_other_plates(values: NDArray, wells: AuditWells) -> NDArray:
@@ -87,7 +91,7 @@ def retrieval_on_other_plates(values: NDArray, wells: AuditWells) -> NDArray:
 
 def one_screen(effect: str, *, seed: int, is_confounded: bool, prepare: str) -> dict:
     """Return what the rule picked in one screen, and what every method is worth there."""
-    values, wells = prepared(effect, seed=seed, is_confounded=is_confounded, prepare=prepare)
+    values, wells, _ = prepared(effect, seed=seed, is_confounded=is_confounded, prepare=prepare)
     corrected = {}
 
     def remembered(name: str, correct: Correction) -> Correction:

@@ -35,6 +35,8 @@ BY_SIMPLICITY: Final = ("none", "combat", "sphering", "coral", "tvn", "harmony")
 """Corrections for batch from simple to intricate: what the audit compares unless others are named."""
 MOST_WELLS: Final = 20_000
 """Treated wells that figures are made of; of more, perturbations are chosen by a hash of their names."""
+EXTREME: Final = 500.0
+"""Beyond it a feature is an outlier, as `hcs profiles select` and pycytominer have it."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def audit_profiles(
         made.append(one)
         if name == BASELINE and not is_single and not confounded[0].is_confounded:
             test = near_test
-    return _judged(made, wells, halves, confounded, test, seed=seed)
+    return _judged(made, wells, halves, confounded, test, seed=seed, notes=_extreme(values))
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ def _judged(
     test: BatchTest | None,
     *,
     seed: int,
+    notes: tuple[str, ...],
 ) -> Audit:
     """Return the audit: the choice of the rule on one half of the perturbations, and the figures of the other."""
     by_label = {one.method: one.retrieval.by_label for one in made if one.retrieval is not None}
@@ -225,7 +228,7 @@ def _judged(
         n_chosen_on=len(told[0]),
         n_reported=len(told[1]),
         seed=seed,
-        notes=(*halves.notes, *_notes(wells, test)),
+        notes=(*halves.notes, *notes, *_notes(wells, test)),
     )
 
 
@@ -243,6 +246,17 @@ def _with_halves(
         chosen_on=chosen_on,
         reported=bootstrap_interval(found[reporting], np.random.default_rng(seed)),
         gain=bootstrap_interval((found - base)[reporting], np.random.default_rng(seed)),
+    )
+
+
+def _extreme(values: NDArray[np.floating]) -> tuple[str, ...]:
+    """Return a note if features hold values that no normalized profile should."""
+    n_extreme = int((np.abs(values).max(axis=0) > EXTREME).sum())
+    if not n_extreme:
+        return ()
+    return (
+        f"{n_extreme} of {values.shape[1]} features hold values beyond {EXTREME:g}, and a few such wells decide what "
+        "is fitted on means and variances; `hcs profiles select --operation drop_outliers` takes these features out",
     )
 
 
