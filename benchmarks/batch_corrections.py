@@ -13,16 +13,15 @@ than fitted ones, in units of what they did before the correction.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hcs.profiling.corrections.correction import Correction, Design
+from hcs.profiling.corrections.correction import Corrected, Correction, Design
 from hcs.profiling.corrections.halves import half_of_controls
-from hcs.profiling.corrections.leak import leak
+from hcs.profiling.corrections.leak import held_out_ratio
 from hcs.profiling.corrections.registry import CORRECTIONS
 from hcs.profiling.normalize import robust_z
 from hcs.simulation.profiles import Nuisances, ProfileDesign, ProfileScreen, simulate_profiles
@@ -88,29 +87,25 @@ def own_batch(values: NDArray, made: ProfileScreen, design: Design) -> float:
     return float(same.mean() / expected)
 
 
-FIGURES: dict[str, Callable[[Correction, NDArray, ProfileScreen, Design], float]] = {
-    "retrieval": lambda correct, values, made, design: retrieval(correct(values, design).values, made, design),
-    "batch": lambda correct, values, made, design: own_batch(correct(values, design).values, made, design),
-    "leak": lambda correct, values, made, design: leak(correct, values, design),
+def sphered_then_harmonized(values: NDArray, design: Design) -> Corrected:
+    """Return what two steps after one another give, as the public JUMP recipes have them."""
+    return CORRECTIONS["harmony"](CORRECTIONS["sphering"](values, design).values, design)
+
+
+BATCH_METHODS: dict[str, Correction] = {
+    **{name: CORRECTIONS[name] for name in ("none", "sphering", "tvn", "coral", "combat", "harmony")},
+    "sphering, then harmony": sphered_then_harmonized,
 }
 
 
-def rows(options: argparse.Namespace) -> Iterator[tuple[str, str, dict[str, NDArray]]]:
-    """Yield the figures of every kind of screen and every correction, one value a seed."""
-    for kind, nuisances in SCREENS.items():
-        screens = [
-            screen(nuisances, seed=FIRST_SEED + number, n_negcon=options.controls, n_features=options.features)
-            for number in range(options.seeds)
-        ]
-        for name, correct in CORRECTIONS.items():
-            yield (
-                kind,
-                name,
-                {
-                    figure: np.array([value(correct, values, made, design) for made, values, design in screens])
-                    for figure, value in FIGURES.items()
-                },
-            )
+def judge(correct: Correction, values: NDArray, made: ProfileScreen, design: Design) -> dict[str, float]:
+    """Return the figures of one correction of one screen."""
+    corrected = correct(values, design).values
+    return {
+        "retrieval": retrieval(corrected, made, design),
+        "batch": own_batch(corrected, made, design),
+        "leak": held_out_ratio(corrected, design) / held_out_ratio(values, design),
+    }
 
 
 def main() -> None:
@@ -119,18 +114,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--controls", type=int, default=32, help="On a plate; half of them are fitted on.")
     parser.add_argument("--features", type=int, default=300)
+    options = parser.parse_args()
     print("| screen | correction | retrieval | se | batch | leak |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
-    options = parser.parse_args()
     with threadpool_limits(limits=1):
-        for kind, name, figures in rows(options):
-            error = figures["retrieval"].std(ddof=1) / np.sqrt(options.seeds) if options.seeds > 1 else np.nan
-            means = {figure: values.mean() for figure, values in figures.items()}
-            print(
-                f"| {kind} | {name} | {means['retrieval']:.3f} | {error:.3f} | {means['batch']:.2f} | "
-                f"{means['leak']:.2f} |",
-                flush=True,
-            )
+        for kind, nuisances in SCREENS.items():
+            screens = [
+                screen(nuisances, seed=FIRST_SEED + number, n_negcon=options.controls, n_features=options.features)
+                for number in range(options.seeds)
+            ]
+            for name, correct in BATCH_METHODS.items():
+                judged = [judge(correct, values, made, design) for made, values, design in screens]
+                means = {figure: float(np.mean([row[figure] for row in judged])) for figure in judged[0]}
+                error = np.std([row["retrieval"] for row in judged], ddof=min(1, options.seeds - 1))
+                print(
+                    f"| {kind} | {name} | {means['retrieval']:.3f} | {error / np.sqrt(options.seeds):.3f} | "
+                    f"{means['batch']:.2f} | {means['leak']:.2f} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

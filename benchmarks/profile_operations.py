@@ -64,8 +64,10 @@ def features_of(table: Any) -> list[str]:
     return [column for column in table.columns if not column.startswith("Metadata_")]
 
 
-def our_normalization(method: str, *, on_controls: bool) -> Callable[[], Callable[[Screen], Any]]:
-    """Return an operation of ours, plate by plate."""
+def our_normalization(
+    method: str, *, on_controls: bool, in_place: bool = False
+) -> Callable[[], Callable[[Screen], Any]]:
+    """Return an operation of ours, plate by plate. In place, rounds after the first normalize what is normalized."""
 
     def load() -> Callable[[Screen], Any]:
         from hcs.profiling.groups import group_rows
@@ -74,7 +76,8 @@ def our_normalization(method: str, *, on_controls: bool) -> Callable[[], Callabl
         def perform(screen: Screen) -> NDArray[Any]:
             fitted = screen.metadata[CONTROLS].to_numpy() if on_controls else None
             groups = group_rows(screen.metadata, [PLATE])
-            return normalize_groups(screen.values, groups, method=method, is_fitted=fitted).values
+            out = screen.values if in_place else None
+            return normalize_groups(screen.values, groups, method=method, is_fitted=fitted, out=out).values
 
         return perform
 
@@ -193,8 +196,18 @@ OPERATIONS: dict[str, Operation] = {
         peer_normalization("mad_robustize", on_controls=True),
         comparable=profile_values,
     ),
+    "mad_robustize, in place": Operation(
+        our_normalization("mad_robustize", on_controls=True, in_place=True),
+        peer_normalization("mad_robustize", on_controls=True),
+        comparable=profile_values,
+    ),
     "standardize": Operation(
         our_normalization("standardize", on_controls=True),
+        peer_normalization("standardize", on_controls=True),
+        comparable=profile_values,
+    ),
+    "standardize, in place": Operation(
+        our_normalization("standardize", on_controls=True, in_place=True),
         peer_normalization("standardize", on_controls=True),
         comparable=profile_values,
     ),

@@ -95,9 +95,9 @@ def measure(side: str, name: str, *, n_plates: int, n_features: int, rounds: int
         made = perform(prepared)
         wall.append(perf_counter() - started)
         cpu.append(process_time() - started_cpu)
-        if len(wall) == 1:  # later rounds hold the result of the one before
+        if len(wall) == 1:  # later rounds hold the result of the one before, or have it as their input
             grown = peak_bytes() - before
-    np.save(result.with_suffix(".npy"), operation.comparable(made))
+            np.save(result.with_suffix(".npy"), operation.comparable(made))
     figures = {"wall_s": min(wall), "cpu_s": min(cpu), "matrices": grown / size, "matrix_mb": size / 1e6}
     result.with_suffix(".json").write_text(json.dumps(figures))
 

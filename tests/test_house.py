@@ -134,7 +134,15 @@ def test_there_is_one_version(wheel_files: dict[str, bytes]) -> None:
 
 def test_every_third_party_import_is_declared() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    distributions = declared([*PROJECT["project"]["dependencies"], *extras["s3"], *extras["k8s"], *extras["k8s-check"]])
+    distributions = declared(
+        [
+            *PROJECT["project"]["dependencies"],
+            *extras["s3"],
+            *extras["h5ad"],
+            *extras["k8s"],
+            *extras["k8s-check"],
+        ]
+    )
 
     undeclared = {
         (str(path), name)
@@ -174,6 +182,7 @@ def test_every_dependency_stands_in_the_constraints_inside_its_bounds() -> None:
         *extras["dev"],
         *extras["docs"],
         *extras["s3"],
+        *extras["h5ad"],
         *extras["postgres"],
         *extras["k8s"],
         *extras["k8s-check"],

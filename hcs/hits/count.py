@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from hcs.hits.count_model import curve_variance, expected_profiles
 from hcs.hits.effect import Deviation, deviation
+from hcs.hits.strata import in_stratum_of
 from hcs.hits.treatments import ScreenWells
 from hcs.statistics.permutation import permutation_test
 
 CountVerdict = Literal["explained", "not_explained", "cannot_tell"]
 
-SIGNIFICANCE = 0.05
-"""A residual with a larger p-value is nothing that the replicates agree on."""
+NOTHING_LEFT, SOMETHING_LEFT = 0.05, 0.01
+"""A residual with a p-value above the first is nothing that the replicates agree on; one up to the second is something.
+Between them lies what one in 25 generic cytotoxics has by chance."""
 STANDARD_ERRORS = 2.0
 """By which counts must differ from the controls', and a residual from what the count model may err."""
 SUPPORT_WINDOW = 0.125
@@ -30,7 +32,7 @@ MIN_SUPPORT_PERTURBATIONS = 3
 """Fewer other perturbations with such counts cannot tell the count from what they have in common otherwise."""
 MOST_OF_THE_EFFECT, NEARLY_ALL_OF_THE_EFFECT = 0.5, 0.9
 _MAX_DRAWS = 999
-"""Enough to compare p with 0.05."""
+"""Enough to compare p with 0.01."""
 
 
 def count_ratios(
@@ -56,7 +58,12 @@ def count_ratios(
 
 
 def explained_by_count(
-    screen: ScreenWells, ratios: NDArray[np.float64], replicates: NDArray[np.intp], *, seed: int
+    screen: ScreenWells,
+    ratios: NDArray[np.float64],
+    replicates: NDArray[np.intp],
+    *,
+    strata: NDArray[np.integer] | None = None,
+    seed: int,
 ) -> CountVerdict:
     """Return whether the number of cells accounts for what the replicates of a hit have in common.
 
@@ -65,12 +72,12 @@ def explained_by_count(
     is left is tested as the treatment was.
 
     - `not_explained`: the counts differ from the controls' by less than two standard errors; or what is left is
-      significant (p <= .05) and exceeds two standard errors of the count model.
-    - `explained`: what is left is not significant, and at least half of the effect's square is gone; or nine tenths of
-      it are gone.
+      significant (p <= .01) and exceeds two standard errors of the count model.
+    - `explained`: what is left is not significant (p > .05), and at least half of the effect's square is gone; or nine
+      tenths of it are gone.
     - `cannot_tell`: anything else, that is: counts are missing; fewer than 8 wells of 3 other perturbations have counts
       near the treatment's; what is left is more than noise, but no more than the count model may err, because those
-      perturbations do not look alike; or it is not significant, but neither did much go.
+      perturbations do not look alike; it may be noise (p between .01 and .05); or it is noise, but neither did much go.
 
     Where all perturbations with such a count share a mechanism, its phenotype passes for the count's: nothing in the
     wells tells the two apart.
@@ -79,8 +86,13 @@ def explained_by_count(
         screen: The wells.
         ratios: (N,), `count_ratios` of them.
         replicates: Rows of the treatment's wells on plates with negative controls.
+        strata: (N,), a number a cell line and time point: what a count does is learned from wells of the same one.
         seed: Of the run.
+
+    Raises:
+        InputRejectedError: If the replicates lie in more than one stratum.
     """
+    is_comparable = in_stratum_of(replicates, strata=strata, n_wells=len(ratios))
     positions = np.sqrt(ratios)
     replicates = replicates[np.isfinite(positions[replicates])]
     controls = screen.negcons_of(screen.plates[replicates])
@@ -93,13 +105,30 @@ def explained_by_count(
         positions=positions,
         replicates=replicates,
         pool=np.sort(np.concatenate([replicates, controls])),
-        others=np.flatnonzero(np.isfinite(positions) & (screen.perturbations != screen.perturbations[replicates[0]])),
+        others=np.flatnonzero(
+            is_comparable & np.isfinite(positions) & (screen.perturbations != screen.perturbations[replicates[0]])
+        ),
     )
     if not comparison.counts_differ():
         return "not_explained"
     if not comparison.is_supported():
         return "cannot_tell"
     return comparison.verdict(seed=seed)
+
+
+def has_count_matches(screen: ScreenWells, ratios: NDArray[np.float64], replicates: NDArray[np.intp]) -> bool:
+    """Return whether enough wells of other perturbations hold about as many cells to know what such a count does."""
+    positions = np.sqrt(ratios)
+    counted = replicates[np.isfinite(positions[replicates])]
+    if not len(counted):
+        return False
+    others = np.flatnonzero(np.isfinite(positions) & (screen.perturbations != screen.perturbations[counted[0]]))
+    return _are_matched(screen.perturbations[others], np.abs(positions[others] - np.median(positions[counted])))
+
+
+def _are_matched(perturbations: NDArray[np.intp], distances: NDArray[np.float64]) -> bool:
+    near = perturbations[distances <= SUPPORT_WINDOW]
+    return len(near) >= MIN_SUPPORT_WELLS and len(np.unique(near)) >= MIN_SUPPORT_PERTURBATIONS
 
 
 @dataclass(frozen=True)
@@ -126,9 +155,8 @@ class _Comparison:
 
     def is_supported(self) -> bool:
         """Say whether enough other wells have such counts to know what they do."""
-        near = self.others[np.abs(self.positions[self.others] - self._position) <= SUPPORT_WINDOW]
-        n_perturbations = len(np.unique(self.screen.perturbations[near]))
-        return len(near) >= MIN_SUPPORT_WELLS and n_perturbations >= MIN_SUPPORT_PERTURBATIONS
+        distances = np.abs(self.positions[self.others] - self._position)
+        return _are_matched(self.screen.perturbations[self.others], distances)
 
     def verdict(self, *, seed: int) -> CountVerdict:
         """Subtract what the counts do, and judge what is left."""
@@ -142,10 +170,10 @@ class _Comparison:
         if not signal_before > 0 or np.isnan(after.effect):
             return "cannot_tell"
         gone = 1 - signal_after / signal_before
-        is_left = self._p_value(residuals, seed=seed) <= SIGNIFICANCE
-        if is_left and signal_after > STANDARD_ERRORS**2 * self._signal_of_the_model(after):
+        p_left = self._p_value(residuals, seed=seed)
+        if p_left <= SOMETHING_LEFT and signal_after > STANDARD_ERRORS**2 * self._signal_of_the_model(after):
             return "not_explained"
-        if gone >= NEARLY_ALL_OF_THE_EFFECT or (gone >= MOST_OF_THE_EFFECT and not is_left):
+        if gone >= NEARLY_ALL_OF_THE_EFFECT or (gone >= MOST_OF_THE_EFFECT and p_left > NOTHING_LEFT):
             return "explained"
         return "cannot_tell"
 

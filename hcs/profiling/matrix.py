@@ -77,7 +77,7 @@ def profile_matrix(
         raise UsageError(f"the table has no column {', '.join(missing)}; it has {', '.join(table.columns[:10])}, ...")
     about = [name for name in table.columns if name.startswith(METADATA_PREFIX) or name in metadata]
     others = [name for name in table.columns if name not in set(about)]
-    names = others if features is None else _found(others, features)
+    names = others if features is None else matching_names(others, features)
     if not about or not names or table.is_empty():
         raise InputRejectedError(
             f"profiles with metadata and features are expected, but the table has {table.height} rows, {len(about)} "
@@ -96,7 +96,12 @@ def profile_matrix(
     return ProfileMatrix(table.select(about), np.ascontiguousarray(values), tuple(names))
 
 
-def _found(names: list[str], pattern: str) -> list[str]:
+def matching_names(names: list[str], pattern: str) -> list[str]:
+    """Return the names in which a regular expression finds something; an empty one finds something in all.
+
+    Raises:
+        UsageError: If it is not one.
+    """
     try:
         is_found = pl.Series(names, dtype=pl.String).str.contains(pattern)
     except pl.exceptions.ComputeError as error:

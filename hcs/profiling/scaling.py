@@ -5,7 +5,7 @@ happens where a feature does not vary among the rows that a group is fitted on. 
 single well that differs gets a value of 1e18; here the feature is left out of all groups or, with `degenerate="zero"`,
 set to 0 in all of them, and the result says which. `degenerate="keep"` does as pycytominer.
 
-This is for any table of profiles. A run normalizes with `hcs.profiling.normalize.robust_z`, which also clips, and always
+This is for any table of profiles. A run normalizes with `hcs.profiling.normalize.robust_z`, which also clips and always
 steadies scales from few controls; here that is asked for with `shrinks`.
 """
 
@@ -62,6 +62,7 @@ def normalize_groups(
     degenerate: Degenerate = "drop",
     epsilon: float | None = None,
     shrinks: bool = False,
+    out: NDArray[np.floating] | None = None,
     n_threads: int | None = None,
 ) -> Scaled:
     """Return every group's profiles, normalized to the group's own fitted rows.
@@ -77,9 +78,11 @@ def normalize_groups(
             varies by less than a thousandth of the root mean square distance of all its rows from their centre. `drop`
             leaves it out of all groups, `zero` sets what is measured of it to 0 in all of them; `keep` divides as
             pycytominer: by `epsilon` for `mad_robustize`, by 1 otherwise.
-        epsilon: Added to every scale of `mad_robustize`; default 1e-18, as pycytominer, where features are kept, else 0.
+        epsilon: Added to every scale of `mad_robustize`; default 1e-18, as pycytominer, with `keep`, else 0.
         shrinks: Whether the scale of a group with fewer than 16 fitted rows is shrunk towards that of the others
             (`hcs.profiling.control_scale`).
+        out: Where the result goes, of the shape and dtype of the profiles; may be `profiles` itself, which then saves
+            the memory of a second matrix and the time that the system takes to hand it out.
         n_threads: None is one for every core. The result is the same bits for any number.
 
     Returns:
@@ -92,11 +95,12 @@ def normalize_groups(
     """
     fitted = np.ones(len(profiles), dtype=np.bool_) if is_fitted is None else is_fitted
     _check(profiles, groups, fitted, method=method)
+    _check_out(profiles, out)
     _check_scale(method, epsilon=epsilon, shrinks=shrinks)
     on_all = np.array([not fitted[groups.rows(group)].any() for group in range(len(groups))])
     n_fitted = np.array([_n_fitted(groups.rows(group), fitted, on_all[group]) for group in range(len(groups))])
     _check_groups(groups, n_fitted, on_all, lacking=lacking)
-    out = np.empty_like(profiles, order="C")
+    out = np.empty_like(profiles, order="C") if out is None else out
     shrunk = (n_fitted < FEW_CONTROLS) & ~on_all if shrinks else np.zeros(len(groups), dtype=np.bool_)
     steady = np.empty((0, 0))
     if method == "inverse_normal":
@@ -122,7 +126,7 @@ def normalize_groups(
             f"no feature of {profiles.shape[1]} varies in every group among the rows that it is fitted on; fit on more "
             "rows, or normalize groups apart"
         )
-    values = _zeroed(out, profiles, kept) if degenerate == "zero" else _without(out, kept)
+    values = _zeroed(out, kept) if degenerate == "zero" else _without(out, kept)
     return Scaled(values, kept, n_fitted, on_all, shrunk)
 
 
@@ -170,11 +174,14 @@ def _scale_group(
     """Write one group's scaled rows, and return which features can be used, (D,)."""
     where = _as_slice(rows)
     source = profiles[where]
-    centre, scale = centre_and_scale(source if is_fitted is None else source[is_fitted], scaling=scaling)
+    with np.errstate(invalid="ignore"):  # infinite values are refused by name below
+        centre, scale = centre_and_scale(source if is_fitted is None else source[is_fitted], scaling=scaling)
     scale = scale if steady is None else np.where(np.isnan(steady), scale, steady)
     varies = scale > 0
     divisor = scale + epsilon
     divisor = np.where(divisor == 0, 1.0, divisor) if keeps else np.where(varies, divisor, 1.0)
+    if not keeps:  # what is measured of a feature without a fitted value stays finite, to be told from what is missing
+        centre = np.where(np.isnan(centre), 0.0, centre)
     centre, divisor = centre.astype(profiles.dtype), divisor.astype(profiles.dtype)
     squares = np.zeros(len(centre))
     target = out[where] if isinstance(where, slice) else np.empty_like(source)
@@ -188,19 +195,27 @@ def _scale_group(
         out[where] = target
     if np.isfinite(squares).all() and keeps:
         return np.ones(len(centre), dtype=np.bool_)
-    squares = _check_and_complete(squares, source, target, name=name)
+    squares = _check_and_complete(squares, source, target, centre, name=name)
     if keeps:
         return np.ones(len(centre), dtype=np.bool_)
     return varies & (np.sqrt(squares / len(rows)) < 1.0 / VANISHING)
 
 
 def _check_and_complete(
-    squares: NDArray[np.float64], source: NDArray[np.floating], target: NDArray[np.floating], *, name: str
+    squares: NDArray[np.float64],
+    source: NDArray[np.floating],
+    target: NDArray[np.floating],
+    centre: NDArray[np.floating],
+    *,
+    name: str,
 ) -> NDArray[np.float64]:
-    """Return the sums of squares with missing values left out, once it is sure that none of the values is infinite."""
+    """Return the sums of squares with missing values left out, once it is sure that none of the values is infinite.
+
+    Where the target has taken the source's place, a value that was infinite still is, or has made the centre so.
+    """
     complete = squares.copy()
     for feature in np.flatnonzero(~np.isfinite(squares)):
-        _refuse_infinite(source[:, feature], feature, name)
+        _refuse_infinite(source[:, feature], feature, name, centre=float(centre[feature]))
         complete[feature] = np.nansum(target[:, feature].astype(np.float64) ** 2)
     return complete
 
@@ -219,9 +234,15 @@ def _rank_group(
     source = profiles[where]
     for feature in np.flatnonzero(np.isinf(source).any(axis=0)):
         _refuse_infinite(source[:, feature], feature, name)
-    out[where] = inverse_normal(source, is_fitted=is_fitted)
-    if keeps:
-        return np.ones(source.shape[1], dtype=np.bool_)
+    varies = np.ones(source.shape[1], dtype=np.bool_) if keeps else _varies(source, is_fitted)
+    is_measured = None if varies.all() else ~np.isnan(source)
+    scores = inverse_normal(source, is_fitted=is_fitted)
+    out[where] = scores if is_measured is None else np.where(~varies & is_measured, 0.0, scores)
+    return varies
+
+
+def _varies(source: NDArray[np.floating], is_fitted: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Return which features have two values among the fitted rows, (D,)."""
     fitted = source if is_fitted is None else source[is_fitted]
     has_value = ~np.isnan(fitted).all(axis=0)
     varies = np.zeros(source.shape[1], dtype=np.bool_)
@@ -247,12 +268,10 @@ def _without(values: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[n
     return flat[: len(values) * n_kept].reshape(len(values), n_kept)
 
 
-def _zeroed(
-    values: NDArray[np.floating], profiles: NDArray[np.floating], kept: NDArray[np.bool_]
-) -> NDArray[np.floating]:
+def _zeroed(values: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[np.floating]:
     """Return the values with 0 in the columns that are not kept, in the same memory; what is missing stays missing."""
     for feature in np.flatnonzero(~kept):
-        values[:, feature] = np.where(np.isnan(profiles[:, feature]), np.nan, 0.0)
+        values[:, feature] = np.where(np.isnan(values[:, feature]), np.nan, 0.0)
     return values
 
 
@@ -260,11 +279,14 @@ def _n_fitted(rows: NDArray[np.intp], fitted: NDArray[np.bool_], on_all: bool) -
     return len(rows) if on_all else int(fitted[rows].sum())
 
 
-def _refuse_infinite(values: NDArray[np.floating], feature: int | np.integer, name: str) -> None:
-    if np.isinf(values).any():
+def _refuse_infinite(
+    values: NDArray[np.floating], feature: int | np.integer, name: str, *, centre: float = 0.0
+) -> None:
+    n_infinite = int(np.isinf(values).sum())
+    if n_infinite or np.isinf(centre):
         raise InputRejectedError(
             f"finite or missing values are expected, but feature {feature} of {name} is infinite in "
-            f"{int(np.isinf(values).sum())} rows; leave it out, or set these values to missing"
+            f"{n_infinite or 'most'} rows; leave it out, or set these values to missing"
         )
 
 
@@ -288,6 +310,21 @@ def _check_scale(method: str, *, epsilon: float | None, shrinks: bool) -> None:
     if shrinks and method == "inverse_normal":
         raise UsageError(
             "inverse_normal has no scale that could be shrunk; shrink with another method, or do not shrink"
+        )
+
+
+def _check_out(profiles: NDArray[np.floating], out: NDArray[np.floating] | None) -> None:
+    if out is None:
+        return
+    if out.shape != profiles.shape or out.dtype != profiles.dtype or not out.flags.c_contiguous:
+        raise InputRejectedError(
+            f"a contiguous matrix like the profiles is expected for the result, {profiles.shape} of {profiles.dtype}, "
+            f"but it is {out.shape} of {out.dtype}, or not contiguous; leave it out to have one made"
+        )
+    if out is not profiles and np.may_share_memory(out, profiles):
+        raise InputRejectedError(
+            "the matrix for the result is expected to be the profiles themselves or to lie apart, but it "
+            "overlaps them; what is written there would be read again"
         )
 
 

@@ -18,7 +18,7 @@ from hcs.errors import InputRejectedError, UsageError
 from hcs.profiling.blocklist import CELLPROFILER_BLOCKLIST
 from hcs.profiling.groups import group_rows
 from hcs.statistics.correlation import Correlations, redundant_features
-from hcs.statistics.frequency import value_frequencies
+from hcs.statistics.frequency import surely_varied, value_frequencies
 from hcs.statistics.scales import centre_and_scale
 from hcs.statistics.stacks import reduce_groups
 
@@ -133,6 +133,8 @@ def _variance(rows: _Rows, features: NDArray[np.intp], cutoffs: Cutoffs) -> dict
 
 
 def _frequency(rows: _Rows, features: NDArray[np.intp], cutoffs: Cutoffs) -> dict[int, str]:
+    is_varied = surely_varied(rows.values, features, ratio=cutoffs.frequency_ratio, distinct=cutoffs.distinct)
+    features = features[~is_varied]
     found = value_frequencies(rows.values, features)
     reasons: dict[int, str] = {}
     for feature, ratio, n_distinct in zip(features, found.ratio, found.n_distinct, strict=True):

@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     CAMERA = 10
     FEATURES = 11
     SOURCE = 12
+    CYTOTOXICS = 13
 
 
 def stream(seed: int, purpose: Purpose, *place: int) -> np.random.Generator:

@@ -15,6 +15,10 @@ ERROR = 1e-5
 _ROWS_AT_ONCE = 1024
 _ROUNDING = 1e-12
 """Deviations below this share of the largest value come from adding floats."""
+_FAR = 100.0
+"""A feature whose mean is more standard deviations than this from 0 keeps too few digits in float32."""
+_SQUARES_OF_FLOAT32 = (1e-24, 1e24)
+"""Mean squares outside could leave the range of float32 in a sum of products."""
 
 
 class Correlations:
@@ -33,6 +37,7 @@ class Correlations:
         """
         self._values = values
         self._features = np.arange(values.shape[1]) if features is None else features
+        self._takes_all = np.array_equal(self._features, np.arange(values.shape[1]))
         with np.errstate(invalid="ignore", over="ignore"):
             total = values.sum(axis=0, dtype=np.float64)[self._features]
         self.is_exact = not bool(np.isfinite(total).all())
@@ -41,38 +46,57 @@ class Correlations:
             self.matrix = _pairwise_complete(values[:, self._features])
             return
         self._mean = total / len(values)
-        self._scale = self._one_over_length()
-        self.matrix = np.zeros((len(total), len(total)))
-        for chunk in self._standardized(np.float32):
-            self.matrix += chunk.T @ chunk
+        self.matrix, doubtful = self._from_float32()
+        if len(doubtful):
+            self.matrix[doubtful] = self.exact_rows(doubtful)
+            self.matrix[:, doubtful] = self.matrix[doubtful].T
 
     def exact_rows(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return the correlations of these of the D features with all of them, (R, D), from float64 throughout."""
         if self.is_exact:
             return self.matrix[rows]
-        exact = np.zeros((len(rows), len(self._features)))
-        for chunk in self._standardized(np.float64):
-            exact += chunk[:, rows].T @ chunk
-        return exact
-
-    def _one_over_length(self) -> NDArray[np.float64]:
-        squares, largest = np.zeros(len(self._features)), np.zeros(len(self._features))
-        for chunk in self._centred():
+        n_features = len(self._features)
+        products, squares, largest = np.zeros((len(rows), n_features)), np.zeros(n_features), np.zeros(n_features)
+        for chunk in self._centred(np.float64):
+            products += chunk[:, rows].T @ chunk
             squares += np.einsum("nd,nd->d", chunk, chunk)
-            largest = np.maximum(largest, np.abs(chunk + self._mean).max(axis=0))
-        length = np.sqrt(squares)
-        varies = length > _ROUNDING * np.sqrt(len(self._values)) * largest
-        return np.where(varies, 1.0 / np.where(varies, length, 1.0), 0.0)
+            largest = np.maximum(largest, np.maximum(chunk.max(axis=0), -chunk.min(axis=0)))
+        one_over = _one_over(squares, n_rows=len(self._values), largest=largest + np.abs(self._mean))
+        return products * one_over[rows][:, None] * one_over
 
-    def _centred(self) -> Iterator[NDArray[np.float64]]:
-        everything = np.array_equal(self._features, np.arange(self._values.shape[1]))
+    def _from_float32(self) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Return all correlations from products of float32, and the features for which these are not enough.
+
+        A product of two features is as exact as either of them, whatever their units, so nothing is standardized first.
+        """
+        products = np.zeros((len(self._features), len(self._features)))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for chunk in self._centred(np.float32):
+                products += chunk.T @ chunk
+        squares = np.diag(products) / len(self._values)
+        smallest, largest = _SQUARES_OF_FLOAT32
+        is_safe = (squares > smallest) & (squares < largest)
+        squares = np.where(is_safe, squares, 1.0)
+        is_safe &= np.abs(self._mean) < _FAR * np.sqrt(squares)
+        one_over = 1.0 / np.sqrt(squares * len(self._values))
+        with np.errstate(over="ignore", invalid="ignore"):
+            products *= one_over[:, None]
+            products *= one_over
+        return products, np.flatnonzero(~is_safe)
+
+    def _centred(self, dtype: type[np.floating]) -> Iterator[NDArray[np.floating]]:
+        mean = self._mean.astype(dtype)
         for start in range(0, len(self._values), _ROWS_AT_ONCE):
             chunk = self._values[start : start + _ROWS_AT_ONCE]
-            yield np.subtract(chunk if everything else chunk[:, self._features], self._mean, dtype=np.float64)
+            chosen = chunk if self._takes_all else chunk[:, self._features]
+            yield np.subtract(chosen, mean, dtype=dtype, casting="same_kind")
 
-    def _standardized(self, dtype: type[np.floating]) -> Iterator[NDArray[np.floating]]:
-        for chunk in self._centred():
-            yield (chunk * self._scale).astype(dtype, copy=False)
+
+def _one_over(squares: NDArray[np.float64], *, n_rows: int, largest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return one over the lengths of centred features, 0 for what does not vary beyond rounding."""
+    length = np.sqrt(squares)
+    varies = length > _ROUNDING * np.sqrt(n_rows) * largest
+    return np.where(varies, 1.0 / np.where(varies, length, 1.0), 0.0)
 
 
 def _pairwise_complete(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -11,6 +11,8 @@ from hcs.statistics.threads import on_threads
 
 _FEATURES_AT_ONCE = 32
 
+_BUCKETS = 1 << 16
+
 
 @dataclass(frozen=True)
 class ValueFrequencies:
@@ -59,3 +61,46 @@ def _of_column(ordered: NDArray[np.floating]) -> tuple[float, int]:
     first = int(times.max())
     times[times.argmax()] = 1
     return int(times.max()) / first, n_distinct
+
+
+def surely_varied(
+    values: NDArray[np.floating],
+    features: NDArray[np.intp],
+    *,
+    ratio: float,
+    distinct: float,
+    n_threads: int | None = None,
+) -> NDArray[np.bool_]:
+    """Return which of these columns surely repeat no value so often that it matters, (D,), far sooner than by counting.
+
+    Values are put into buckets by the last bits of their float32 form. Equal values share a bucket, so that no value
+    comes more often than the fullest bucket holds, and there are at least as many values as there are buckets in use.
+
+    Args:
+        values: (N, D').
+        features: (D,).
+        ratio: The second commonest value must come at least this many times as often as the commonest.
+        distinct: The share of distinct values among the rows must be at least this.
+        n_threads: None is one for every core.
+
+    Returns:
+        False says nothing: `value_frequencies` tells.
+    """
+
+    def look(start: int) -> list[bool]:
+        with np.errstate(over="ignore"):
+            columns = values[:, features[start : start + _FEATURES_AT_ONCE]].T.astype("<f4", order="C")
+        buckets = columns.view("<u2").reshape(*columns.shape, 2)[..., 0]
+        return [
+            _is_surely_varied(of_feature, ratio=ratio, distinct=distinct) and not np.isnan(column).any()
+            for column, of_feature in zip(columns, buckets, strict=True)
+        ]
+
+    looked = on_threads(look, range(0, len(features), _FEATURES_AT_ONCE), n_threads=n_threads)
+    return np.array([is_varied for block in looked for is_varied in block], dtype=np.bool_)
+
+
+def _is_surely_varied(buckets: NDArray[np.uint16], *, ratio: float, distinct: float) -> bool:
+    held = np.bincount(buckets, minlength=_BUCKETS)
+    in_use = int(np.count_nonzero(held))
+    return in_use >= 2 and 1.0 / int(held.max()) >= ratio and in_use / len(buckets) >= distinct

@@ -57,7 +57,7 @@ def deal(
     """
     keys = content_keys(values)
     _, numbers = np.unique(batches, return_inverse=True)
-    smallest = np.full(int(numbers.max()) + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
+    smallest = np.full(int(numbers.max()) + 1, np.inf)
     np.minimum.at(smallest, numbers, keys)
     rank = np.argsort(np.argsort(smallest, kind="stable"), kind="stable")[numbers]
     by_content = np.lexsort((keys, rank))
@@ -65,13 +65,18 @@ def deal(
     places = np.concatenate([low + rng.permutation(high - low) for low, high in pairwise(ends)])
     order = np.empty(len(places), dtype=np.intp)
     order[places] = by_content
-    return Deal(order, ends, n_blocks, _copies(keys[by_content], rank[by_content], places))
+    may_be_copy = np.zeros(len(keys), dtype=np.bool_)
+    may_be_copy[1:] = (np.diff(keys[by_content]) == 0) & (np.diff(rank[by_content]) == 0)
+    return Deal(order, ends, n_blocks, _copies(values, by_content, may_be_copy, places))
 
 
-def _copies(keys: NDArray[np.uint64], ranks: NDArray[np.intp], places: NDArray[np.intp]) -> NDArray[np.intp]:
+def _copies(
+    values: NDArray[np.floating], by_content: NDArray[np.intp], may_be_copy: NDArray[np.bool_], places: NDArray[np.intp]
+) -> NDArray[np.intp]:
     """Return the place of every well that equals the one before it in the order of content, and its first copy's."""
-    is_copy = np.zeros(len(keys), dtype=np.bool_)
-    is_copy[1:] = (keys[1:] == keys[:-1]) & (ranks[1:] == ranks[:-1])
-    first = np.maximum.accumulate(np.where(is_copy, 0, np.arange(len(keys))))
+    is_copy = may_be_copy.copy()
+    suspects = np.flatnonzero(may_be_copy)
+    is_copy[suspects] = (values[by_content[suspects]] == values[by_content[suspects - 1]]).all(axis=1)
+    first = np.maximum.accumulate(np.where(is_copy, 0, np.arange(len(is_copy))))
     copies: NDArray[np.intp] = np.stack([places[is_copy], places[first[is_copy]]], axis=1)
     return copies

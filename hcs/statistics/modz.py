@@ -54,35 +54,54 @@ def centred_ranks(stack: NDArray[np.floating]) -> NDArray[np.float64]:
     Args:
         stack: (..., D), finite.
     """
-    n = stack.shape[-1]
-    rows = stack.reshape(-1, n)
-    order, is_tied = _order_of_float32(rows) if rows.dtype == np.float32 else _order(rows)
-    ranks = np.empty(rows.shape)
-    np.put_along_axis(ranks, order, np.arange(n)[None, :] - (n - 1) / 2.0, axis=1)
-    for row in np.flatnonzero(is_tied.any(axis=1)):
-        ranks[row, order[row]] = _mean_ranks(is_tied[row]) - (n - 1) / 2.0
+    rows = stack.reshape(-1, stack.shape[-1])
+    places, is_tied = _places_of_float32(rows) if rows.dtype == np.float32 else _places(rows)
+    ranks = np.empty(rows.size)
+    ranks[places] = _mean_places(is_tied) - (rows.shape[1] - 1) / 2.0
     return ranks.reshape(stack.shape)
 
 
-def _order(rows: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return every row's places in rising order of value, and which values equal the one before, (N, D - 1)."""
+def _places(rows: NDArray[np.floating]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
+    """Return where in the flat matrix every row's values stand in rising order, and which equal the one before.
+
+    Args:
+        rows: (N, D).
+
+    Returns:
+        (N, D) places, and (N, D), False in the first column.
+    """
     order = np.argsort(rows, axis=1)
     ordered = np.take_along_axis(rows, order, axis=1)
-    return order, ordered[:, 1:] == ordered[:, :-1]
+    return order + rows.shape[1] * np.arange(len(rows))[:, None], _equals_the_one_before(ordered)
 
 
-def _order_of_float32(rows: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _places_of_float32(rows: NDArray[np.floating]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
     """Return the same of float32: sorting whole numbers made of value and place takes less than sorting places."""
+    keys = np.empty(rows.shape, dtype="<i8")
+    halves = keys.view("<i4").reshape(*rows.shape, 2)
+    halves[..., 0] = np.arange(rows.size).reshape(rows.shape)
     bits = (rows + np.float32(0.0)).view(np.int32)  # + 0.0: -0.0 and 0.0 are one value, but not the same bits
-    rising = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))  # the bits of negative floats fall with their value
-    keys = (rising.astype(np.int64) << 32) | np.arange(rows.shape[1])
+    # The bits of negative floats fall with their value; these rise.
+    np.bitwise_xor(bits, (bits >> 31) & np.int32(0x7FFFFFFF), out=halves[..., 1])
     keys.sort(axis=1)
-    values = keys >> 32
-    return keys & 0xFFFFFFFF, values[:, 1:] == values[:, :-1]
+    return halves[..., 0], _equals_the_one_before(halves[..., 1])
 
 
-def _mean_ranks(is_tied: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the mean place of each value among its equals, of values in rising order."""
-    first = np.flatnonzero(np.concatenate([[True], ~is_tied]))
-    length = np.diff(first, append=len(is_tied) + 1)
-    return np.repeat(first + (length - 1) / 2.0, length)
+def _equals_the_one_before(ordered: NDArray[np.generic]) -> NDArray[np.bool_]:
+    equal = np.zeros(ordered.shape, dtype=np.bool_)
+    np.equal(ordered[:, 1:], ordered[:, :-1], out=equal[:, 1:])
+    return equal
+
+
+def _mean_places(is_tied: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean place of each value among its equals in its row, of rows in rising order; (N, D), or (D,) of all.
+
+    Args:
+        is_tied: (N, D), whether a value equals the one before in its row.
+    """
+    n_features = is_tied.shape[1]
+    if not is_tied.any():
+        return np.arange(n_features, dtype=np.float64)
+    first = np.flatnonzero(~is_tied)
+    length = np.diff(first, append=is_tied.size)
+    return np.repeat(first % n_features + (length - 1) / 2.0, length).reshape(is_tied.shape)

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 def read_profiles(source: str, *, metadata: Sequence[str] | None, features: str | None) -> ProfileMatrix:
     """Return the profiles of a file; what `--features` leaves out is said on stderr."""
+    from hcs.io.h5ad import is_h5ad, read_h5ad
     from hcs.io.tables import read_table
     from hcs.profiling.matrix import profile_matrix
 
-    table = read_table(source)
+    table = read_h5ad(source) if is_h5ad(source) else read_table(source)
     made = profile_matrix(table, metadata=metadata or (), features=features)
     n_left_out = table.width - made.metadata.width - len(made.features)
     if n_left_out:
@@ -30,9 +31,13 @@ def read_profiles(source: str, *, metadata: Sequence[str] | None, features: str 
 
 def write_profiles(metadata: pl.DataFrame, values: NDArray[np.floating], features: Sequence[str], target: str) -> None:
     """Write profiles where the ending of a file says how."""
+    from hcs.io.h5ad import is_h5ad, write_h5ad
     from hcs.io.tables import write_table
     from hcs.profiling.matrix import ProfileMatrix
 
+    if is_h5ad(target):
+        write_h5ad(metadata, values, features, target)
+        return
     write_table(ProfileMatrix(metadata, values, tuple(features)).table(), target)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 IS_FITTED = "Metadata_is_fitted"
 """Where `hcs profiles aggregate` says whether a fit may look at a row."""
 
-In = Annotated[str, typer.Argument(metavar="IN", help="Table of profiles: csv, csv.gz or parquet.")]
+In = Annotated[str, typer.Argument(metavar="IN", help="Table of profiles: csv, csv.gz, parquet or h5ad.")]
 Out = Annotated[str, typer.Argument(metavar="OUT", help="File to write; the ending decides as for IN.")]
 MetadataOption = Annotated[
     list[str] | None,

@@ -9,7 +9,11 @@ import numpy as np
 
 from hcs.profiling.corrections.combat import combat
 from hcs.profiling.corrections.correction import Corrected, Correction, Design
+from hcs.profiling.corrections.count import cell_count
 from hcs.profiling.corrections.harmony import harmony
+from hcs.profiling.corrections.position_loess import loess
+from hcs.profiling.corrections.position_means import well_position_means
+from hcs.profiling.corrections.position_polish import b_score, median_polish
 from hcs.profiling.corrections.sphering import sphering
 from hcs.profiling.corrections.tvn import coral, tvn
 
@@ -27,6 +31,11 @@ def uncorrected(values: NDArray[np.floating], design: Design) -> Corrected:
 CORRECTIONS: Mapping[str, Correction] = MappingProxyType(
     {
         "none": uncorrected,
+        "wellpos": well_position_means,
+        "median-polish": median_polish,
+        "b-score": b_score,
+        "loess": loess,
+        "cell-count": cell_count,
         "sphering": sphering,
         "tvn": tvn,
         "coral": coral,

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.errors import InputRejectedError, UsageError
-from hcs.profiling.groups import group_rows
+from hcs.profiling.control_scale import PlateSpreads, steady_scale
+from hcs.profiling.groups import RowGroups, group_rows
 from hcs.profiling.scaling import METHODS, normalize_groups
+from hcs.statistics.scales import centre_and_scale
 
 EXACT = ("mad_robustize", "robustize", "inverse_normal")
 
@@ -156,6 +158,45 @@ def test_an_infinite_value_is_refused_by_name(method, bad):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n_infinite", [1, 29])
+def test_an_infinite_value_is_refused_also_in_place(method, n_infinite):
+    values, plates, controls = two_plates()
+    values[:n_infinite, 2] = np.inf
+
+    with pytest.raises(InputRejectedError, match="feature 2 of plate one is infinite"):
+        normalized(values, plates, controls, method=method, out=values)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_in_place_gives_the_same_bits(method, interleaved):
+    values, plates, controls = two_plates()
+    values[:, 3], values[4, 1] = 7.0, np.nan
+    order = np.argsort(np.tile(np.arange(30), 2), kind="stable") if interleaved else np.arange(60)
+    values, plates, controls = values[order], plates[order], controls[order]
+    groups = group_rows(plates, ["plate"])
+    apart = normalize_groups(values, groups, method=method, is_fitted=controls)
+
+    made = normalize_groups(values, groups, method=method, is_fitted=controls, out=values)
+
+    assert made.values.base is values or made.values is values
+    assert made.kept.tolist() == apart.kept.tolist() == [True, True, True, False, True]
+    assert made.values.tobytes() == apart.values.tobytes()
+
+
+def test_a_place_for_the_result_must_fit():
+    values, plates, controls = two_plates()
+    for out in (
+        np.empty((60, 4)),
+        np.empty_like(values, dtype=np.float32),
+        np.empty_like(values, order="F"),
+        values[::-1],
+    ):
+        with pytest.raises(InputRejectedError, match="is expected"):
+            normalized(values, plates, controls, method="standardize", out=out)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_plate_without_controls_is_refused_or_fitted_on_all_of_its_wells(method):
     values, plates, controls = two_plates()
     controls[:30] = False
@@ -237,3 +278,63 @@ def test_what_cannot_be_meant_is_refused():
         group_rows(plates, ["batch"])
     with pytest.raises(InputRejectedError, match="empty"):
         group_rows(plates.clear(), ["plate"])
+
+
+def few_controls(seed: int = 0) -> tuple[np.ndarray, RowGroups, np.ndarray]:
+    """Return three plates of 40 wells, of which 6, 12 and 20 are controls."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(120, 5)) * [1.0, 2.0, 5.0, 0.1, 1.0] + rng.normal(size=(3, 5)).repeat(40, axis=0)
+    is_control = np.concatenate([np.arange(40) < n for n in (6, 12, 20)])
+    return values, group_rows(pl.DataFrame({"plate": np.repeat(["a", "b", "c"], 40)}), ["plate"]), is_control
+
+
+@pytest.mark.parametrize("method", ["mad_robustize", "standardize"])
+def test_scales_from_few_rows_are_shrunk_as_in_a_run(method) -> None:
+    values, groups, is_control = few_controls()
+
+    made = normalize_groups(values, groups, method=method, is_fitted=is_control, shrinks=True)
+
+    rows = [np.flatnonzero(is_control[40 * place : 40 * place + 40]) + 40 * place for place in range(3)]
+    centre, scale = zip(*(centre_and_scale(values[chosen], scaling=method) for chosen in rows), strict=True)
+    spreads = PlateSpreads(
+        n_controls=np.array([6, 12, 20]),
+        n_wells=np.array([40, 40, 40]),
+        control_scale=np.stack(scale),
+        spread=np.stack([values[40 * place : 40 * place + 40].std(axis=0) for place in range(3)]),
+    )
+    expected = (values - np.repeat(centre, 40, axis=0)) / np.repeat(steady_scale(spreads), 40, axis=0)
+    np.testing.assert_allclose(made.values, expected, rtol=1e-12)
+    assert made.shrunk.tolist() == [True, True, False]
+    alone = normalize_groups(values, groups, method=method, is_fitted=is_control)
+    np.testing.assert_array_equal(alone.values[80:], made.values[80:])
+    assert not alone.shrunk.any()
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 1000), factor=st.floats(0.01, 100), shift=st.floats(-50, 50))
+def test_shrinking_does_not_depend_on_unit_and_offset(seed: int, factor: float, shift: float) -> None:
+    values, groups, is_control = few_controls(seed)
+
+    one, other = (
+        normalize_groups(x, groups, method="mad_robustize", is_fitted=is_control, shrinks=True).values
+        for x in (values, values * factor + shift)
+    )
+
+    np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["mad_robustize", "inverse_normal"])
+def test_zero_keeps_every_feature_and_what_is_missing(method) -> None:
+    values, groups, is_control = few_controls()
+    values[:6, 1] = 3.0
+    values[is_control, 2] = np.nan
+    values[50, 1] = np.nan
+
+    made = normalize_groups(values, groups, method=method, is_fitted=is_control, degenerate="zero")
+    inside = values.copy()
+    normalize_groups(inside, groups, method=method, is_fitted=is_control, degenerate="zero", out=inside)
+
+    assert made.kept.tolist() == [True, False, False, True, True]
+    assert made.values.shape == values.shape
+    np.testing.assert_array_equal(made.values[:, 1:3], np.where(np.isnan(values[:, 1:3]), np.nan, 0.0))
+    np.testing.assert_array_equal(inside, made.values)

@@ -1,0 +1,131 @@
+"""Whether a hit shows in one channel alone, as a compound does that glows by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hcs.errors import InputRejectedError
+from hcs.hits.effect import deviation
+from hcs.statistics.permutation import permutation_test
+
+ChannelVerdict = Literal["one_channel", "several_channels", "cannot_tell"]
+Channels = Mapping[str, Sequence[int] | NDArray[np.integer]]
+"""Channel -> its columns of the profiles. Columns of no channel, or of two, are in none and are not looked at."""
+
+NOTHING_ELSEWHERE, SOMETHING_ELSEWHERE = 0.05, 0.01
+"""The other channels with a p-value above the first show nothing; with one up to the second, something."""
+SIGNIFICANCE = 0.05
+"""Of a channel by itself."""
+LEAST_LEFT = 0.1
+"""A channel holds the effect alone if a feature of the others has less than this share of its signal on average."""
+_MAX_DRAWS = 999
+"""Enough to compare p with 0.01."""
+
+
+@dataclass(frozen=True)
+class ChannelEffect:
+    """Where a hit shows."""
+
+    verdict: ChannelVerdict
+    channel: str | None
+    """The one that holds the most of it; None where no channel by itself is significant."""
+    p_values: Mapping[str, float]
+    """Of each channel by itself."""
+    p_elsewhere: float | None
+    """Of all other channels together."""
+
+
+def channels_by_name(features: Sequence[str], channels: Sequence[str]) -> dict[str, list[int]]:
+    """Return the columns of each channel by the names of features, as CellProfiler writes them.
+
+    A channel is a word between underscores, whatever its case: `Nuclei_Intensity_MeanIntensity_DNA`. What names no
+    channel, as areas do, or two, as correlations do, belongs to none.
+
+    Args:
+        features: (D,) names.
+        channels: Names of channels, such as `DNA`, `RNA`, `ER`, `AGP`, `Mito`.
+    """
+    by_lower = {channel.lower(): channel for channel in channels}
+    columns: dict[str, list[int]] = {channel: [] for channel in channels}
+    for column, feature in enumerate(features):
+        named = {by_lower[word] for word in feature.lower().split("_") if word in by_lower}
+        if len(named) == 1:
+            columns[named.pop()].append(column)
+    return columns
+
+
+def channels_of_effect(
+    profiles: NDArray[np.float64],
+    plates: NDArray[np.integer],
+    is_replicate: NDArray[np.bool_],
+    *,
+    channels: Channels,
+    seed: int,
+) -> ChannelEffect:
+    """Return whether a hit shows in one channel alone.
+
+    Every channel is tested by itself as treatments are, and then all channels but the one that shows the most.
+
+    - `one_channel`: the others together are not significant (p > .05), and a feature of theirs carries less than a
+      tenth of the signal of one of this channel.
+    - `several_channels`: the others together are significant (p <= .01).
+    - `cannot_tell`: no channel is significant by itself (p <= .05); what the others show may be noise or a weak effect;
+      or the profile does not say what is of which channel.
+
+    A compound that glows is one reason for an effect in one channel. Biology that one stain shows is another; images
+    tell them apart, profiles do not.
+
+    Args:
+        profiles: (P, D), the replicates and the negative controls of their plates, scaled but not whitened: whitening
+            mixes channels.
+        plates: (P,).
+        is_replicate: (P,).
+        channels: Channel -> columns.
+        seed: Of the run.
+
+    Raises:
+        InputRejectedError: If a column is not in the profiles, or in two channels.
+    """
+    columns = {name: np.asarray(members, dtype=np.intp) for name, members in channels.items() if len(members)}
+    _check(columns, profiles.shape[1])
+    if len(columns) < 2 or is_replicate.sum() < 2:
+        return ChannelEffect("cannot_tell", None, {}, None)
+
+    def p_value(of: NDArray[np.intp]) -> float:
+        return permutation_test(profiles[:, of], plates, is_replicate, seed=seed, max_draws=_MAX_DRAWS).p_value
+
+    p_values = {name: p_value(members) for name, members in columns.items()}
+    signals = {name: _signal(profiles[:, members], plates, is_replicate) for name, members in columns.items()}
+    channel = min(columns, key=lambda name: (p_values[name], -signals[name], name))
+    elsewhere = np.sort(np.concatenate([members for name, members in columns.items() if name != channel]))
+    p_elsewhere = p_value(elsewhere)
+    if p_values[channel] > SIGNIFICANCE:
+        return ChannelEffect("cannot_tell", None, p_values, p_elsewhere)
+    left = _signal(profiles[:, elsewhere], plates, is_replicate)
+    is_alone = p_elsewhere > NOTHING_ELSEWHERE and left < LEAST_LEFT * signals[channel]
+    verdict: ChannelVerdict = "one_channel" if is_alone else "cannot_tell"
+    if p_elsewhere <= SOMETHING_ELSEWHERE:
+        verdict = "several_channels"
+    return ChannelEffect(verdict, channel, p_values, p_elsewhere)
+
+
+def _signal(profiles: NDArray[np.float64], plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]) -> float:
+    """Return the squared effect beyond that of controls, which is 1; a mean over features, so that sizes compare."""
+    effect = deviation(profiles, plates, is_replicate).effect
+    return max(0.0, effect**2 - 1) if np.isfinite(effect) else 0.0
+
+
+def _check(columns: Mapping[str, NDArray[np.intp]], n_features: int) -> None:
+    together = np.concatenate([np.empty(0, dtype=np.intp), *columns.values()])
+    n_distinct = len(np.unique(together))
+    if n_distinct < len(together) or not np.isin(together, np.arange(n_features)).all():
+        raise InputRejectedError(
+            f"channels of a profile with {n_features} columns are expected to name each of them once at most, but they "
+            f"name {len(together)} columns, {n_distinct} of them different, from {together.min()} to {together.max()}; "
+            "leave a column of two channels out of both"
+        )

@@ -1,0 +1,219 @@
+"""What the place of a well does to p-values, by control wells that share a position over the plates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from hcs.statistics.average_precision import average_precisions
+from hcs.statistics.permutation import MAX_DRAWS, DesignTest, permutation_test
+from hcs.statistics.position_inflation import Inflation, estimate_inflation
+from hcs.statistics.similarity import unit_rows
+
+PositionVerdict = Literal["corrected", "not_testable"]
+
+
+@dataclass(frozen=True)
+class PositionSet:
+    """The control wells of one position on plates that treatments share, tested as if they were a treatment."""
+
+    position: str
+    rows: NDArray[np.intp]
+    """One a plate, in the caller's order of wells."""
+    family: int
+    test: DesignTest
+
+
+@dataclass(frozen=True)
+class OtherPositions:
+    """How well replicates find one another where they do not share a position."""
+
+    n_replicates: int
+    """Those that have another one in another position."""
+    mean_average_precision: float | None
+    """Over them; None where all replicates lie in one position."""
+
+
+@dataclass(frozen=True)
+class ScoredPositions:
+    """The position sets of a screen, and the plates that each of them speaks for."""
+
+    sets: tuple[PositionSet, ...]
+    families: NDArray[np.intp]
+    """(N,), a number for all plates that treatments connect, within one stratum."""
+
+    def inflation(self, rows: NDArray[np.intp] | None = None) -> Inflation:
+        """Return what positions do on the plates of a treatment's wells, and on those that treatments connect to them.
+
+        Plates that share no treatment with them have no say, so that adding some leaves every p-value as it is.
+
+        Args:
+            rows: The treatment's wells; None for all plates, as a run prints it.
+        """
+        sets = [item for item in self.sets if rows is None or item.family in set(self.families[rows].tolist())]
+        p_values = np.array([item.test.p_value for item in sets], dtype=np.float64)
+        return estimate_inflation(p_values, steps=np.array([1 / item.test.n_scored for item in sets], dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class PositionCorrection:
+    """The p-values of T treatments, corrected by control positions; as they came where there are none."""
+
+    p_position: NDArray[np.float64]
+    """(T,)."""
+    smallest_possible_p: NDArray[np.float64]
+    """(T,), corrected likewise: what cannot reach the threshold any more is underpowered."""
+    verdicts: tuple[PositionVerdict, ...]
+    """(T,)."""
+
+
+def score_positions(
+    profiles: NDArray[np.float64],
+    plates: NDArray[np.integer],
+    positions: NDArray[np.str_],
+    *,
+    is_negcon: NDArray[np.bool_],
+    treatments: NDArray[np.integer],
+    strata: NDArray[np.integer] | None = None,
+    seed: int,
+    max_draws: int = MAX_DRAWS,
+) -> ScoredPositions:
+    """Return every control position that plates share as a pseudo-compound, with the test that treatments get.
+
+    Which plates belong together is what treatments say. Of the groups of plates that treatments lie on, that of most
+    treatments is taken first, then others that have no plate in common with those before: a control well is in one set
+    at most. Within a group every position that holds a negative control on at least two plates is a set. Its pool is
+    all negative controls of these plates, and its own wells are no negatives of it, as those of a treatment are none.
+
+    Args:
+        profiles: (N, D), finite, as treatments are tested.
+        plates: (N,).
+        positions: (N,), names of wells.
+        is_negcon: (N,).
+        treatments: (N,), a number a treatment, negative for wells that are none: negative and positive controls.
+        strata: (N,), a number a cell line and time point; wells of two are never in one set or pool.
+        seed: Of the run.
+        max_draws: Upper limit of random draws, that of the treatments.
+
+    Returns:
+        No set if the layout shares no control position.
+    """
+    cells = _numbered(plates, strata)
+    owners = _numbered(treatments, strata)
+    is_treated = (treatments >= 0) & np.isin(cells, cells[is_negcon])
+    families = _families(cells, owners, is_treated)
+    sets = []
+    for group in _plate_groups(cells[is_treated], owners[is_treated]):
+        controls = np.flatnonzero(is_negcon & np.isin(cells, group))
+        for position, members, pool in _pools(cells, positions, controls):
+            is_member = np.isin(pool, members)
+            test = permutation_test(profiles[pool], cells[pool], is_member, seed=seed, max_draws=max_draws)
+            sets.append(PositionSet(position, members, int(families[members[0]]), test))
+    return ScoredPositions(tuple(sets), families)
+
+
+def correct_by_position(
+    scored: ScoredPositions,
+    replicates: Sequence[NDArray[np.intp]],
+    *,
+    p_values: NDArray[np.float64],
+    smallest_possible: NDArray[np.float64],
+) -> PositionCorrection:
+    """Return the p-values of treatments without what their positions give for nothing, always, each by its own plates.
+
+    Args:
+        scored: The control positions.
+        replicates: (T,), rows of each treatment's wells.
+        p_values: (T,), NaN where not tested.
+        smallest_possible: (T,), what the best conceivable treatment would get.
+    """
+    by_families: dict[tuple[int, ...], Inflation] = {}
+    inflations = []
+    for rows in replicates:
+        key = tuple(np.unique(scored.families[rows]).tolist())
+        if key not in by_families:
+            by_families[key] = scored.inflation(rows)
+        inflations.append(by_families[key])
+    together = np.stack([p_values, smallest_possible], axis=1)
+    corrected = np.array([one.corrected(both) for one, both in zip(inflations, together, strict=True)]).reshape(-1, 2)
+    verdicts: list[PositionVerdict] = ["corrected" if one.n_sets else "not_testable" for one in inflations]
+    return PositionCorrection(corrected[:, 0], corrected[:, 1], tuple(verdicts))
+
+
+def precision_in_other_positions(
+    profiles: NDArray[np.float64],
+    plates: NDArray[np.integer],
+    positions: NDArray[np.str_],
+    is_replicate: NDArray[np.bool_],
+) -> OtherPositions:
+    """Return the mean average precision over pairs of replicates in different positions.
+
+    As copairs computes it with `pos_diffby` the well: a replicate's positives are the others in other positions, those
+    in its own are neither positives nor negatives, its negatives are the controls of its plate. A replicate without
+    such a positive is no query.
+
+    Args:
+        profiles: (P, D), the replicates and the negative controls of their plates.
+        plates: (P,).
+        positions: (P,), names of wells.
+        is_replicate: (P,).
+    """
+    queries = np.flatnonzero(is_replicate)
+    is_positive = is_replicate[None, :] & (positions[queries][:, None] != positions[None, :])
+    queries, is_positive = queries[is_positive.any(axis=1)], is_positive[is_positive.any(axis=1)]
+    if not len(queries):
+        return OtherPositions(n_replicates=0, mean_average_precision=None)
+    units, _ = unit_rows(profiles)
+    is_negative = ~is_replicate[None, :] & (plates[queries][:, None] == plates[None, :])
+    found = average_precisions(np.clip(units[queries] @ units.T, -1.0, 1.0), is_positive, is_negative)
+    return OtherPositions(n_replicates=len(queries), mean_average_precision=float(found.mean()))
+
+
+def _numbered(names: NDArray[np.integer], strata: NDArray[np.integer] | None) -> NDArray[np.intp]:
+    """Return (N,), a number for each plate or treatment, another one in each stratum."""
+    keys = np.stack([names, np.zeros_like(names) if strata is None else strata])
+    return np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1)
+
+
+def _families(cells: NDArray[np.intp], owners: NDArray[np.intp], is_treated: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return (N,), one number for all plates that treatments connect, directly or over other plates."""
+    n_cells, n_owners = int(cells.max(initial=-1)) + 1, int(owners.max(initial=-1)) + 1
+    links = (np.ones(int(is_treated.sum())), (cells[is_treated], n_cells + owners[is_treated]))
+    graph = coo_array(links, shape=(n_cells + n_owners, n_cells + n_owners))
+    return np.asarray(connected_components(graph, directed=False)[1][cells], dtype=np.intp)
+
+
+def _plate_groups(cells: NDArray[np.intp], owners: NDArray[np.intp]) -> list[tuple[int, ...]]:
+    """Return groups of plates that treatments lie on, at least two each and no plate twice, the commonest first."""
+    order = np.argsort(owners, kind="stable")
+    ends = np.flatnonzero(np.diff(owners[order])) + 1
+    counts = Counter(tuple(np.unique(part).tolist()) for part in np.split(cells[order], ends))
+    chosen: list[tuple[int, ...]] = []
+    taken: set[int] = set()
+    for group in sorted(counts, key=lambda group: (-counts[group], -len(group), group)):
+        if len(group) > 1 and not taken.intersection(group):
+            chosen.append(group)
+            taken.update(group)
+    return chosen
+
+
+def _pools(
+    cells: NDArray[np.intp], positions: NDArray[np.str_], controls: NDArray[np.intp]
+) -> Iterator[tuple[str, NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield each shared position of some plates' controls, its wells, and these with the other controls beside them.
+
+    A plate with a single control has nothing to compare it with and takes no part.
+    """
+    has_others = np.isin(cells[controls], np.flatnonzero(np.bincount(cells[controls]) > 1))
+    controls = controls[has_others]
+    for position in np.unique(positions[controls]):
+        members = controls[positions[controls] == position]
+        if len(members) > 1:
+            yield str(position), members, controls[np.isin(cells[controls], cells[members])]
