@@ -71,8 +71,8 @@ def audit(
     mechanism: Annotated[
         str | None, typer.Option("--mechanism", metavar="COLUMN", help="For NSCB: labels, several as a|b.")
     ] = None,
-    cells: Annotated[
-        str | None, typer.Option("--cells", metavar="COLUMN", help="Counts of cells, for corrections that need them.")
+    count: Annotated[
+        str | None, typer.Option("--count", metavar="COLUMN", help="Cells of each well, for cell-count.")
     ] = None,
     factor: Annotated[
         list[str] | None,
@@ -104,7 +104,7 @@ def audit(
         profiles.metadata,
         {"batch": batch, "perturbation": perturbation, "plate": plate, "well": well},
         mechanism=mechanism,
-        cells=cells,
+        count=count,
         factors=factor or (),
     )
     wells = audit_wells(
@@ -153,7 +153,7 @@ def _columns(
     named: Mapping[str, str | None],
     *,
     mechanism: str | None,
-    cells: str | None,
+    count: str | None,
     factors: Sequence[str],
 ) -> AuditColumns:
     from hcs.profiling.audit.wells import AuditColumns
@@ -165,7 +165,7 @@ def _columns(
         plate=found["plate"] or USUAL["plate"][0],
         well=found["well"],
         mechanism=mechanism,
-        cell_count=cells,
+        cell_count=count,
         factors=tuple(factors),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +12,8 @@ from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError, UsageError
 from hcs.profiling.corrections.correction import Design
-from hcs.profiling.corrections.halves import half_of_controls
+from hcs.profiling.corrections.wells import WellColumns, design_of, fitted_on_half
 
-_WELL = re.compile(r"([A-Za-z]{1,2})0*(\d{1,2})")
 _HASH_BYTES = 8
 
 
@@ -87,29 +85,23 @@ def audit_wells(
             "others with --batch, --perturbation, --plate and --well, and metadata that do not begin with Metadata_ "
             "with --metadata"
         )
-    plates, _ = _numbered(metadata, columns.plate, is_needed=True)
-    batches, batch_names = _numbered(metadata, columns.batch, is_needed=True)
-    perturbations, names = _numbered(metadata, columns.perturbation)
-    positions, rows, places = _positions(metadata, columns, plates)
-    wells = [""] * len(plates) if columns.well is None else metadata[columns.well].cast(pl.String).to_list()
+    own = WellColumns(
+        plate=columns.plate,
+        batch=columns.batch,
+        perturbation=columns.perturbation,
+        well=columns.well,
+        cell_count=columns.cell_count,
+    )
+    design = design_of(metadata, own, is_negcon=is_negcon)
+    if columns.well is not None:
+        _refuse_repeated(metadata, columns.plate, columns.well)
+    factors = dict.fromkeys((columns.batch, columns.plate, *columns.factors))
     return AuditWells(
-        design=Design(
-            plates=plates,
-            batches=batches,
-            perturbations=perturbations,
-            is_negcon=is_negcon,
-            is_fitted=half_of_controls(values, wells=wells, plates=plates, is_negcon=is_negcon),
-            rows=rows,
-            columns=places,
-            cell_counts=_counts(metadata, columns.cell_count),
-        ),
-        perturbations=names,
-        batches=batch_names,
-        positions=positions,
-        factors={
-            name: _numbered(metadata, name)[0]
-            for name in dict.fromkeys((columns.batch, columns.plate, *columns.factors))
-        },
+        design=fitted_on_half(design, values, metadata, own),
+        perturbations=_names(metadata[columns.perturbation]),
+        batches=_names(metadata[columns.batch]),
+        positions=None if columns.well is None else _numbered(metadata[columns.well]),
+        factors={name: _numbered(metadata[name]) for name in factors},
         mechanisms=None
         if columns.mechanism is None
         else tuple(metadata[columns.mechanism].cast(pl.String).fill_null("").to_list()),
@@ -121,58 +113,25 @@ def hashed(name: str, *, seed: int = 0) -> bytes:
     return hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:_HASH_BYTES]
 
 
-def _numbered(
-    metadata: pl.DataFrame, column: str, *, is_needed: bool = False
-) -> tuple[NDArray[np.intp], tuple[str, ...]]:
-    """Return 0, 1, ... in order of appearance for the values of a column, -1 for null, and the values as text."""
-    values = metadata[column].cast(pl.String)
-    if is_needed and values.null_count():
+def _names(column: pl.Series) -> tuple[str, ...]:
+    """Return the values of a column as text, in the order of appearance in which a design numbers them."""
+    return tuple(column.cast(pl.String).drop_nulls().unique(maintain_order=True))
+
+
+def _numbered(column: pl.Series) -> NDArray[np.intp]:
+    """Return the number of each value among them, -1 for null, (W,)."""
+    number = {name: place for place, name in enumerate(_names(column))}
+    return np.array([number.get(value, -1) for value in column.cast(pl.String)], dtype=np.intp)
+
+
+def _refuse_repeated(metadata: pl.DataFrame, plate: str, well: str) -> None:
+    repeated = metadata.filter(pl.struct(plate, well).is_duplicated())
+    if repeated.height:
+        barcode, name = repeated.select(plate, well).row(0)
         raise InputRejectedError(
-            f"every well must say in {column} where it is from, but {values.null_count()} of {len(values)} do not"
+            f"a row a well is expected, but well {name} of plate {barcode} comes more than once ({repeated.height} "
+            "rows like it); aggregate them first, with `hcs profiles aggregate`"
         )
-    names = values.drop_nulls().unique(maintain_order=True)
-    number = {name: place for place, name in enumerate(names)}
-    return np.array([number.get(value, -1) for value in values], dtype=np.intp), tuple(names)
-
-
-def _positions(
-    metadata: pl.DataFrame, columns: AuditColumns, plates: NDArray[np.intp]
-) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None, NDArray[np.intp] | None]:
-    """Return the number of each well's position, its row and its column, as far as names of wells tell."""
-    if columns.well is None:
-        return None, None, None
-    positions, names = _numbered(metadata, columns.well, is_needed=True)
-    pairs = np.stack([plates, positions])
-    if len(np.unique(pairs, axis=1).T) < len(plates):
-        repeated = metadata.filter(pl.struct(columns.plate, columns.well).is_duplicated())
-        plate, well = repeated.select(columns.plate, columns.well).row(0)
-        raise InputRejectedError(
-            f"a row a well is expected, but well {well} of plate {plate} comes more than once ({repeated.height} rows "
-            "like it); aggregate them first, with `hcs profiles aggregate`"
-        )
-    found = [_WELL.fullmatch(name) for name in names]
-    if any(match is None for match in found):
-        return positions, None, None
-    parts = [match.groups() for match in found if match is not None]
-    rows = np.array([_row_number(letters) for letters, _ in parts], dtype=np.intp)
-    places = np.array([int(digits) - 1 for _, digits in parts], dtype=np.intp)
-    return positions, rows[positions], places[positions]
-
-
-def _row_number(letters: str) -> int:
-    number = 0
-    for letter in letters.upper():
-        number = 26 * number + ord(letter) - ord("A") + 1
-    return number - 1
-
-
-def _counts(metadata: pl.DataFrame, column: str | None) -> NDArray[np.float64] | None:
-    if column is None:
-        return None
-    counts = metadata[column].cast(pl.Float64, strict=False)
-    if counts.null_count() > metadata[column].null_count():
-        raise InputRejectedError(f"counts of cells are expected in {column}, but it holds something that is no number")
-    return counts.fill_null(float("nan")).to_numpy()
 
 
 def perturbation_order(names: Sequence[str], *, seed: int) -> NDArray[np.intp]:

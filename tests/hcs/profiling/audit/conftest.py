@@ -19,7 +19,7 @@ Prepared = tuple[NDArray[np.floating], AuditWells]
 
 
 @cache
-def _prepared(effect: str, is_confounded: bool, seed: int, n_batches: int, layout: str) -> Prepared:
+def _prepared(*, effect: str, is_confounded: bool, seed: int, n_batches: int, layout: str, active: float) -> Prepared:
     design = ProfileDesign(
         n_batches=n_batches,
         n_plates=2,
@@ -27,7 +27,7 @@ def _prepared(effect: str, is_confounded: bool, seed: int, n_batches: int, layou
         n_features=50,
         n_compounds=40 * (n_batches if is_confounded else 1),
         n_mechanisms=4,
-        active_share=0.5,
+        active_share=active,
         effect=0.9,
         n_negcon=20,
         n_poscon=2,
@@ -52,8 +52,16 @@ def prepared() -> Callable[..., Prepared]:
     """Return a maker of sphered profiles and their wells: `prepared("strong")`."""
 
     def make(
-        effect: str, *, is_confounded: bool = False, seed: int = 900, n_batches: int = 4, layout: str = "shuffled"
+        effect: str,
+        *,
+        is_confounded: bool = False,
+        seed: int = 900,
+        n_batches: int = 4,
+        layout: str = "shuffled",
+        active: float = 0.5,
     ) -> Prepared:
-        return _prepared(effect, is_confounded, seed, n_batches, layout)
+        return _prepared(
+            effect=effect, is_confounded=is_confounded, seed=seed, n_batches=n_batches, layout=layout, active=active
+        )
 
     return make

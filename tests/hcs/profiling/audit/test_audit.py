@@ -13,6 +13,7 @@ from hcs.profiling.audit.audit import BY_SIMPLICITY, Audit, MethodAudit, audit_p
 from hcs.profiling.audit.told import as_object, method_table, sentences, verdict
 from hcs.profiling.corrections.correction import Corrected, Design
 from hcs.profiling.corrections.registry import CORRECTIONS
+from hcs.statistics.permutation import permutation_test
 
 METHODS = {name: CORRECTIONS[name] for name in BY_SIMPLICITY}
 FEW = {name: CORRECTIONS[name] for name in ("none", "combat", "harmony")}
@@ -94,6 +95,27 @@ def _halves_of(made: Audit, wells: object) -> np.ndarray:
     order = perturbation_order(wells.perturbations, seed=made.seed)
     order = order[np.isin(order, numbers)]
     return order[len(order) // 2 :]
+
+
+@pytest.mark.parametrize("method", ["combat", "harmony"])
+def test_compounds_that_do_nothing_stay_uncalled_after_what_the_audit_may_pick(prepared: Callable, method: str) -> None:
+    p_values = []
+    for seed in range(3):
+        values, wells = prepared("strong", seed=seed, active=0.0)
+        design = wells.design
+        corrected = CORRECTIONS[method](values, design).values.astype(np.float64)
+        for compound in np.unique(design.perturbations[wells.is_treated])[:42]:
+            if wells.perturbations[compound].startswith("poscon"):
+                continue
+            is_own = design.perturbations == compound
+            pool = is_own | design.is_negcon
+            found = permutation_test(corrected[pool], design.plates[pool], is_own[pool], seed=0, max_draws=499)
+            p_values.append(found.p_value)
+
+    share = np.mean(np.array(p_values) <= 0.05)
+
+    assert len(p_values) == 120
+    assert share <= 0.05 + 3.5 * np.sqrt(0.05 * 0.95 / len(p_values))
 
 
 def test_rows_in_another_order_give_the_same_audit(prepared: Callable) -> None:
