@@ -186,9 +186,9 @@ def test_a_site_seen_alone_is_not_read_again_beside_the_others_nor_for_another_c
     read = []
     plain = pictures.read_shown
 
-    def counted(images, place, *, channels, view):
+    def counted(images, place, *, channels, view, threads):
         read.append((place, tuple(channels), view.raw, view.longest_side))
-        return plain(images, place, channels=channels, view=view)
+        return plain(images, place, channels=channels, view=view, threads=threads)
 
     monkeypatch.setattr(pictures, "read_shown", counted)
     view = View(longest_side=64)
