@@ -51,7 +51,7 @@ def test_many_controls_give_the_form_of_the_published_benchmarks():
         middles[design.batches == batch] = values[controls & (design.batches == batch)].mean(axis=0)
     published = values - middles
     published /= published[controls].std(axis=0)
-    _, _, components = np.linalg.svd(published[controls])
+    _, _, components = np.linalg.svd(published[controls], full_matrices=False)
     published = published @ components.T
     published /= published[controls].std(axis=0)
     for batch in range(2):
