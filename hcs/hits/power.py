@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError, UsageError
 from hcs.statistics.designs import Layout
+from hcs.statistics.draws import MAX_DRAWS
 from hcs.statistics.multiple_testing import benjamini_hochberg
-from hcs.statistics.permutation import MAX_DRAWS, permutation_test, smallest_possible_p
+from hcs.statistics.permutation import permutation_test, smallest_possible_p
 
 N_FEATURES = 64
 N_SIMULATED = 100
