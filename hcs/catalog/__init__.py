@@ -2,7 +2,7 @@
 
 `open_catalog` returns a `Catalog`; every other function takes it first:
 
-- `submit_run`, `ask_again`, `claim_run`, `keep_claim`, `release_claim`: runs that wait for a dispatcher;
+- `submit_run`, `ask_again`, `claim_run`, `keep_claim`, `release_claim(s)`: runs that wait for a dispatcher;
 - `open_runs`, `begin_dispatch`, `note_dispatch`, `end_dispatch`, `dispatches`: who starts them elsewhere, and follows;
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
@@ -19,7 +19,16 @@
 - `upgrade_schema`, `wait_for_schema`, `schema_of`: what a cluster does before anybody opens it.
 """
 
-from hcs.catalog.claims import OPEN, Claim, claim_run, fail_claimed, is_run_waiting, keep_claim, release_claim
+from hcs.catalog.claims import (
+    OPEN,
+    Claim,
+    claim_run,
+    fail_claimed,
+    is_run_waiting,
+    keep_claim,
+    release_claim,
+    release_claims,
+)
 from hcs.catalog.comparing import HitComparison, compare_hits
 from hcs.catalog.completion import Adoptable, adopt_finished, adoptable, complete
 from hcs.catalog.deletion import DeletedRun, delete_run
@@ -182,6 +191,7 @@ __all__ = [
     "publish",
     "register_run",
     "release_claim",
+    "release_claims",
     "release_dead_owners",
     "results_digest",
     "retry",

@@ -107,9 +107,24 @@ def release_claim(catalog: Catalog, run_id: int, owner: str, *, is_counted: bool
         owner: Who has claimed it.
         is_counted: Whether the attempt counts, as one does that came to nothing for reasons that nobody understands.
     """
-    fewer = case((Submission.attempts > 0, Submission.attempts - 1), else_=0)
     with catalog.writing() as connection:
-        return _change_held(connection, run_id, owner, _FREE if is_counted else {**_FREE, "attempts": fewer})
+        return _change_held(connection, run_id, owner, _FREE if is_counted else _free_and_uncounted())
+
+
+@patient
+def release_claims(catalog: Catalog, owner: str) -> int:
+    """Hand back whatever somebody still holds, uncounted, and return how many runs that are.
+
+    A request to end comes at the end of a transaction where one is under way: then a run may have been claimed of which
+    nobody has taken note.
+    """
+    with catalog.writing() as connection:
+        held = update(Submission).where(Submission.owner == owner).values(**_free_and_uncounted())
+        return connection.execute(held).rowcount
+
+
+def _free_and_uncounted() -> dict[str, Any]:
+    return {**_FREE, "attempts": case((Submission.attempts > 0, Submission.attempts - 1), else_=0)}
 
 
 @patient

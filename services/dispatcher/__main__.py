@@ -9,11 +9,12 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import structlog
 
-from hcs.catalog import Catalog, RunRecord, get_run, open_catalog, submission_of
+from hcs.catalog import Catalog, RunRecord, get_run, open_catalog, release_claims, submission_of
 from hcs.distributed.performers import Device, ExecutorName, Performers
 from hcs.errors import HcsError, UsageError
 from hcs.pipeline.interrupts import Request, interrupts
@@ -66,6 +67,8 @@ def work(performers: Performers, *, once: bool, run: str | None = None) -> int:
                 say(f"waiting for runs that are submitted to {catalog.location}")
                 dispatcher.work()
         except KeyboardInterrupt:
+            with suppress(HcsError):  # a claim that is not handed back ends with this process
+                release_claims(catalog, dispatcher.owner)
             say("asked to end: what is finished is kept, and another dispatcher goes on from there")
             if wanted is not None:
                 return dispatcher.code_of(wanted)

@@ -25,6 +25,7 @@ from hcs.catalog import (
     owner_of_this_process,
     publish,
     release_claim,
+    release_claims,
     run_state,
     set_run_state,
     submission_of,
@@ -145,6 +146,22 @@ def test_an_attempt_that_was_handed_back_does_not_count(catalog, make):
         assert release_claim(catalog, 1, ONE)
 
     assert run_state(catalog, 1) is RunState.SUBMITTED
+
+
+def test_all_that_somebody_holds_is_handed_back_and_does_not_count(catalog, make):
+    submit_several(catalog, make, 3)
+    ours = [claim_run(catalog, ONE, seconds=600).run.id for _ in range(2)]
+    theirs = claim_run(catalog, TWO, seconds=600).run.id
+
+    assert release_claims(catalog, ONE) == 2
+    assert release_claims(catalog, ONE) == 0
+
+    assert [(submission_of(catalog, run).is_claimed, submission_of(catalog, run).attempts) for run in ours] == [
+        (False, 0),
+        (False, 0),
+    ]
+    assert submission_of(catalog, theirs).is_claimed
+    assert claim_run(catalog, TWO, seconds=600).attempt == 1
 
 
 @pytest.mark.parametrize("ends", ["vanishes", "gives up without knowing why"])
