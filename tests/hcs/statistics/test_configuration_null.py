@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 
@@ -18,6 +19,17 @@ def test_draws_are_those_of_a_random_ranking() -> None:
 
     assert drawn.mean() == pytest.approx(np.mean(every), abs=4 * np.std(every) / np.sqrt(20_000))
     assert np.quantile(drawn, [0.1, 0.5, 0.9]) == pytest.approx(np.quantile(every, [0.1, 0.5, 0.9]), abs=0.03)
+
+
+def test_draws_have_the_distribution_of_all_ways_to_place_the_positives() -> None:
+    every = [
+        sum(Fraction(j, place) for j, place in enumerate(places, 1)) / 2 for places in combinations(range(1, 7), 2)
+    ]
+    draws = null_average_precisions(2, 6, size=30_000, seed=3)
+
+    for value in set(every):
+        share = np.isclose(draws, float(value), rtol=1e-6).mean()
+        assert share == pytest.approx(every.count(value) / len(every), abs=0.01)
 
 
 def test_many_positives_are_drawn_as_few_are() -> None:

@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from itertools import combinations
-
 import numpy as np
-import pytest
 
-from hcs.statistics.rank_null import RankNull, random_average_precisions
-
-
-def test_draws_have_the_distribution_of_all_ways_to_place_the_positives() -> None:
-    every = [
-        sum(Fraction(j, place) for j, place in enumerate(places, 1)) / 2 for places in combinations(range(1, 7), 2)
-    ]
-    draws = random_average_precisions(n_positives=2, n_candidates=6, seed=3, size=30_000)
-
-    for value in set(every):
-        share = np.isclose(draws, float(value), rtol=1e-6).mean()
-        assert share == pytest.approx(every.count(value) / len(every), abs=0.01)
+from hcs.statistics.rank_null import RankNull
 
 
 def test_what_else_is_asked_changes_nothing() -> None:
