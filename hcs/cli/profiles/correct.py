@@ -19,7 +19,7 @@ from hcs.cli.profiles.designs import (
     well_columns,
     wells_of,
 )
-from hcs.cli.profiles.files import read_profiles, write_profiles
+from hcs.cli.profiles.files import read_finite_profiles, write_profiles
 from hcs.cli.profiles.options import ControlsOption, FeaturesOption, In, MetadataOption, Out
 from hcs.errors import InputRejectedError, UsageError
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hcs.profiling.corrections.correction import Correction, Design
-    from hcs.profiling.matrix import ProfileMatrix
 
 
 def correct(
@@ -53,8 +52,7 @@ def correct(
     Example: hcs profiles correct in.parquet out.parquet --method harmony --batch Metadata_Batch
     """
     correction = _correction(method, seed)
-    profiles = read_profiles(source, metadata=metadata, features=features)
-    _refuse_missing(profiles)
+    profiles = read_finite_profiles(source, metadata=metadata, features=features)
     columns = well_columns(profiles, batch=batch, perturbation=perturbation, count=count, plate=plate, well=well)
     wells = wells_of(profiles, columns, controls, cross_fit=cross_fit)
     made = correction(profiles.values, wells.design)
@@ -100,16 +98,3 @@ def _leak_sentence(
     except InputRejectedError as error:
         return f"what fitted controls gain over others cannot be told: {error}"
     return f"fitted on half of the controls, it leaves the others {ratio:.3g} times as far out, relative to before"
-
-
-def _refuse_missing(profiles: ProfileMatrix) -> None:
-    import numpy as np
-
-    bad = np.flatnonzero(~np.isfinite(profiles.values).all(axis=0))
-    if len(bad):
-        name = profiles.features[bad[0]]
-        n_rows = int((~np.isfinite(profiles.values[:, bad[0]])).sum())
-        raise InputRejectedError(
-            f"finite values are expected, but {name} is missing or infinite in {n_rows} rows ({len(bad)} features like "
-            "it); leave them out first, as by `hcs profiles select --operation drop_na_columns --missing 0`"
-        )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hcs.cli.output import counted, say
+from hcs.errors import InputRejectedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,27 @@ def read_profiles(source: str, *, metadata: Sequence[str] | None, features: str 
     if n_left_out:
         say(f"{counted(n_left_out, 'column')} left out, in whose name --features finds nothing")
     return made
+
+
+def read_finite_profiles(source: str, *, metadata: Sequence[str] | None, features: str | None) -> ProfileMatrix:
+    """Return the profiles of a file, none of whose values is missing.
+
+    Raises:
+        InputRejectedError: If a value is missing or infinite.
+    """
+    import numpy as np
+
+    profiles = read_profiles(source, metadata=metadata, features=features)
+    lacking = ~np.isfinite(profiles.values)
+    if lacking.any():
+        feature = int(lacking.any(axis=0).argmax())
+        raise InputRejectedError(
+            f"every value of a profile must be finite, but {profiles.features[feature]} is missing or infinite in "
+            f"{int(lacking[:, feature].sum())} of {len(lacking)} rows ({int(lacking.any(axis=0).sum())} features like "
+            "it); `hcs profiles select --operation drop_na_columns --missing 0` leaves such features out, and "
+            "--features chooses others"
+        )
+    return profiles
 
 
 def write_profiles(metadata: pl.DataFrame, values: NDArray[np.floating], features: Sequence[str], target: str) -> None:

@@ -11,6 +11,7 @@ from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, counted, print_table, say
 from hcs.cli.profiles.files import read_profiles
 from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
+from hcs.cli.score.reading import ControlsOption, PerturbationOption, QMaxOption, SeedOption
 from hcs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,13 +49,8 @@ class Null(StrEnum):
 
 def activity(
     source: In,
-    perturbation: Annotated[
-        str, typer.Option("--perturbation", metavar="COLUMN", help="What replicates share, as Metadata_compound.")
-    ],
-    controls: Annotated[
-        str,
-        typer.Option("--controls", metavar="EXPR", help="Negative controls, as \"Metadata_pert_type == 'negcon'\"."),
-    ],
+    perturbation: PerturbationOption,
+    controls: ControlsOption,
     positives: Annotated[
         str | None, typer.Option("--positives", metavar="EXPR", help="Positive controls, a family of their own [none].")
     ] = None,
@@ -76,10 +72,8 @@ def activity(
     null: Annotated[
         Null, typer.Option("--null", help="joint: the design permutation; copairs: as copairs 0.5.5.")
     ] = Null.JOINT,
-    q_max: Annotated[
-        float, typer.Option("--q-max", min=0, max=1, help="Largest false discovery rate of a hit.")
-    ] = 0.05,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the random draws.")] = 0,
+    q_max: QMaxOption = 0.05,
+    seed: SeedOption = 0,
     metadata: MetadataOption = None,
     features: FeaturesOption = None,
     form: FormatOption = Format.TABLE,

@@ -9,16 +9,9 @@ import typer
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, print_table
-from hcs.cli.score.reading import (
-    FeaturesOption,
-    In,
-    MetadataOption,
-    QMaxOption,
-    SeedOption,
-    column_of,
-    read_profiles,
-    say_left_out,
-)
+from hcs.cli.profiles.files import read_finite_profiles
+from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
+from hcs.cli.score.reading import QMaxOption, SeedOption, column_of, say_left_out
 
 
 class Null(StrEnum):
@@ -59,7 +52,7 @@ def consistency(
     from hcs.hits.retrieval import split_labels
     from hcs.io.tables import write_table
 
-    profiles = read_profiles(source, metadata=metadata, features=features)
+    profiles = read_finite_profiles(source, metadata=metadata, features=features)
     found = score(
         profiles.values,
         split_labels(column_of(profiles, label), between=multilabel),

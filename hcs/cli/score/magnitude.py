@@ -8,11 +8,10 @@ import typer
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, print_table
+from hcs.cli.profiles.files import read_finite_profiles
+from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
 from hcs.cli.score.reading import (
     ControlsOption,
-    FeaturesOption,
-    In,
-    MetadataOption,
     PerturbationOption,
     PlateOption,
     SeedOption,
@@ -20,7 +19,6 @@ from hcs.cli.score.reading import (
     column_of,
     controls_of,
     filled_column_of,
-    read_profiles,
     say_left_out,
 )
 
@@ -47,7 +45,7 @@ def magnitude(
     """
     from hcs.hits.magnitude import magnitudes
 
-    profiles = read_profiles(source, metadata=metadata, features=features)
+    profiles = read_finite_profiles(source, metadata=metadata, features=features)
     is_control = controls_of(profiles, controls)
     table = magnitudes(
         profiles.values,

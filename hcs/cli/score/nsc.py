@@ -8,16 +8,9 @@ import typer
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, print_object, print_table
-from hcs.cli.score.reading import (
-    FeaturesOption,
-    In,
-    MetadataOption,
-    PerturbationOption,
-    column_of,
-    filled_column_of,
-    read_profiles,
-    say_left_out,
-)
+from hcs.cli.profiles.files import read_finite_profiles
+from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
+from hcs.cli.score.reading import PerturbationOption, column_of, filled_column_of, say_left_out
 
 
 def nsc(
@@ -52,7 +45,7 @@ def nsc(
     from hcs.hits.retrieval_nsc import nearest_labels
     from hcs.io.tables import write_table
 
-    profiles = read_profiles(source, metadata=metadata, features=features)
+    profiles = read_finite_profiles(source, metadata=metadata, features=features)
     labels = column_of(profiles, label)
     is_labelled = np.array([bool(text.strip()) for text in labels], dtype=np.bool_)
     found = nearest_labels(

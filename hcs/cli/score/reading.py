@@ -1,14 +1,13 @@
-"""What the commands of `hcs score` read: a table of profiles, its columns, and which rows are controls."""
+"""Options that the commands of `hcs score` share, and what they stand for in a table of profiles."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hcs.cli.output import say
-from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption, metadata_column
+from hcs.cli.profiles.options import metadata_column
 from hcs.errors import InputRejectedError
 
 if TYPE_CHECKING:
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hcs.profiling.matrix import ProfileMatrix
-
-__all__ = ["FeaturesOption", "In", "MetadataOption"]
 
 LARGEST_SEED = 2**32 - 1
 ControlsOption = Annotated[
@@ -28,29 +25,6 @@ PlateOption = Annotated[str, typer.Option("--plate", metavar="COLUMN", help="Whi
 WellOption = Annotated[str, typer.Option("--well", metavar="COLUMN", help="Names of wells.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Of everything that is drawn.")]
 QMaxOption = Annotated[float, typer.Option("--q-max", min=0, max=1, help="Largest false discovery rate of a call.")]
-
-
-def read_profiles(source: str, *, metadata: Sequence[str] | None, features: str | None) -> ProfileMatrix:
-    """Return a table of profiles, with the features whose names are asked for.
-
-    Raises:
-        InputRejectedError: If a value is missing or infinite.
-    """
-    import numpy as np
-
-    from hcs.cli.profiles.files import read_profiles as read
-
-    profiles = read(source, metadata=metadata, features=features)
-    lacking = ~np.isfinite(profiles.values)
-    if lacking.any():
-        feature = int(lacking.any(axis=0).argmax())
-        raise InputRejectedError(
-            f"every value of a profile must be finite, but {profiles.features[feature]} is missing or infinite in "
-            f"{int(lacking[:, feature].sum())} of {len(lacking)} rows ({int(lacking.any(axis=0).sum())} features like "
-            "it); `hcs profiles select --operation drop_na_columns --missing 0` leaves such features out, and "
-            "--features chooses others"
-        )
-    return profiles
 
 
 def column_of(profiles: ProfileMatrix, name: str) -> list[str]:

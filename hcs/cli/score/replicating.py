@@ -9,7 +9,9 @@ import typer
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, print_table, say
-from hcs.cli.score.reading import FeaturesOption, In, MetadataOption, SeedOption, column_of, read_profiles
+from hcs.cli.profiles.files import read_finite_profiles
+from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
+from hcs.cli.score.reading import SeedOption, column_of
 
 
 class Null(StrEnum):
@@ -41,7 +43,7 @@ def replicating(
     """
     from hcs.hits.replicating import replicating as score
 
-    profiles = read_profiles(source, metadata=metadata, features=features)
+    profiles = read_finite_profiles(source, metadata=metadata, features=features)
     for column in [*by, *(different or ())]:
         column_of(profiles, column)
     found = score(

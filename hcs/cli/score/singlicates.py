@@ -6,11 +6,10 @@ import polars as pl
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, counted, print_table, say
+from hcs.cli.profiles.files import read_finite_profiles
+from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
 from hcs.cli.score.reading import (
     ControlsOption,
-    FeaturesOption,
-    In,
-    MetadataOption,
     PerturbationOption,
     PlateOption,
     QMaxOption,
@@ -18,7 +17,6 @@ from hcs.cli.score.reading import (
     column_of,
     controls_of,
     filled_column_of,
-    read_profiles,
 )
 
 
@@ -40,7 +38,7 @@ def singlicates(
     """
     from hcs.hits.singlicates import call_singlicates
 
-    profiles = read_profiles(source, metadata=metadata, features=features)
+    profiles = read_finite_profiles(source, metadata=metadata, features=features)
     places = {"plate": filled_column_of(profiles, plate), "well": filled_column_of(profiles, well)}
     calls = call_singlicates(
         profiles.values,

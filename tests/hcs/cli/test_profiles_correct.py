@@ -107,4 +107,4 @@ def test_a_gap_is_refused_by_the_name_of_its_feature(wells: pl.DataFrame) -> Non
 
     _, error = profiles("correct", "gap.csv", "out.csv", "--method", "none")
 
-    assert "F3 is missing or infinite in 1 rows" in str(error)
+    assert "F3 is missing or infinite in 1 of 384 rows" in str(error)
