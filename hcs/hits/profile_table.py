@@ -33,8 +33,8 @@ def wells_of(
 ) -> pl.DataFrame:
     """Return one row a profile: plate, well, batch, perturbation, dose, control type, cell count, and if fitted on.
 
-    A row that is no control and names no perturbation is `empty`. Without a column of wells, every row is a well of its
-    own.
+    A row that is no control and names no perturbation is `empty`. Where no column of wells is named, and there is none
+    of the usual name, every row is a well of its own.
 
     Args:
         metadata: (N rows).
@@ -47,12 +47,13 @@ def wells_of(
         UsageError: If a column that is named is missing, or there is none of plates.
         InputRejectedError: If a plate is not named, or a dose or count is not a number.
     """
-    needed = [columns.plate, columns.perturbation, columns.concentration, columns.cells]
+    named_well = None if columns.well == WellColumns.well else columns.well
+    needed = [columns.plate, columns.perturbation, columns.concentration, columns.cells, named_well]
     missing = [name for name in needed if name is not None and name not in metadata.columns]
     if missing:
         raise UsageError(
             f"a metadata column {missing[0]} is expected, but the table has {', '.join(metadata.columns)}; name the "
-            "column that it has, or add it with --metadata if it does not begin with Metadata_"
+            "column that it has, as by --plate, or add it with --metadata if it does not begin with Metadata_"
         )
     if metadata[columns.plate].null_count():
         raise InputRejectedError(

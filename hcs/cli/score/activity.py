@@ -11,12 +11,13 @@ from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, counted, print_table, say
 from hcs.cli.profiles.files import read_profiles
 from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
-from hcs.cli.score.reading import ControlsOption, PerturbationOption, QMaxOption, SeedOption
+from hcs.cli.score.reading import ControlsOption, PerturbationOption, PlateOption, QMaxOption, SeedOption, WellOption
 from hcs.errors import UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from hcs.hits.profile_table import WellColumns
     from hcs.hits.treatments import ScreenWells
     from hcs.profiling.matrix import ProfileMatrix
 
@@ -65,6 +66,8 @@ def activity(
     cells: Annotated[
         str | None, typer.Option("--cells", metavar="COLUMN", help="Cell counts, for what they explain of a hit.")
     ] = None,
+    plate: PlateOption = "Metadata_Plate",
+    well: WellOption = "Metadata_Well",
     same_plate: Annotated[
         bool,
         typer.Option("--same-plate/--any-plate", help="Compare with controls of the well's own plate, or of all."),
@@ -85,20 +88,17 @@ def activity(
     """
     from threadpoolctl import threadpool_limits
 
+    from hcs.hits.profile_table import WellColumns
+
     if null is Null.JOINT and not same_plate:
         raise UsageError(
             "the joint null deals wells within their plates, so it compares with controls of the same plate; for "
             "controls of all plates add --null copairs"
         )
     profiles = read_profiles(source, metadata=metadata, features=features)
+    columns = WellColumns(perturbation=perturbation, concentration=concentration, cells=cells, plate=plate, well=well)
     with threadpool_limits(limits=1):
-        screen = _screen(
-            profiles,
-            perturbation=perturbation,
-            concentration=concentration,
-            cells=cells,
-            selections={"is_negcon": controls, "is_poscon": positives, "is_fitted": fitted},
-        )
+        screen = _screen(profiles, columns, {"is_negcon": controls, "is_poscon": positives, "is_fitted": fitted})
         calls = _calls(screen, null=null, same_plate=same_plate, q_max=q_max, seed=seed)
     kept = [name for name in COLUMNS if name in calls.columns]
     if concentration is None:
@@ -107,24 +107,16 @@ def activity(
     _say_what_they_are_like(calls, q_max=q_max)
 
 
-def _screen(
-    profiles: ProfileMatrix,
-    *,
-    perturbation: str,
-    concentration: str | None,
-    cells: str | None,
-    selections: dict[str, str | None],
-) -> ScreenWells:
-    from hcs.hits.profile_table import WellColumns, wells_of
+def _screen(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str, str | None]) -> ScreenWells:
+    from hcs.hits.profile_table import wells_of
     from hcs.hits.treatments import screen_wells
     from hcs.profiling.selection import select_rows
 
     chosen = {name: select_rows(profiles.metadata, text) for name, text in selections.items() if text is not None}
-    columns = WellColumns(perturbation=perturbation, concentration=concentration, cells=cells)
     wells = wells_of(profiles.metadata, columns, **chosen)
     n_empty = wells.filter(wells["control_type"] == "empty").height
     if n_empty:
-        say(f"{counted(n_empty, 'row')} left out, which are no controls and name no {perturbation}")
+        say(f"{counted(n_empty, 'row')} left out, which are no controls and name no {columns.perturbation}")
     return screen_wells(profiles.values, wells)
 
 

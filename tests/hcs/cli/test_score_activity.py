@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from hcs.cli.main import app
-from hcs.errors import HcsError
+from hcs.errors import HcsError, UsageError
 
 CONTROLS = "Metadata_type == 'negcon'"
 
@@ -118,6 +118,16 @@ def test_text_tables_give_the_calls_of_parquet(source: Path, tmp_path: Path) -> 
     pl.read_parquet(source).write_csv(tmp_path / "profiles.csv")
 
     assert score(tmp_path / "profiles.csv").out == score(source).out
+
+
+def test_plates_and_wells_may_be_called_otherwise(source: Path, tmp_path: Path) -> None:
+    other = make_table().rename({"Metadata_Plate": "Metadata_plate", "Metadata_Well": "Metadata_place"})
+    path = written(other, tmp_path, "other.parquet")
+    named = ("--plate", "Metadata_plate", "--well", "Metadata_place")
+
+    assert score(path, *named).table.equals(score(source).table)
+    with pytest.raises(UsageError, match=r"column Metadata_plac is expected.*as by --plate"):
+        _ = score(path, *named[:3], "Metadata_plac").table
 
 
 def test_doses_are_called_within_their_compound(tmp_path: Path) -> None:
