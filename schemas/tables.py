@@ -101,6 +101,13 @@ class EmbeddingPart(dy.Schema):
     n_tiles = dy.Int32(min=1)
 
 
+POSITION_VERDICTS = ("corrected", "not_testable")
+COUNT_VERDICTS = ("explained", "not_explained", "cannot_tell")
+CHANNEL_VERDICTS = ("one_channel", "several_channels", "cannot_tell")
+BATCH_VERDICTS = ("every_batch", "some_batches", "no_batch", "one_batch", "cannot_tell")
+QUALITY_VERDICTS = ("flagged_more", "as_controls", "cannot_tell")
+
+
 class TreatmentCalls(dy.Schema):
     """Stop 6: one row per treatment: a perturbation at one concentration or dose step."""
 
@@ -116,7 +123,12 @@ class TreatmentCalls(dy.Schema):
     mean_average_precision = dy.Float64(nullable=True, min=0, max=1, description="Plain, not re-centred.")
     p_value = dy.Float64(nullable=True, min_exclusive=0, max=1)
     smallest_possible_p = dy.Float64(nullable=True, min_exclusive=0, max=1)
-    q_value = dy.Float64(nullable=True, min_exclusive=0, max=1)
+    p_position = dy.Float64(
+        nullable=True, min_exclusive=0, max=1, description="p_value without what the places of wells give for nothing."
+    )
+    smallest_possible_p_position = dy.Float64(nullable=True, min_exclusive=0, max=1)
+    position_verdict = dy.Enum(POSITION_VERDICTS, nullable=True)
+    q_value = dy.Float64(nullable=True, min_exclusive=0, max=1, description="Of p_position.")
     is_hit = dy.Bool()
     call = dy.Enum(["active", "inactive", "underpowered", "not_callable"])
     reason = dy.String(nullable=True, description="Why a treatment is not callable.")
@@ -126,4 +138,17 @@ class TreatmentCalls(dy.Schema):
     cell_count_ratio = dy.Float64(
         nullable=True, min=0, description="Median cell count over the plates' negative controls'."
     )
-    explained_by_count = dy.Enum(["explained", "not_explained", "cannot_tell"], nullable=True)
+    explained_by_count = dy.Enum(COUNT_VERDICTS, nullable=True, description="This and what follows: of hits.")
+    n_other_positions = dy.Int32(nullable=True, min=0, description="Replicates with another one in another position.")
+    other_positions_precision = dy.Float64(
+        nullable=True, min=0, max=1, description="Mean average precision over pairs in different positions."
+    )
+    channel_verdict = dy.Enum(CHANNEL_VERDICTS, nullable=True)
+    channel = dy.String(nullable=True, description="The channel that shows the most of it.")
+    batch_verdict = dy.Enum(BATCH_VERDICTS, nullable=True)
+    n_batches_testable = dy.Int32(nullable=True, min=0, description="Batches whose wells can reach p <= .05.")
+    n_batches_holding = dy.Int32(nullable=True, min=0, description="Batches with p <= .05 by themselves.")
+    quality_verdict = dy.Enum(QUALITY_VERDICTS, nullable=True)
+    n_judged = dy.Int32(nullable=True, min=0, description="Wells whose images were judged beside controls' that were.")
+    n_flagged = dy.Int32(nullable=True, min=0, description="Of these, wells with a flag.")
+    flagged_share_of_controls = dy.Float64(nullable=True, min=0, max=1)
