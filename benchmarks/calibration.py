@@ -142,7 +142,7 @@ def power(n_screens: int) -> Iterator[str]:
             rng = np.random.default_rng([seed, 17])
             shifts = effect * rng.standard_normal((100, N_FEATURES)) * is_active[:, None]
             screen = screen_of(*plates_of(rng, 5, 64, shifts, how="clean"))
-            joint.append(found(evaluate(screen, q_max=0.05, seed=0)["is_hit"].to_numpy(), is_active))
+            joint.append(found(evaluate(screen, q_max=0.05, seed=0).calls["is_hit"].to_numpy(), is_active))
             as_copairs = call_as_copairs(screen, same_plate=True, q_max=0.05, seed=0)
             copairs.append(found(as_copairs["is_hit"].to_numpy(), is_active))
         (j, f), (c, g) = np.mean(joint, axis=0), np.mean(copairs, axis=0)
@@ -167,7 +167,7 @@ def discoveries(n_seeds: int) -> Iterator[str]:
             screen = screen_of(
                 *plates_of(rng, 5, n_controls, 0.6 * direction * is_active[:, None], how="robust z"), n_doses=n_doses
             )
-            calls = evaluate(screen, q_max=0.05, seed=0).sort("perturbation", "concentration_micromolar")
+            calls = evaluate(screen, q_max=0.05, seed=0).calls.sort("perturbation", "concentration_micromolar")
             hits = calls["is_hit"].to_numpy()
             # Compounds are the family: one is found if a dose of it is.
             by_compound = hits.reshape(-1, n_doses).any(axis=1), is_active.reshape(-1, n_doses).any(axis=1)

@@ -96,7 +96,7 @@ def ours(screen: Screen, case: str) -> pl.DataFrame:
     with threadpool_limits(limits=1):
         screen_of_calls = screen_wells(screen.values, wells)
         if case.startswith("joint"):
-            calls = evaluate(screen_of_calls, q_max=0.05, seed=0)
+            calls = evaluate(screen_of_calls, q_max=0.05, seed=0).calls
         else:
             calls = call_as_copairs(screen_of_calls, same_plate=case == "same-plate", q_max=0.05, seed=0)
     return calls.select(

@@ -6,7 +6,8 @@
 - `open_runs`, `begin_dispatch`, `note_dispatch`, `end_dispatch`, `dispatches`: who starts them elsewhere, and follows;
 - `register_run`, `get_run`, `list_runs`, `run_status`, `set_run_state`, `delete_run`: runs and how far they are;
 - `plan`, `lease`, `keep_leases`, `hand_back`, `fail`, `complete`, `adopt_finished`, `retry`: the ledger;
-- `site_rows`, `channel_rows`, `focus_rows`, `visible_parts`, `failures_of`: what units measured, and their files;
+- `site_rows`, `channel_rows`, `channels_of`, `focus_rows`: what units measured;
+- `visible_parts`, `failures_of`: their files, and what went wrong;
 - `count_sites`, `channel_means`, `parts_of_well`, `plate_standing`: the wells of one plate, added up;
 - `publish`: the results of a run, once;
 - `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
@@ -69,6 +70,7 @@ from hcs.catalog.ledger import (
 from hcs.catalog.measurements import (
     channel_means,
     channel_rows,
+    channels_of,
     count_sites,
     failures_of,
     focus_rows,
@@ -134,6 +136,7 @@ __all__ = [
     "catalog_id",
     "channel_means",
     "channel_rows",
+    "channels_of",
     "check_answers",
     "claim_run",
     "cluster_time",

@@ -54,6 +54,15 @@ def channel_rows(catalog: Catalog, run_id: int, *, plate: str | None = None) -> 
 
 
 @patient
+def channels_of(catalog: Catalog, run_id: int) -> list[str]:
+    """Return the channels that a run embeds, sorted: those of its first plate with a site that could be read."""
+    first = select(func.min(SiteChannel.plate)).where(SiteChannel.run_id == run_id).scalar_subquery()
+    query = select(SiteChannel.channel).where(SiteChannel.run_id == run_id, SiteChannel.plate == first).distinct()
+    with catalog.reading() as connection:
+        return sorted(connection.scalars(query))
+
+
+@patient
 def focus_rows(catalog: Catalog, run_id: int, plate: str) -> pl.DataFrame:
     """Return the columns of `channel_rows` that tell focus and saturation, of one plate and by site: half the work."""
     schema = {name: CHANNELS[name] for name in ("well", "site", "channel", *FOCUS)}

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import dataframely as dy
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hcs.hits.count import count_ratios, explained_by_count
+from hcs.hits.calls import with_calls
+from hcs.hits.count import count_ratios
 from hcs.hits.evidence import Evidence, gather_evidence
+from hcs.hits.explain import say_inflation, say_what_is_left
+from hcs.hits.explain_hit import WellFacts, explain_hit
+from hcs.hits.position import ScoredPositions, correct_by_position, score_positions
 from hcs.hits.treatments import ScreenWells, screen_wells
-from hcs.statistics.multiple_testing import family_q_values
+from hcs.statistics.position_inflation import Inflation
+from hcs.statistics.threads import on_threads
 from schemas.tables import TreatmentCalls
 
-_OF_THE_FAMILY = ("profile", "q_value", "is_hit", "call", "explained_by_count")
+_LATER = ("profile", "p_position", "smallest_possible_p_position", "position_verdict", "q_value", "is_hit", "call")
 """Columns that are known only once all treatments have been looked at."""
+_OF_HITS = (
+    "explained_by_count", "n_other_positions", "other_positions_precision", "channel_verdict", "channel",
+    "batch_verdict", "n_batches_testable", "n_batches_holding", "quality_verdict", "n_judged", "n_flagged",
+    "flagged_share_of_controls",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Activity:
+    """The calls of a screen, and what must be known of all of them."""
+
+    calls: pl.DataFrame
+    """The columns of `TreatmentCalls` without `profile`."""
+    inflation: Inflation
+    """What the control positions of all plates together score."""
+    sentences: tuple[str, ...]
+    """What control positions show, and what they leave to be called."""
 
 
 def call_activity(
@@ -26,14 +49,16 @@ def call_activity(
 
     Replicates are compared with the negative controls of their own plate, all of them together; controls are never
     pooled over plates. `p_value` is that of the joint design permutation (`hcs.statistics.permutation`), for which each
-    plate's pool is centred; `mean_average_precision` is the plain one. q-values are made within treatments and within
-    positive controls, so that controls do not change what is called of compounds; of several doses, the perturbation
-    is found first.
+    plate's pool is centred; `mean_average_precision` is the plain one. `p_position` is the p-value without what control
+    wells get that share a position over the plates (`hcs.hits.position`); where none do it is `p_value`, and
+    `position_verdict` is `not_testable`. q-values are of `p_position` and made within treatments and within positive
+    controls, so that controls do not change what is called of compounds; of several doses, the perturbation is found
+    first.
 
-    A treatment is `active` if its q-value is at most `q_max`; else `underpowered` if even the smallest p-value of its
-    layout, at that many doses, exceeds `q_max` over the number of callable perturbations, so that alone it could not
-    have been called; else `inactive`. It is `not_callable`, with a reason, if fewer than two replicates lie on plates
-    with a negative control.
+    A treatment is `active` if its q-value is at most `q_max`; else `underpowered` if even the smallest p-value that its
+    layout and its positions leave, at that many doses, exceeds `q_max` over the number of callable perturbations, so
+    that alone it could not have been called; else `inactive`. It is `not_callable`, with a reason, if fewer than two
+    replicates lie on plates with a negative control. Hits carry what else could explain them (`hcs.hits.explain_hit`).
 
     Args:
         profiles: (N, D), one row a well in the order of `wells`, normalized, finite. Treatment wells without an effect
@@ -43,8 +68,9 @@ def call_activity(
             negatives nor part of the null, and are not counted.
         profile_name: Which profile this is, for the table.
         q_max: Largest false discovery rate of a hit.
-        seed: Of the random draws. p-values depend on it, the layout and the profiles alone: not on names, on the order
-            of rows, or on other treatments.
+        seed: Of the random draws. p-values depend on it, the layout and the profiles alone: not on names of plates, on
+            the order of rows, or on other treatments. `p_position` depends on the controls, and on which treatments
+            share which plates, too.
 
     Returns:
         Treatments, then positive controls, sorted by perturbation and dose. `n_replicates`, `n_plates` and `n_batches`
@@ -54,22 +80,92 @@ def call_activity(
         InputRejectedError: If the two do not fit, a well comes twice or lacks its perturbation, or a profile is not
             finite.
     """
-    called = evaluate(screen_wells(profiles, wells), q_max=q_max, seed=seed)
-    return TreatmentCalls.validate(
-        called.with_columns(profile=pl.lit(profile_name)).select(TreatmentCalls.column_names()), cast=True
-    )
+    return table_of_calls(evaluate(screen_wells(profiles, wells), q_max=q_max, seed=seed).calls, profile_name)
 
 
-def evaluate(screen: ScreenWells, *, q_max: float, seed: int) -> pl.DataFrame:
-    """Return the calls of a screen's treatments, as `call_activity` does, before it is known what the profile is."""
+def table_of_calls(calls: pl.DataFrame, profile_name: str) -> dy.DataFrame[TreatmentCalls]:
+    """Return the calls of an `Activity` as the table that is stored."""
+    named = calls.with_columns(profile=pl.lit(profile_name))
+    return TreatmentCalls.validate(named.select(TreatmentCalls.column_names()), cast=True)
+
+
+def evaluate(screen: ScreenWells, *, q_max: float, seed: int, facts: WellFacts | None = None) -> Activity:
+    """Return the calls of a screen's treatments, as `call_activity` does, and what control positions show.
+
+    Args:
+        screen: The wells.
+        q_max: Largest false discovery rate of a hit.
+        seed: Of the random draws.
+        facts: What is known of the wells beside their profiles; of what is not known verdicts are `cannot_tell`.
+
+    Raises:
+        InputRejectedError: If the facts are about other wells.
+    """
+    known = (facts or WellFacts()).of(screen)
     ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
     evidence = gather_evidence(screen, seed=seed)
-    called = with_calls(_evidence_table(evidence, ratios), q_max=q_max)
-    verdicts = [
-        explained_by_count(screen, ratios, item.replicates, seed=seed) if is_hit else None
-        for item, is_hit in zip(evidence, called["is_hit"], strict=True)
+    scored = score_positions(
+        screen.profiles,
+        screen.plates,
+        screen.positions,
+        is_negcon=screen.is_negcon,
+        treatments=screen.numbers,
+        strata=known.strata,
+        seed=seed,
+    )
+    called = with_calls(_with_positions(_evidence_table(evidence, ratios), evidence, scored), q_max=q_max)
+    hits = [number for number, is_hit in enumerate(called["is_hit"]) if is_hit]
+    found = on_threads(
+        lambda number: explain_hit(screen, ratios, evidence[number].replicates, facts=known, seed=seed).columns,
+        hits,
+        n_threads=None,
+    )
+    calls = called.with_columns(_columns_of_hits(dict(zip(hits, found, strict=True)), n=called.height))
+    inflation = scored.inflation()
+    return Activity(calls, inflation, tuple(_sentences(calls, inflation, q_max=q_max)))
+
+
+def _with_positions(rows: pl.DataFrame, evidence: Sequence[Evidence], scored: ScoredPositions) -> pl.DataFrame:
+    """Add the p-values without what positions give for nothing."""
+    corrected = correct_by_position(
+        scored,
+        [item.replicates for item in evidence],
+        p_values=rows["p_value"].fill_null(float("nan")).to_numpy(),
+        smallest_possible=rows["smallest_possible_p"].fill_null(float("nan")).to_numpy(),
+    )
+    return rows.with_columns(
+        p_position=pl.Series(corrected.p_position, dtype=pl.Float64).fill_nan(None),
+        smallest_possible_p_position=pl.Series(corrected.smallest_possible_p, dtype=pl.Float64).fill_nan(None),
+        position_verdict=pl.Series(corrected.verdicts, dtype=pl.String),
+    ).with_columns(position_verdict=pl.when(pl.col("p_value").is_not_null()).then("position_verdict"))
+
+
+def _columns_of_hits(found: Mapping[int, Mapping[str, object]], *, n: int) -> list[pl.Series]:
+    """Return what is said of hits, null in the rows of other treatments."""
+    schema = TreatmentCalls.create_empty().schema
+    nothing: Mapping[str, object] = {}
+    return [
+        pl.Series(
+            name,
+            [found.get(row, nothing).get(name) for row in range(n)],
+            dtype=pl.String if isinstance(schema[name], pl.Enum) else schema[name],
+        )
+        for name in _OF_HITS
     ]
-    return called.with_columns(explained_by_count=pl.Series(verdicts, dtype=pl.String))
+
+
+def _sentences(calls: pl.DataFrame, inflation: Inflation, *, q_max: float) -> Iterator[str]:
+    treated = calls.filter((pl.col("control_type") == "treatment") & pl.col("p_value").is_not_null())
+    if treated.is_empty():
+        return
+    yield say_inflation(inflation)
+    left = say_what_is_left(
+        treated["smallest_possible_p_position"].to_numpy().min(),
+        q_max=q_max,
+        n_tested=treated["perturbation"].n_unique(),
+    )
+    if left is not None and inflation.n_sets:
+        yield left
 
 
 def _evidence_table(evidence: Sequence[Evidence], ratios: NDArray[np.float64]) -> pl.DataFrame:
@@ -92,42 +188,9 @@ def _evidence_table(evidence: Sequence[Evidence], ratios: NDArray[np.float64]) -
         }
         for item in evidence
     ]
-    schema = TreatmentCalls.create_empty().drop(_OF_THE_FAMILY).schema
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(rows, schema=TreatmentCalls.create_empty().drop(_LATER + _OF_HITS).schema)
 
 
 def _median_ratio(ratios: NDArray[np.float64]) -> float | None:
     counted = ratios[np.isfinite(ratios)]
     return float(np.median(counted)) if counted.size else None
-
-
-def with_calls(rows: pl.DataFrame, *, q_max: float) -> pl.DataFrame:
-    """Add `q_value`, `is_hit` and `call` to a table of p-values, control type by control type.
-
-    The doses of a perturbation are a family: a perturbation is found first, then its doses (`family_q_values`).
-
-    Args:
-        rows: `perturbation, control_type, p_value, smallest_possible_p`, a row a treatment; null where not tested.
-        q_max: Largest false discovery rate of a hit.
-    """
-    families = rows["perturbation"].rank("dense").cast(pl.Int64).to_numpy()
-    p_values = rows["p_value"].fill_null(float("nan")).to_numpy()
-    is_tested = ~np.isnan(p_values)
-    q_values, n_families = np.full(rows.height, np.nan), np.zeros(rows.height)
-    for control_type in rows["control_type"].unique(maintain_order=True):
-        members = (rows["control_type"] == control_type).to_numpy()
-        q_values[members] = family_q_values(p_values[members], families[members])
-        n_families[members] = len(np.unique(families[members & is_tested]))
-    n_doses = pl.col("p_value").count().over("control_type", "perturbation")
-    smallest = 1 - (1 - pl.col("smallest_possible_p")) ** n_doses
-    call = (
-        pl.when(pl.col("p_value").is_null())
-        .then(pl.lit("not_callable"))
-        .when(pl.col("is_hit"))
-        .then(pl.lit("active"))
-        .when(smallest > q_max / pl.Series(n_families))
-        .then(pl.lit("underpowered"))
-        .otherwise(pl.lit("inactive"))
-    )
-    with_q = rows.with_columns(q_value=pl.Series(q_values).fill_nan(None))
-    return with_q.with_columns(is_hit=(pl.col("q_value") <= q_max).fill_null(value=False)).with_columns(call=call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from hcs.hits.activity import with_calls
+from hcs.hits.calls import with_calls
 from hcs.hits.treatments import ScreenWells
 from hcs.statistics.configuration_null import NULL_SIZE, configuration_p_values
 from hcs.statistics.query_precision import query_precisions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,31 +22,46 @@ _NOTHING_KNOWN = ChannelEffect("cannot_tell", None, {}, None)
 
 
 @dataclass(frozen=True)
+class ScaledProfiles:
+    """Profiles before whitening, in which each column is of one channel."""
+
+    blocks: tuple[NDArray[np.floating], ...]
+    """(W, D) of each encoder, side by side."""
+    channels: Channels
+    """Channel -> columns of the blocks side by side."""
+
+    def of(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return the profiles of some wells, (P, sum of D)."""
+        return np.hstack([np.asarray(block[rows], dtype=np.float64) for block in self.blocks])
+
+
+@dataclass(frozen=True)
 class WellFacts:
-    """What is known of N wells beside their profiles, in the order of a `ScreenWells`."""
+    """What is known of W wells beside their profiles, rows as in the table that a `ScreenWells` was made of."""
 
-    positions: NDArray[np.str_]
-    """(N,), names of wells."""
-    count_ratios: NDArray[np.float64]
-    """(N,), of `hcs.hits.count.count_ratios`."""
     flags: NDArray[np.float64] | None = None
-    """(N,), 1 where a quality flag was raised, 0 where none was, NaN where unknown; None if quality was not judged."""
+    """(W,), 1 where a quality flag was raised, 0 where none was, NaN where unknown; None if quality was not judged."""
     strata: NDArray[np.integer] | None = None
-    """(N,), a number a cell line and time point; None where the screen has one."""
-    scaled: NDArray[np.float64] | None = None
-    """(N, D), profiles before whitening, in which each column is of one channel; None where there are none."""
-    channels: Channels | None = None
-    """Channel -> columns of `scaled`."""
+    """(W,), a number a cell line and time point; None where the screen has one."""
+    scaled: ScaledProfiles | None = None
+    """None where it is not known which column is of which channel."""
 
-    def __post_init__(self) -> None:
-        fields = (self.positions, self.count_ratios, self.flags, self.strata, self.scaled)
-        sizes = [len(field) for field in fields if field is not None]
-        if len(set(sizes)) > 1 or (self.scaled is None) != (self.channels is None):
+    def of(self, screen: ScreenWells) -> WellFacts:
+        """Return the same facts with flags and strata in the order of the screen's wells.
+
+        Raises:
+            InputRejectedError: If they are about other wells.
+        """
+        blocks = () if self.scaled is None else self.scaled.blocks
+        sizes = {len(field) for field in (self.flags, self.strata, *blocks) if field is not None}
+        needed = int(screen.rows.max(initial=-1)) + 1
+        if len(sizes) > 1 or min(sizes, default=needed) < needed:
             raise InputRejectedError(
-                f"facts about the same wells are expected, and channels exactly where there are scaled profiles, but "
-                f"they are of {sizes} wells, scaled profiles are {'missing' if self.scaled is None else 'there'} and "
-                f"channels are {'missing' if self.channels is None else 'there'}"
+                f"facts about the same wells as the profiles are expected, at least {needed}, but they are about "
+                f"{' and '.join(map(str, sorted(sizes)))} wells"
             )
+        flags = None if self.flags is None else self.flags[screen.rows]
+        return WellFacts(flags, None if self.strata is None else self.strata[screen.rows], self.scaled)
 
 
 @dataclass(frozen=True)
@@ -86,14 +102,36 @@ class Explanation:
         )
         return tuple(sentence for sentence in said if sentence is not None)
 
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """The verdicts and their figures, by the columns of `schemas.tables.TreatmentCalls`."""
+        share = self.quality.share_of_controls
+        return {
+            "explained_by_count": self.count,
+            "n_other_positions": self.other_positions.n_replicates,
+            "other_positions_precision": self.other_positions.mean_average_precision,
+            "channel_verdict": self.channels.verdict,
+            "channel": self.channels.channel,
+            "batch_verdict": self.batches.verdict,
+            "n_batches_testable": self.batches.n_testable,
+            "n_batches_holding": self.batches.n_holding,
+            "quality_verdict": self.quality.verdict,
+            "n_judged": self.quality.n_wells,
+            "n_flagged": self.quality.n_flagged,
+            "flagged_share_of_controls": None if np.isnan(share) else share,
+        }
 
-def explain_hit(screen: ScreenWells, replicates: NDArray[np.intp], *, facts: WellFacts, seed: int) -> Explanation:
+
+def explain_hit(
+    screen: ScreenWells, ratios: NDArray[np.float64], replicates: NDArray[np.intp], *, facts: WellFacts, seed: int
+) -> Explanation:
     """Return what else could explain that the replicates of a hit look alike.
 
     Args:
         screen: The wells.
+        ratios: (N,), of `hcs.hits.count.count_ratios`.
         replicates: Rows of the hit's wells on plates with negative controls, at least two.
-        facts: What is known of the wells.
+        facts: What is known of the wells, `WellFacts.of` this screen.
         seed: Of the run.
 
     Raises:
@@ -102,21 +140,23 @@ def explain_hit(screen: ScreenWells, replicates: NDArray[np.intp], *, facts: Wel
     comparable = in_stratum_of(replicates, strata=facts.strata, n_wells=len(screen.plates))
     controls = screen.negcons_of(screen.plates[replicates])
     pool = np.sort(np.concatenate([replicates, controls[comparable[controls]]]))
-    profiles, plates, is_replicate = screen.profiles[pool], screen.plates[pool], np.isin(pool, replicates)
-    ratios = facts.count_ratios[replicates]
-    counted = ratios[np.isfinite(ratios)]
-    flags = np.full(len(screen.plates), np.nan) if facts.flags is None else facts.flags
-    channels = (
-        _NOTHING_KNOWN
-        if facts.scaled is None or facts.channels is None
-        else channels_of_effect(facts.scaled[pool], plates, is_replicate, channels=facts.channels, seed=seed)
+    profiles, plates, is_replicate = (
+        screen.profiles[pool].astype(np.float64),
+        screen.plates[pool],
+        np.isin(pool, replicates),
     )
+    counted = ratios[replicates][np.isfinite(ratios[replicates])]
+    flags = np.full(len(screen.plates), np.nan) if facts.flags is None else facts.flags
+    channels = _NOTHING_KNOWN
+    if facts.scaled is not None:
+        scaled = facts.scaled.of(screen.rows[pool])
+        channels = channels_of_effect(scaled, plates, is_replicate, channels=facts.scaled.channels, seed=seed)
     return Explanation(
-        count=explained_by_count(screen, facts.count_ratios, replicates, strata=facts.strata, seed=seed),
+        count=explained_by_count(screen, ratios, replicates, strata=facts.strata, seed=seed),
         cell_count_ratio=float(np.median(counted)) if counted.size else None,
         channels=channels,
         batches=batch_support(profiles, plates, is_replicate, batches=screen.batches[pool], seed=seed),
         quality=quality_of_wells(flags[pool], plates, is_replicate),
-        other_positions=precision_in_other_positions(profiles, plates, facts.positions[pool], is_replicate),
+        other_positions=precision_in_other_positions(profiles, plates, screen.positions[pool], is_replicate),
         n_replicates=len(replicates),
     )

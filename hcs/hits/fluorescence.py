@@ -59,6 +59,29 @@ def channels_by_name(features: Sequence[str], channels: Sequence[str]) -> dict[s
     return columns
 
 
+def channels_of_embeddings(kept: Sequence[NDArray[np.bool_]], channels: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+    """Return the columns of each channel in profiles made of embeddings side by side.
+
+    Args:
+        kept: One an encoder, (C x D,): which columns of its embedding the profiles have. An embedding is the D features
+            of the first channel, then those of the second.
+        channels: (C,) names.
+
+    Raises:
+        InputRejectedError: If the features of an embedding are not as many for each channel.
+    """
+    of_columns = []
+    for mask in kept:
+        if not channels or len(mask) % len(channels):
+            raise InputRejectedError(
+                f"as many features for each of the channels {', '.join(channels) or '(none)'} are expected, but an "
+                f"embedding has {len(mask)} columns"
+            )
+        of_columns.append(np.flatnonzero(mask) // (len(mask) // len(channels)))
+    together = np.concatenate(of_columns)
+    return {name: np.flatnonzero(together == number) for number, name in enumerate(channels)}
+
+
 def channels_of_effect(
     profiles: NDArray[np.float64],
     plates: NDArray[np.integer],

@@ -77,7 +77,7 @@ class PositionCorrection:
 
 
 def score_positions(
-    profiles: NDArray[np.float64],
+    profiles: NDArray[np.floating],
     plates: NDArray[np.integer],
     positions: NDArray[np.str_],
     *,
@@ -119,7 +119,9 @@ def score_positions(
     def score(of: tuple[str, NDArray[np.intp], NDArray[np.intp]]) -> PositionSet:
         position, members, pool = of
         is_member = np.isin(pool, members)
-        test = permutation_test(profiles[pool], cells[pool], is_member, seed=seed, max_draws=max_draws)
+        test = permutation_test(
+            profiles[pool].astype(np.float64), cells[pool], is_member, seed=seed, max_draws=max_draws
+        )
         return PositionSet(position, members, int(families[members[0]]), test)
 
     return ScoredPositions(tuple(on_threads(score, pools, n_threads=None)), families)
@@ -154,7 +156,7 @@ def correct_by_position(
 
 
 def precision_in_other_positions(
-    profiles: NDArray[np.float64],
+    profiles: NDArray[np.floating],
     plates: NDArray[np.integer],
     positions: NDArray[np.str_],
     is_replicate: NDArray[np.bool_],
@@ -176,7 +178,7 @@ def precision_in_other_positions(
     queries, is_positive = queries[is_positive.any(axis=1)], is_positive[is_positive.any(axis=1)]
     if not len(queries):
         return OtherPositions(n_replicates=0, mean_average_precision=None)
-    units, _ = unit_rows(profiles)
+    units, _ = unit_rows(profiles.astype(np.float64))
     is_negative = ~is_replicate[None, :] & (plates[queries][:, None] == plates[None, :])
     found = average_precisions(np.clip(units[queries] @ units.T, -1.0, 1.0), is_positive, is_negative)
     return OtherPositions(n_replicates=len(queries), mean_average_precision=float(found.mean()))

@@ -34,7 +34,7 @@ def wells_of(
     """Return one row a profile: plate, well, batch, perturbation, dose, control type, cell count, and if fitted on.
 
     A row that is no control and names no perturbation is `empty`. Where no column of wells is named, and there is none
-    of the usual name, every row is a well of its own.
+    of the usual name, every row is a well of its own; likewise without a column of batches all are of one.
 
     Args:
         metadata: (N rows).
@@ -47,8 +47,8 @@ def wells_of(
         UsageError: If a column that is named is missing, or there is none of plates.
         InputRejectedError: If a plate is not named, or a dose or count is not a number.
     """
-    named_well = None if columns.well == WellColumns.well else columns.well
-    needed = [columns.plate, columns.perturbation, columns.concentration, columns.cells, named_well]
+    asked_for = [name for name in (columns.well, columns.batch) if name not in (WellColumns.well, WellColumns.batch)]
+    needed = [columns.plate, columns.perturbation, columns.concentration, columns.cells, *asked_for]
     missing = [name for name in needed if name is not None and name not in metadata.columns]
     if missing:
         raise UsageError(
@@ -67,7 +67,9 @@ def wells_of(
         {
             "plate": metadata[columns.plate].cast(pl.String),
             "well": metadata[columns.well].cast(pl.String) if columns.well in metadata.columns else rows,
-            "batch": metadata[columns.batch if columns.batch in metadata.columns else columns.plate].cast(pl.String),
+            "batch": metadata[columns.batch].cast(pl.String)
+            if columns.batch in metadata.columns
+            else pl.Series([""] * n, dtype=pl.String),
             "perturbation": metadata[columns.perturbation].cast(pl.String),
             "concentration_micromolar": none
             if columns.concentration is None

@@ -44,6 +44,8 @@ class ScreenWells:
     """(N,), where each well stood in the table that it came from."""
     plates: NDArray[np.intp]
     """(N,), 0, 1, ... in order of first appearance."""
+    positions: NDArray[np.str_]
+    """(N,), names of wells."""
     batches: NDArray[np.intp]
     """(N,), likewise; wells without a batch share one."""
     perturbations: NDArray[np.intp]
@@ -54,6 +56,15 @@ class ScreenWells:
     """(N,), all negative control perturbations together, without those that a transform was fitted on."""
     treatments: tuple[Treatment, ...]
     """Treatments and positive controls, sorted by kind, name and dose."""
+
+    @property
+    def numbers(self) -> NDArray[np.intp]:
+        """Return the place of each well's treatment in `treatments`, (N,), -1 for wells that are controls."""
+        numbers = np.full(len(self.profiles), -1, dtype=np.intp)
+        for number, treatment in enumerate(self.treatments):
+            if treatment.control_type == "treatment":
+                numbers[treatment.wells] = number
+        return numbers
 
     def negcons_of(self, plates: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return the rows of the negative controls on these plates."""
@@ -81,6 +92,7 @@ def screen_wells(profiles: NDArray[np.floating], wells: pl.DataFrame) -> ScreenW
         profiles=profiles[order],
         rows=order,
         plates=_numbers(kept["plate"]),
+        positions=kept["well"].cast(pl.String).to_numpy().astype(np.str_),
         batches=_numbers(kept["batch"]),
         perturbations=_numbers(kept["perturbation"]),
         cell_counts=kept["cell_count"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from hcs.catalog import (
     Catalog,
     RunRecord,
+    channels_of,
     count_units,
     plates_of,
     publish,
@@ -26,13 +27,15 @@ from hcs.catalog import (
     wells_of,
 )
 from hcs.errors import InputRejectedError
-from hcs.hits.activity import call_activity
+from hcs.hits.activity import evaluate, table_of_calls
+from hcs.hits.treatments import screen_wells
 from hcs.hits.warnings import activity_warnings
 from hcs.io.storage import join, sha256_of_bytes, write_atomically
 from hcs.io.tables import embedding_table_bytes, read_embedding_table
 from hcs.mechanisms.annotate import annotate_calls
 from hcs.mechanisms.neighbours import treatment_neighbours
 from hcs.pipeline.ahead import in_order
+from hcs.pipeline.facts import facts_of_wells
 from hcs.pipeline.flags import flagged_in_run
 from hcs.pipeline.parts import readers_of
 from hcs.pipeline.surveys import read_survey
@@ -52,7 +55,11 @@ class WellTable:
     """Every well of a run that has a vector, and its vector by each encoder: rows in the order of `wells`."""
 
     wells: pl.DataFrame
+    """What was done to each, its mean `cell_count` a site, `n_sites`, and `is_flagged`: whether one of them looks wrong.
+    There is no such column where nobody looked."""
     embeddings: dict[str, NDArray[np.float32]]
+    channels: tuple[str, ...] = ()
+    """In the order of an embedding's; none where they are not known."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,8 @@ def finish_run(catalog: Catalog, run: RunRecord, *, holes: Sequence[str] = ()) -
         run: The run.
         holes: What is known to be missing already, as sentences: plates that were rejected, images not delivered.
     """
-    table, missing = read_wells(catalog, run)
+    flags = flagged_in_run(catalog, run.id)
+    table, missing = read_wells(catalog, run, flags=flags)
     with threadpool_limits(limits=1):
         results = make_results(table, config=run.config)
     uncalled = [] if results.profiles else list(results.notes)
@@ -90,7 +98,7 @@ def finish_run(catalog: Catalog, run: RunRecord, *, holes: Sequence[str] = ()) -
         profiles=receipts,
         state=state,
         notes=list(dict.fromkeys([*told, *found])),
-        flags=flagged_in_run(catalog, run.id),
+        flags=flags,
     )
     return state
 
@@ -119,8 +127,12 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
     except InputRejectedError as error:
         return _no_results(wells, str(error))
     calls, neighbours = [], []
+    told: list[str] = []
     for name, matrix in sorted(profiles.blocks.items()):
-        called = call_activity(matrix, wells, profile_name=name, q_max=config.hits.q_max, seed=config.hits.seed)
+        facts = facts_of_wells(profiles, name, wells, channels=table.channels)
+        found = evaluate(screen_wells(matrix, wells), q_max=config.hits.q_max, seed=config.hits.seed, facts=facts)
+        called = table_of_calls(found.calls, name)
+        told += [f"calls on {name}: {sentence}" for sentence in (*found.sentences, *activity_warnings(called))]
         near = treatment_neighbours(matrix, wells, profile_name=name, operation=config.profile.consensus)
         calls.append(annotate_calls(called, matrix, wells, operation=config.profile.consensus))
         neighbours.append(near)
@@ -129,15 +141,8 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
         profiles=dict(profiles.blocks),
         calls=pl.concat(calls),
         neighbours=pl.concat(neighbours),
-        notes=(*profiles.notes, *_odd_p_values(calls)),
+        notes=(*profiles.notes, *told),
     )
-
-
-def _odd_p_values(calls: Sequence[pl.DataFrame]) -> Iterator[str]:
-    """Yield what is odd about the p-values of each profile."""
-    for called in calls:
-        for warning in activity_warnings(called):
-            yield f"calls on {called['profile'][0]}: {warning}"
 
 
 def _no_results(wells: pl.DataFrame, reason: str) -> RunResults:
@@ -152,9 +157,16 @@ def _no_results(wells: pl.DataFrame, reason: str) -> RunResults:
     )
 
 
-def read_wells(catalog: Catalog, run: RunRecord) -> tuple[WellTable, list[str]]:
-    """Return the wells of a run with their vectors, and its holes. Plates are read one by one."""
-    sites = usable_sites(catalog, run)
+def read_wells(catalog: Catalog, run: RunRecord, *, flags: pl.DataFrame) -> tuple[WellTable, list[str]]:
+    """Return the wells of a run with their vectors, and its holes. Plates are read one by one.
+
+    Args:
+        catalog: Where the run is.
+        run: The run.
+        flags: `flagged_in_run` of it.
+    """
+    sites = usable_sites(catalog, run, flags=flags)
+    channels = tuple(channels_of(catalog, run.id))
     plates = plates_of(catalog, run.id).sort("plate")
     layout = wells_of(catalog, run=run.id).join(plates.select("plate", "batch"), on="plate", how="left")
     names = [info.name for info in run.encoders]
@@ -168,15 +180,22 @@ def read_wells(catalog: Catalog, run: RunRecord) -> tuple[WellTable, list[str]]:
         return WellTable(wells=_described(layout.clear().select("plate", "well"), layout, sites), embeddings=empty), []
     keys = pl.concat([piece.wells for piece in pieces])
     embeddings = {name: np.concatenate([piece.embeddings[name] for piece in pieces]) for name in names}
-    return WellTable(wells=_described(keys, layout, sites), embeddings=embeddings), list(_holes(layout, sites, keys))
+    table = WellTable(_described(keys, layout, sites), embeddings, channels)
+    return table, list(_holes(layout, sites, keys))
 
 
-def usable_sites(catalog: Catalog, run: RunRecord) -> pl.DataFrame:
-    """Return plate, well, site and cell count of the sites that enter profiles: measured and, if asked, not flagged."""
-    good = site_rows(catalog, run.id).filter(pl.col("status") == "ok").select("plate", "well", "site", "cell_count")
-    if run.config.quality == "keep":
-        return good
-    return good.join(flagged_in_run(catalog, run.id), on=["plate", "well", "site"], how="anti")
+def usable_sites(catalog: Catalog, run: RunRecord, *, flags: pl.DataFrame) -> pl.DataFrame:
+    """Return the sites that enter profiles, measured and, if asked, not flagged.
+
+    Returns:
+        `plate, well, site, cell_count, is_flagged`.
+    """
+    keys = ["plate", "well", "site"]
+    good = site_rows(catalog, run.id).filter(pl.col("status") == "ok").select(*keys, "cell_count")
+    marked = flags.select(*keys, is_flagged=pl.lit(value=True))
+    sites = good.join(marked, on=keys, how="left", maintain_order="left")
+    sites = sites.with_columns(pl.col("is_flagged").fill_null(value=False))
+    return sites if run.config.quality == "keep" else sites.filter(~pl.col("is_flagged"))
 
 
 def _plate_wells(
@@ -228,7 +247,9 @@ def _rows_in(keys: pl.DataFrame, sites: pl.DataFrame) -> NDArray[np.int64]:
 
 def _described(keys: pl.DataFrame, layout: pl.DataFrame, sites: pl.DataFrame) -> pl.DataFrame:
     """Return what was done to every well, with its mean cell count a site, in the order of `keys`."""
-    counts = sites.group_by("plate", "well").agg(cell_count=pl.col("cell_count").mean(), n_sites=pl.len())
+    counts = sites.group_by("plate", "well").agg(
+        cell_count=pl.col("cell_count").mean(), n_sites=pl.len(), is_flagged=pl.col("is_flagged").any()
+    )
     joined = keys.join(layout, on=["plate", "well"], how="left", maintain_order="left")
     return joined.join(counts, on=["plate", "well"], how="left", maintain_order="left")
 

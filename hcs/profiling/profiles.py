@@ -39,6 +39,10 @@ class Profiles:
 
     blocks: dict[str, NDArray[np.float64]]
     """Encoder -> (W, k), and `combined` -> (W, sum of k) where an encoder that it is made of has a block."""
+    normalized: dict[str, NormalizedProfiles]
+    """Encoder -> what its block was made of: robust z of features, each of one channel."""
+    combined: tuple[str, ...]
+    """The encoders whose blocks make `combined`, sorted."""
     fits: tuple[BlockFit, ...]
     """One an encoder, in the order of their names."""
     notes: tuple[str, ...]
@@ -104,7 +108,7 @@ def build_profiles(
     chosen = {name: block for name, block in blocks.items() if config.combine is None or name in config.combine}
     combined = {COMBINED: combine_blocks(chosen, is_reference=is_reference)} if chosen else {}
     notes = (*_notes(normalized, fits), *_notes_without_combined(config, blocks))
-    return Profiles(blocks=blocks | combined, fits=fits, notes=notes)
+    return Profiles(blocks=blocks | combined, normalized=usable, combined=tuple(sorted(chosen)), fits=fits, notes=notes)
 
 
 def _layout(wells: pl.DataFrame) -> _Layout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from hcs.errors import UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+    from hcs.hits.explain_hit import WellFacts
     from hcs.hits.profile_table import WellColumns
     from hcs.hits.treatments import ScreenWells
     from hcs.profiling.matrix import ProfileMatrix
@@ -30,6 +32,7 @@ COLUMNS = (
     "mean_average_precision",
     "p_value",
     "smallest_possible_p",
+    "p_position",
     "q_value",
     "is_hit",
     "call",
@@ -37,6 +40,11 @@ COLUMNS = (
     "effect_from_plate_centre",
     "cell_count_ratio",
     "explained_by_count",
+    "position_verdict",
+    "channel_verdict",
+    "channel",
+    "batch_verdict",
+    "quality_verdict",
     "reason",
 )
 
@@ -66,6 +74,19 @@ def activity(
     cells: Annotated[
         str | None, typer.Option("--cells", metavar="COLUMN", help="Cell counts, for what they explain of a hit.")
     ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            "--channels", metavar="NAMES", help="As DNA,RNA,ER: words in the names of features; is a hit in one alone?"
+        ),
+    ] = None,
+    flagged: Annotated[
+        str | None,
+        typer.Option("--flagged", metavar="EXPR", help="Wells with bad images: has a hit more of them? [not known]"),
+    ] = None,
+    batch: Annotated[
+        str, typer.Option("--batch", metavar="COLUMN", help="Batches, if there are any: in how many does a hit hold?")
+    ] = "Metadata_Batch",
     plate: PlateOption = "Metadata_Plate",
     well: WellOption = "Metadata_Well",
     same_plate: Annotated[
@@ -96,15 +117,27 @@ def activity(
             "controls of all plates add --null copairs"
         )
     profiles = read_profiles(source, metadata=metadata, features=features)
-    columns = WellColumns(perturbation=perturbation, concentration=concentration, cells=cells, plate=plate, well=well)
+    columns = WellColumns(
+        perturbation=perturbation, concentration=concentration, cells=cells, plate=plate, well=well, batch=batch
+    )
+    unknown = {
+        "concentration_micromolar": concentration is None,
+        "channel_verdict": channels is None,
+        "channel": channels is None,
+        "quality_verdict": flagged is None,
+        "batch_verdict": batch not in profiles.metadata.columns,
+    }
+    sentences: tuple[str, ...] = ()
     with threadpool_limits(limits=1):
         screen = _screen(profiles, columns, {"is_negcon": controls, "is_poscon": positives, "is_fitted": fitted})
-        calls = _calls(screen, null=null, same_plate=same_plate, q_max=q_max, seed=seed)
-    kept = [name for name in COLUMNS if name in calls.columns]
-    if concentration is None:
-        kept.remove("concentration_micromolar")
+        if null is Null.COPAIRS:
+            calls = _as_copairs(screen, same_plate=same_plate, q_max=q_max, seed=seed)
+        else:
+            facts = _facts(profiles, channels=channels, flagged=flagged)
+            calls, sentences = _calls(screen, facts, q_max=q_max, seed=seed)
+    kept = [name for name in COLUMNS if name in calls.columns and not unknown.get(name)]
     print_table(calls.select(kept), form=form, output=output)
-    _say_what_they_are_like(calls, q_max=q_max)
+    _say_what_they_are_like(calls, sentences, q_max=q_max)
 
 
 def _screen(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str, str | None]) -> ScreenWells:
@@ -120,23 +153,50 @@ def _screen(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str,
     return screen_wells(profiles.values, wells)
 
 
-def _calls(screen: ScreenWells, *, null: Null, same_plate: bool, q_max: float, seed: int) -> pl.DataFrame:
+def _as_copairs(screen: ScreenWells, *, same_plate: bool, q_max: float, seed: int) -> pl.DataFrame:
+    from hcs.hits.copairs import call_as_copairs
+
+    return call_as_copairs(screen, same_plate=same_plate, q_max=q_max, seed=seed)
+
+
+def _facts(profiles: ProfileMatrix, *, channels: str | None, flagged: str | None) -> WellFacts:
+    """Return what the table says of its wells beside the profiles."""
+    from hcs.hits.explain_hit import ScaledProfiles, WellFacts
+    from hcs.hits.fluorescence import channels_by_name
+    from hcs.profiling.selection import select_rows
+
+    scaled = None
+    if channels is not None:
+        names = [name.strip() for name in channels.split(",") if name.strip()]
+        columns = channels_by_name(profiles.features, names)
+        without = [name for name in names if not columns[name]]
+        if len(names) < 2 or without:
+            raise UsageError(
+                "--channels expects two names or more, with commas between them, each of them a word between the "
+                f"underscores of features such as {profiles.features[0]}, but got {channels!r}, of which "
+                f"{without[0] if without else 'there is one'} {'is in no feature' if without else 'only'}"
+            )
+        scaled = ScaledProfiles((profiles.values,), columns)
+    flags = None if flagged is None else select_rows(profiles.metadata, flagged).astype(float)
+    return WellFacts(flags=flags, scaled=scaled)
+
+
+def _calls(screen: ScreenWells, facts: WellFacts, *, q_max: float, seed: int) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Return the calls, and sentences about what control positions show."""
     import polars as pl
 
     from hcs.hits.activity import evaluate
-    from hcs.hits.copairs import call_as_copairs
     from hcs.hits.plate_centre import effects_from_plate_centre
     from hcs.hits.warnings import needs_plate_centre, p_value_summary
 
-    if null is Null.COPAIRS:
-        return call_as_copairs(screen, same_plate=same_plate, q_max=q_max, seed=seed)
-    calls = evaluate(screen, q_max=q_max, seed=seed)
+    found = evaluate(screen, q_max=q_max, seed=seed, facts=facts)
+    calls = found.calls
     if needs_plate_centre(p_value_summary(calls)):
         calls = calls.with_columns(effect_from_plate_centre=pl.Series(effects_from_plate_centre(screen)).fill_nan(None))
-    return calls
+    return calls, found.sentences
 
 
-def _say_what_they_are_like(calls: pl.DataFrame, *, q_max: float) -> None:
+def _say_what_they_are_like(calls: pl.DataFrame, sentences: Sequence[str], *, q_max: float) -> None:
     from hcs.hits.warnings import activity_warnings, p_value_summary
 
     tested = calls.drop_nulls("p_value")
@@ -151,5 +211,7 @@ def _say_what_they_are_like(calls: pl.DataFrame, *, q_max: float) -> None:
     )
     if summary.n:
         say(f"p-values in twentieths: {' '.join(map(str, summary.histogram))}; inactive: {summary.share_inactive:.0%}")
+    for sentence in sentences:
+        say(sentence)
     for warning in activity_warnings(calls):
         say(f"warning: {warning}")

@@ -10,7 +10,8 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from hcs.errors import InputRejectedError
-from hcs.hits.activity import call_activity
+from hcs.hits.activity import call_activity, evaluate
+from hcs.hits.treatments import screen_wells
 from schemas.tables import TreatmentCalls
 
 
@@ -32,9 +33,9 @@ def test_treatments_and_positive_controls_are_families_of_their_own(make_screen:
     calls = call(*make_screen([0.0, 0.5, 1.0, 3.0], n_plates=3, poscon=3.0))
     treatments, positives = calls.partition_by("control_type", maintain_order=True)
 
-    np.testing.assert_allclose(treatments["q_value"], false_discovery_control(treatments["p_value"]))
+    np.testing.assert_allclose(treatments["q_value"], false_discovery_control(treatments["p_position"]))
     assert positives["perturbation"].to_list() == ["positive"]
-    assert positives["q_value"].to_list() == positives["p_value"].to_list()
+    assert positives["q_value"].to_list() == positives["p_position"].to_list()
     assert "DMSO" not in calls["perturbation"]
 
 
@@ -48,10 +49,48 @@ def test_a_layout_that_cannot_reach_the_threshold_is_underpowered_not_inactive(m
 
 def test_what_could_be_called_is_not_underpowered_and_the_family_decides(make_screen: Callable) -> None:
     # 81 designs: .0123 passes alone among 4 treatments, and not among 5.
-    few, many = (call(*make_screen([0.0] * n, n_plates=2, n_controls=8, seed=1)) for n in (4, 5))
+    few, many = (call(*without_positions(*make_screen([0.0] * n, n_plates=2, seed=1))) for n in (4, 5))
 
     assert set(few["call"]) == {"inactive"}
     assert set(many["call"]) == {"underpowered"}
+
+
+def without_positions(profiles: np.ndarray, wells: pl.DataFrame) -> tuple[np.ndarray, pl.DataFrame]:
+    """No position holds a control on two plates."""
+    return profiles, wells.with_columns(well=pl.concat_str("plate", "well"))
+
+
+def test_without_shared_control_positions_the_p_value_is_as_it_came(make_screen: Callable) -> None:
+    calls = call(*without_positions(*make_screen()))
+
+    assert set(calls["position_verdict"]) == {"not_testable"}
+    assert calls["p_position"].to_list() == calls["p_value"].to_list()
+    assert calls["smallest_possible_p_position"].to_list() == calls["smallest_possible_p"].to_list()
+
+
+def test_positions_that_are_alike_for_nothing_leave_nothing_to_be_called(make_screen: Callable) -> None:
+    profiles, wells = make_screen([0.0, 2.0], n_plates=4, n_controls=16)
+    of_wells = np.random.default_rng(5).normal(scale=3.0, size=(wells["well"].n_unique(), 12))
+    moved = profiles + of_wells[wells["well"].rank("dense").to_numpy() - 1]
+
+    found = evaluate(screen_wells(moved, wells), q_max=0.05, seed=0)
+
+    assert (found.calls["p_value"] < 0.05).all()
+    assert set(found.calls["call"]) == {"underpowered"}
+    assert (found.calls["p_position"] > found.calls["p_value"]).all()
+    assert "16 of 16 positions" in found.sentences[0]
+    assert "nothing can be called" in found.sentences[1]
+
+
+def test_hits_alone_carry_what_else_could_explain_them(make_screen: Callable) -> None:
+    calls = call(*make_screen([0.0] * 4 + [3.0], n_plates=4, n_replicates=2))
+
+    verdicts = calls.select("explained_by_count", "channel_verdict", "batch_verdict", "quality_verdict").rows()
+    assert verdicts[:4] == [(None,) * 4] * 4
+    assert verdicts[4] == ("not_explained", "cannot_tell", "every_batch", "cannot_tell")
+    hit = calls.row(4, named=True)
+    assert (hit["n_batches_testable"], hit["n_batches_holding"], hit["n_other_positions"]) == (2, 2, 8)
+    assert hit["other_positions_precision"] > 0.9
 
 
 def test_many_strong_treatments_are_active_together_where_one_alone_would_be_underpowered(
@@ -76,7 +115,7 @@ def test_one_replicate_is_a_row_without_a_score(make_screen: Callable) -> None:
         None
     ] * 4
     # What was not tested is no part of the family.
-    assert calls["q_value"][1] == calls["p_value"][1]
+    assert calls["q_value"][1] == calls["p_position"][1]
 
 
 def test_a_screen_without_negative_controls_is_not_callable(make_screen: Callable) -> None:

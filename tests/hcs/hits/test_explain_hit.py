@@ -9,7 +9,8 @@ import pytest
 from hcs.errors import InputRejectedError
 from hcs.hits.batches import batch_support
 from hcs.hits.count import count_ratios, explained_by_count
-from hcs.hits.explain_hit import WellFacts, explain_hit
+from hcs.hits.explain_hit import Explanation, ScaledProfiles, WellFacts, explain_hit
+from hcs.hits.fluorescence import channels_of_effect
 from hcs.hits.treatments import ScreenWells, screen_wells
 
 
@@ -20,40 +21,43 @@ def screen(make_screen) -> ScreenWells:
     return screen_wells(profiles, wells.with_columns(cell_count=pl.Series(counts)))
 
 
-def facts_of(screen: ScreenWells, **known) -> WellFacts:
-    positions = np.array([f"w{row}" for row in range(len(screen.plates))])
+def explained(screen: ScreenWells, **known) -> Explanation:
     ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
-    return WellFacts(positions=positions, count_ratios=ratios, **known)
+    hit = screen.treatments[0].wells
+    return explain_hit(screen, ratios, hit, facts=WellFacts(**known).of(screen), seed=0)
+
+
+def pool_of(screen: ScreenWells, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Profiles, plates and which are replicates, of a hit and its controls."""
+    pool = np.sort(np.concatenate([hit, np.flatnonzero(screen.is_negcon)]))
+    return screen.profiles[pool], screen.plates[pool], np.isin(pool, hit)
 
 
 def test_a_hit_has_a_verdict_and_a_sentence_on_each_question(screen: ScreenWells) -> None:
     hit = screen.treatments[0].wells
-    halves = {"DNA": range(6), "ER": range(6, 12)}
-    facts = facts_of(
-        screen,
-        flags=np.zeros(len(screen.plates)),
-        scaled=screen.profiles,
-        channels={k: list(v) for k, v in halves.items()},
-    )
+    in_table = np.empty_like(screen.profiles)
+    in_table[screen.rows] = screen.profiles
+    halves = {"DNA": list(range(6)), "ER": list(range(6, 12))}
+    scaled = ScaledProfiles((in_table[:, :4], in_table[:, 4:]), halves)
 
-    found = explain_hit(screen, hit, facts=facts, seed=0)
+    found = explained(screen, flags=np.zeros(len(screen.plates)), scaled=scaled)
 
-    assert found.count == explained_by_count(screen, facts.count_ratios, hit, seed=0)
-    assert found.cell_count_ratio == np.median(facts.count_ratios[hit])
+    ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
+    assert found.count == explained_by_count(screen, ratios, hit, seed=0)
+    assert found.cell_count_ratio == np.median(ratios[hit])
+    whole = channels_of_effect(*pool_of(screen, hit), channels=halves, seed=0)
+    assert found.channels == whole
     assert found.channels.verdict == "several_channels"
     assert found.quality.verdict == "as_controls"
     assert found.other_positions.n_replicates == 8
     pool = np.sort(np.concatenate([hit, np.flatnonzero(screen.is_negcon)]))
-    expected = batch_support(
-        screen.profiles[pool], screen.plates[pool], np.isin(pool, hit), batches=screen.batches[pool], seed=0
-    )
-    assert found.batches == expected
+    assert found.batches == batch_support(*pool_of(screen, hit), batches=screen.batches[pool], seed=0)
     assert found.batches.verdict == "every_batch"
     assert len(set(found.sentences)) == 5
 
 
 def test_what_was_not_measured_is_said_not_to_be_known(screen: ScreenWells) -> None:
-    found = explain_hit(screen, screen.treatments[0].wells, facts=facts_of(screen), seed=0)
+    found = explained(screen)
 
     assert (found.channels.verdict, found.quality.verdict) == ("cannot_tell", "cannot_tell")
     assert "does not say" in found.sentences[1]
@@ -62,10 +66,28 @@ def test_what_was_not_measured_is_said_not_to_be_known(screen: ScreenWells) -> N
 
 def test_a_hit_over_two_strata_is_refused(screen: ScreenWells) -> None:
     with pytest.raises(InputRejectedError, match="one stratum"):
-        explain_hit(screen, screen.treatments[0].wells, facts=facts_of(screen, strata=screen.plates % 2), seed=0)
+        explained(screen, strata=np.arange(len(screen.plates)) % 2)
 
 
-@pytest.mark.parametrize("known", [{"flags": np.zeros(3)}, {"channels": {"DNA": [0]}}, {"scaled": np.zeros((80, 2))}])
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"flags": np.zeros(3)},
+        {"flags": np.zeros(200), "strata": np.zeros(199, dtype=int)},
+        {"scaled": ScaledProfiles((np.zeros((80, 2)), np.zeros((81, 2))), {"DNA": [0], "ER": [1]})},
+    ],
+)
 def test_facts_about_other_wells_are_refused(screen: ScreenWells, known: dict) -> None:
     with pytest.raises(InputRejectedError, match="facts about the same wells"):
-        facts_of(screen, **known)
+        explained(screen, **known)
+
+
+def test_flags_are_those_of_the_wells_whatever_order_they_come_in(screen: ScreenWells) -> None:
+    flags = np.zeros(len(screen.plates))
+    flags[screen.rows[screen.treatments[0].wells]] = 1
+
+    found = explained(screen, flags=flags)
+
+    assert (found.quality.n_flagged, found.quality.n_wells) == (8, 8)
+    assert found.columns["quality_verdict"] == "flagged_more"
+    assert found.columns["flagged_share_of_controls"] == 0
