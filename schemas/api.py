@@ -20,15 +20,18 @@ from schemas.described import (
     AnySource,
     AnyTreatment,
     Barcode,
+    BatchVerdict,
     Call,
     CellCount,
     CellCountRatio,
+    ChannelVerdict,
     CodeVersion,
     CommonName,
     Concentration,
     ControlType,
     Created,
     DoseStep,
+    Doubts,
     Effect,
     ExcludedReason,
     ExplainedByCount,
@@ -40,8 +43,10 @@ from schemas.described import (
     MechanismLabel,
     PerturbationId,
     Picture,
+    PositionVerdict,
     Precision,
     ProfileName,
+    QualityVerdict,
     QValue,
     RunId,
     ScreenName,
@@ -50,6 +55,7 @@ from schemas.described import (
     SitesFailed,
     Smiles,
     Source,
+    StrongestChannel,
     TreatmentKey,
     Units,
     UnitsDone,
@@ -206,6 +212,11 @@ class WellCall(Body):
     effect: Effect
     cell_count_ratio: CellCountRatio
     explained_by_count: ExplainedByCount
+    channel_verdict: ChannelVerdict
+    channel: StrongestChannel
+    batch_verdict: BatchVerdict
+    quality_verdict: QualityVerdict
+    doubts: Doubts
 
 
 class Well(Body):
@@ -330,7 +341,7 @@ class Run(Body):
 
 
 class Hit(Body):
-    """A call on one treatment: the columns of `hcs hits`."""
+    """A call on one treatment: the columns of `hcs hits`, and what else could explain it in words."""
 
     treatment: TreatmentKey
     perturbation: PerturbationId
@@ -347,6 +358,12 @@ class Hit(Body):
         description="How often the same wells agree as much when replicates and controls are exchanged."
     )
     smallest_possible_p: float | None = Field(description="The p that a perfect score gets in this design.")
+    p_position: float | None = Field(
+        description="`p_value` without what the places of wells give for nothing; as it came where that is "
+        "`not_testable`."
+    )
+    smallest_possible_p_position: float | None = Field(description="`smallest_possible_p`, corrected alike.")
+    position_verdict: PositionVerdict
     q_value: QValue
     is_hit: IsHit
     call: Call
@@ -354,6 +371,23 @@ class Hit(Body):
     effect: Effect
     cell_count_ratio: CellCountRatio
     explained_by_count: ExplainedByCount
+    n_other_positions: int | None = Field(
+        description="For hits: wells that have another one in another position of its plate."
+    )
+    other_positions_precision: float | None = Field(
+        description="Mean average precision over pairs of wells in different positions; null where all share one."
+    )
+    channel_verdict: ChannelVerdict
+    channel: StrongestChannel
+    batch_verdict: BatchVerdict
+    n_batches_testable: int | None = Field(description="For hits: batches with enough wells to tell.")
+    n_batches_holding: int | None = Field(description="Of these, batches in which it holds by itself (p <= .05).")
+    quality_verdict: QualityVerdict
+    n_judged: int | None = Field(
+        description="For hits: wells whose images were judged beside controls' that were judged too."
+    )
+    n_flagged: int | None = Field(description="Of these, wells with a flag.")
+    flagged_share_of_controls: float | None = Field(description="Of the controls of the same plates.")
     name: CommonName
     smiles: Smiles
     mechanism: MechanismLabel
@@ -361,6 +395,11 @@ class Hit(Body):
     predicted_mechanism: str | None = Field(description="For hits: that of the nearest annotated hit.")
     mechanism_evidence: str | None = Field(
         description="A JSON object as text: the `neighbours` that a prediction stands on, and their `agreement`."
+    )
+    doubts: Doubts
+    explanations: tuple[str, ...] = Field(
+        description="What else could explain it, a sentence a question. For calls that are no hits the places of wells "
+        "alone were looked at."
     )
 
 

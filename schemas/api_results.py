@@ -9,8 +9,10 @@ from pydantic import Field
 from schemas.api import Body
 from schemas.described import (
     AnnotatedMechanism,
+    BatchVerdict,
     Call,
     CellCountRatio,
+    ChannelVerdict,
     CommonName,
     Concentration,
     DoseStep,
@@ -19,10 +21,13 @@ from schemas.described import (
     Family,
     MechanismLabel,
     PerturbationId,
+    PositionVerdict,
     Precision,
     ProfileName,
+    QualityVerdict,
     QValue,
     RunId,
+    StrongestChannel,
     TreatmentKey,
 )
 
@@ -101,6 +106,11 @@ class CallFigures(Body):
     mean_average_precision: Precision
     cell_count_ratio: CellCountRatio
     explained_by_count: ExplainedByCount
+    position_verdict: PositionVerdict
+    channel_verdict: ChannelVerdict
+    channel: StrongestChannel
+    batch_verdict: BatchVerdict
+    quality_verdict: QualityVerdict
     n_replicates: int = Field(description="Wells that it rests on.")
 
 

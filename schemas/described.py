@@ -11,6 +11,10 @@ ControlType = Literal["treatment", "negcon", "poscon", "empty"]
 CallName = Literal["active", "inactive", "underpowered", "not_callable"]
 MechanismSource = Literal["annotated", "predicted", "none"]
 Explanation = Literal["explained", "not_explained", "cannot_tell"]
+PositionName = Literal["corrected", "not_testable"]
+ChannelName = Literal["one_channel", "several_channels", "cannot_tell"]
+BatchName = Literal["every_batch", "some_batches", "no_batch", "one_batch", "cannot_tell"]
+QualityName = Literal["flagged_more", "as_controls", "cannot_tell"]
 
 _OF_CONTROLS = (
     "`negcon` is a negative control, `poscon` a positive one, `treatment` what is asked about, `empty` a well without "
@@ -79,6 +83,33 @@ CellCountRatio = Annotated[
 ]
 ExplainedByCount = Annotated[
     Explanation | None, Field(description="For hits: whether the number of cells alone explains the profile.")
+]
+PositionVerdict = Annotated[
+    PositionName | None,
+    Field(
+        description="Whether `p_position` is `corrected` by control wells that share a place over plates, or "
+        "`not_testable` since none do. Null where it was not tested."
+    ),
+]
+ChannelVerdict = Annotated[
+    ChannelName | None,
+    Field(description="For hits: whether one channel alone shows it, as with a compound that glows."),
+]
+StrongestChannel = Annotated[
+    str | None, Field(description="The channel that shows the most of it; null where none does by itself.")
+]
+BatchVerdict = Annotated[
+    BatchName | None, Field(description="For hits: in which of the batches that have enough wells it holds by itself.")
+]
+QualityVerdict = Annotated[
+    QualityName | None, Field(description="For hits: whether its wells are flagged more often than controls are.")
+]
+Doubts = Annotated[
+    tuple[str, ...],
+    Field(
+        description="For hits: what speaks against it in a word or two each, such as `DNA alone`; empty where nothing "
+        "does."
+    ),
 ]
 MechanismLabel = Annotated[
     str | None, Field(description="Annotated, else for a hit the predicted one; several are joined by `|`.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hcs.catalog import (
     Catalog,
@@ -32,7 +33,16 @@ from schemas.encoders import EncoderInfo, WeightsOrigin
 from schemas.keys import Scope
 from schemas.results import ProfileReceipt, PublishedCalls, TreatmentNeighbours
 from schemas.screen import PixelsConfig, PlateEntry, ScreenConfig
-from schemas.tables import CONTROL_TYPES, ChannelQuality, PlateWells, SiteResults
+from schemas.tables import (
+    BATCH_VERDICTS,
+    CHANNEL_VERDICTS,
+    CONTROL_TYPES,
+    COUNT_VERDICTS,
+    QUALITY_VERDICTS,
+    ChannelQuality,
+    PlateWells,
+    SiteResults,
+)
 from schemas.treatments import with_treatment_keys
 from schemas.work import PartReceipt, PlaneRef, Receipt, RunPin, RunState, UnitSpec
 
@@ -166,12 +176,38 @@ def calls(wells: pl.DataFrame, *, seed: int) -> pl.DataFrame:
         reason=pl.lit(None, dtype=pl.String),
         effect=pl.Series(rng.gamma(2, 1.5, len(frame))),
         cell_count_ratio=pl.Series(rng.normal(0.9, 0.2, len(frame)).clip(0, None)),
-        explained_by_count=pl.lit("not_explained"),
+        p_position=pl.Series(q / 2),
+        smallest_possible_p_position=pl.lit(1e-4),
+        position_verdict=pl.lit("corrected"),
+        **_explanations(len(frame), is_hit=q <= 0.05, rng=rng),
         mechanism_source=pl.when(known).then(pl.lit("annotated")).otherwise(pl.lit("none")),
         predicted_mechanism=pl.when(known).then(pl.lit(MECHANISMS[0])),
         mechanism_evidence=pl.when(known).then(pl.lit(json.dumps({"neighbours": 5, "similarity": 0.61}))),
     )
     return PublishedCalls.validate(frame.select(*PublishedCalls.columns()), cast=True)
+
+
+def _explanations(n: int, *, is_hit: NDArray[np.bool_], rng: np.random.Generator) -> dict[str, pl.Series]:
+    """Return the columns that say what else could explain a hit: a verdict each, null where a call is none."""
+    verdicts = {
+        "explained_by_count": COUNT_VERDICTS,
+        "channel_verdict": CHANNEL_VERDICTS,
+        "batch_verdict": BATCH_VERDICTS,
+        "quality_verdict": QUALITY_VERDICTS,
+    }
+    words = {name: np.array(verdict)[rng.integers(0, len(verdict), n)] for name, verdict in verdicts.items()}
+    words["channel"] = np.array(["DNA", "ER"])[rng.integers(0, 2, n)]
+    testable = rng.integers(0, 3, n)
+    counts = {
+        "n_other_positions": rng.integers(0, REPLICATES + 1, n),
+        "n_batches_testable": testable,
+        "n_batches_holding": rng.integers(0, testable + 1),
+        "n_judged": np.full(n, REPLICATES),
+        "n_flagged": rng.integers(0, REPLICATES + 1, n),
+    }
+    shares = {name: rng.uniform(0, 1, n) for name in ("other_positions_precision", "flagged_share_of_controls")}
+    columns = {**words, **counts, **shares}
+    return {name: pl.Series(np.where(is_hit, values, None).tolist(), strict=False) for name, values in columns.items()}
 
 
 def neighbours(wells: pl.DataFrame, *, seed: int) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from dashboards.places import link
 from dashboards.troubles import drawn
 from dashboards.views.compound_parts import show_doses, show_neighbours, show_provenance, show_quality
 from dashboards.views.compound_pictures import show_pictures
-from dashboards.views.compound_words import headline, reasons
+from dashboards.views.compound_words import explanations, headline, reasons
 from dashboards.views.hits_words import described
 from dashboards.words import counted, dose, number, plain, shortened
 from hcs.client import Client
@@ -104,6 +104,8 @@ def _show_compound(whole: Perturbation, here: dict[str, str]) -> None:
         neighbours = [item for item in whole.neighbours if (item.profile, item.treatment) == (profile, hit.treatment)]
         names = {item.neighbour: item.name for item in whole.neighbours if item.name}
         st.markdown("\n".join([headline(hit), "", *(f"- {reason}" for reason in reasons(hit, names=names))]))
+        if said := explanations(hit):
+            st.markdown("\n".join(["**What else could explain it**", "", *(f"- {sentence}" for sentence in said)]))
     else:
         _say_uncalled(whole)
     pictures = st.container()

@@ -41,9 +41,11 @@ def show_doses(calls: Sequence[Hit], *, file_name: str) -> None:
                 frame, dose_chart(frame, field, title, unit), alt=f"{title} by dose, {len(calls)} doses"
             )
     names = ["concentration_micromolar", "dose_step", "call", "q_value", "effect", "mean_average_precision", "p_value",
-             "smallest_possible_p", "cell_count_ratio", "n_replicates", "n_plates", "n_batches"]  # fmt: skip
+             "smallest_possible_p", "p_position", "cell_count_ratio", "doubts", "n_replicates", "n_plates", "n_batches",
+             "n_batches_holding"]  # fmt: skip
     frame = frame_of_rows(calls, names)
-    show_table(frame.drop([name for name in names[:2] if frame[name].null_count() == frame.height]), key="doses",
+    optional = ("concentration_micromolar", "dose_step", "p_position", "n_batches_holding")
+    show_table(frame.drop([name for name in optional if frame[name].null_count() == frame.height]), key="doses",
                columns=_CALL_COLUMNS, file_name=file_name)  # fmt: skip
 
 
@@ -211,10 +213,13 @@ _CALL_COLUMNS = {
     "mean_average_precision": st.column_config.NumberColumn("mAP", format="%.3f"),
     "p_value": st.column_config.NumberColumn("p", format="%.2g"),
     "smallest_possible_p": st.column_config.NumberColumn("Smallest possible p", format="%.2g"),
+    "p_position": st.column_config.NumberColumn("p without places", format="%.2g"),
     "cell_count_ratio": st.column_config.NumberColumn("Cells (of control)", format="%.2f"),
+    "doubts": "May be explained by",
     "n_replicates": "Wells",
     "n_plates": "Plates",
     "n_batches": "Batches",
+    "n_batches_holding": "Batches it holds in",
 }
 _NEIGHBOUR_COLUMNS = {
     "rank": "Rank",

@@ -28,11 +28,16 @@ def headline(hit: Hit) -> str:
         return f"**{what} could not be called**{why}."
     if hit.call == "underpowered":
         return (
-            f"**{what} is underpowered**: its layout allows no p below {number(hit.smallest_possible_p)}, too large to "
+            f"**{what} is underpowered**: its layout allows no p below {number(_smallest(hit))}, too large to "
             "be a hit among so many treatments, whatever its cells look like. More replicates, or more controls on "
             "their plates, would tell."
         )
     return f"**{what} is no hit**: q {number(hit.q_value)}. Its wells are not told from the negative controls."
+
+
+def _smallest(hit: Hit) -> float | None:
+    """Return the smallest p that a treatment like it can get, without what places give for nothing where known."""
+    return hit.smallest_possible_p if hit.smallest_possible_p_position is None else hit.smallest_possible_p_position
 
 
 def _false_among(q_value: float | None, of: str) -> str:
@@ -44,13 +49,18 @@ def _false_among(q_value: float | None, of: str) -> str:
 
 
 def reasons(hit: Hit, *, names: Mapping[str, str]) -> list[str]:
-    """Return what the verdict rests on and what else could explain it, a sentence or two each.
+    """Return what the verdict rests on, a sentence or two each.
 
     Args:
         hit: The call.
         names: Key of a treatment -> what people call it, as far as known.
     """
-    return [*_alike(hit), *_strong(hit), *_count(hit), *_mechanism(hit, names)]
+    return [*_alike(hit), *_strong(hit), *_cells(hit), *_mechanism(hit, names)]
+
+
+def explanations(hit: Hit) -> list[str]:
+    """Return what else could explain it, as the API says it, a sentence each."""
+    return [plain(f"{sentence[:1].upper()}{sentence[1:]}.") for sentence in hit.explanations]
 
 
 def _alike(hit: Hit) -> list[str]:
@@ -82,20 +92,14 @@ def _strong(hit: Hit) -> list[str]:
     ]
 
 
-def _count(hit: Hit) -> list[str]:
+def _cells(hit: Hit) -> list[str]:
     ratio = hit.cell_count_ratio
     if ratio is None:
-        return ["**Cell count**: no cells were counted, so whether their number explains the profile is not known."]
+        return ["**Cells**: none were counted."]
     cells = f"its wells have {number(ratio, digits=2)} {TIMES} the cells of the negative controls (median)"
     if ratio < MOST_CELLS_GONE:
         cells += ", most are gone: it is toxic"
-    verdict = {
-        "explained": ". **The number of cells may explain the profile**: what it does to any well is seen here too",
-        "cannot_tell": ". **Whether that explains the profile cannot be told**: too few other compounds have as many, "
-        "or they do not look alike",
-        "not_explained": ". The number of cells does not explain the profile",
-    }.get(hit.explained_by_count or "", "")
-    return [f"**Cell count**: {cells}{verdict}."]
+    return [f"**Cells**: {cells}."]
 
 
 def _mechanism(hit: Hit, names: Mapping[str, str]) -> list[str]:

@@ -31,17 +31,32 @@ COLUMNS = {
     "mechanism_source": "Mechanism is",
     "q_value": st.column_config.NumberColumn("q", format="%.2g"),
     "effect": st.column_config.NumberColumn("Effect (\N{MULTIPLICATION SIGN} control)", format="%.2f"),
+    "doubts": "May be explained by",
     "mean_average_precision": st.column_config.NumberColumn("mAP", format="%.3f"),
     "p_value": st.column_config.NumberColumn("p", format="%.2g"),
+    "p_position": st.column_config.NumberColumn("p without places", format="%.2g"),
     "cell_count_ratio": st.column_config.NumberColumn("Cells (of control)", format="%.2f"),
     "explained_by_count": "Explained by count",
+    "channel_verdict": "Shows in",
+    "batch_verdict": "Holds in",
+    "n_batches_holding": "Batches it holds in",
+    "quality_verdict": "Flagged more",
     "n_replicates": "Wells",
     "n_plates": "Plates",
     "n_batches": "Batches",
     "control_type": "Kind",
     "call": "Call",
 }
-COUNT_VERDICTS = {"explained": "maybe", "not_explained": "no", "cannot_tell": "cannot tell"}
+VERDICTS = {
+    "explained_by_count": {"explained": "maybe", "not_explained": "no"},
+    "channel_verdict": {"several_channels": "several channels"},
+    "batch_verdict": {
+        "every_batch": "each batch", "some_batches": "some batches", "no_batch": "no batch",
+        "one_batch": "its only batch",
+    },
+    "quality_verdict": {"flagged_more": "yes", "as_controls": "no"},
+}  # fmt: skip
+UNTOLD, UNTESTED = "cannot tell", "not tested"
 LEAST_LOOSENED = 500
 PLATES_LINKED = 6
 
@@ -123,10 +138,14 @@ def _show_table(shown: Sequence[Hit], chosen: str | None, run: str) -> None:
 
 def table_of(shown: Sequence[Hit]) -> pl.DataFrame:
     """Return the table, without columns that hold nothing, or say of every row what the choice says."""
-    frame = frame_of_rows(shown, list(COLUMNS)).with_columns(
-        pl.col("explained_by_count").cast(pl.String).replace(COUNT_VERDICTS).fill_null("not tested")
+    frame = frame_of_rows(shown, [*COLUMNS, "channel"])
+    alone = pl.when(pl.col("channel_verdict") == "one_channel").then(pl.format("{} alone", pl.col("channel")))
+    told = frame.with_columns(pl.coalesce(alone, "channel_verdict").alias("channel_verdict"))
+    frame = told.select(COLUMNS).with_columns(
+        pl.col(name).cast(pl.String).replace({**words, "cannot_tell": UNTOLD}).fill_null(UNTESTED)
+        for name, words in VERDICTS.items()
     )
-    optional = ("name", "concentration_micromolar", "dose_step")
+    optional = ("name", "concentration_micromolar", "dose_step", "p_position", "n_batches_holding")
     empty = [name for name in optional if frame[name].null_count() == frame.height]
     alike = [name for name in ("control_type", "call") if frame[name].n_unique() == 1]
     return frame.drop(empty + alike)

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from dashboards.look import CATEGORIES, FRAME, LINES, MISSING
-from dashboards.views.hits_words import MAYBE_COUNT, described
+from dashboards.views.hits_words import described
 from dashboards.words import counted
 from schemas.api import Hit
 
@@ -18,7 +18,7 @@ MARKS = 1_000
 MARKS_OF_SVG = 600
 """Above them a chart is one picture, which a browser draws many times faster."""
 
-SHOWN, DOUBTFUL, OTHER = "Shown", "Shown, count may explain it", "Every other treatment"
+SHOWN, DOUBTFUL, OTHER = "Shown", "Shown, may be explained otherwise", "Every other treatment"
 STATES = (SHOWN, DOUBTFUL, OTHER)
 _LOOKS = {
     SHOWN: (f"{CATEGORIES[0]}e6", "circle"),
@@ -55,7 +55,7 @@ def points(shown: Sequence[Hit], others: Sequence[Hit]) -> pl.DataFrame:
     here = {(hit.treatment, hit.control_type) for hit in kept}
     behind = [hit for hit in others if (hit.treatment, hit.control_type) not in here][: MARKS - len(kept)]
     rows = [_point(hit, OTHER) for hit in behind]
-    rows += [_point(hit, DOUBTFUL if hit.explained_by_count in MAYBE_COUNT else SHOWN) for hit in reversed(kept)]
+    rows += [_point(hit, DOUBTFUL if hit.doubts else SHOWN) for hit in reversed(kept)]
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 

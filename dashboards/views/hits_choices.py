@@ -12,7 +12,7 @@ from dashboards.components.addresses import chosen
 from dashboards.words import LONGEST_NAME, counted, plain, shortened
 from schemas.api import Hit, Mechanism
 
-Q_MAX, EFFECT_MIN, BATCHES_MIN = 0.05, 0.0, 1
+Q_MAX, EFFECT_MIN, BATCHES_MIN = 0.05, 0.0, 0
 TREATMENTS, CONTROLS, BOTH = "treatments", "controls", "both"
 KINDS: dict[str, tuple[str, Literal["treatment", "poscon"] | None]] = {
     TREATMENTS: ("Treatments", "treatment"),
@@ -30,7 +30,9 @@ class Question:
     effect_min: float = EFFECT_MIN
     batches_min: int = BATCHES_MIN
     kind: str = TREATMENTS
-    not_count: bool = False
+    not_by_count: bool = False
+    not_one_channel: bool = False
+    not_flagged: bool = False
     not_toxic: bool = False
 
     def to_the_api(self) -> dict[str, Any]:
@@ -39,27 +41,27 @@ class Question:
             "mechanism": self.mechanism,
             "q_max": self.q_max,
             "not_toxic": self.not_toxic,
-            "min_batches": None if self.batches_min <= 1 else self.batches_min,
+            "not_by_count": self.not_by_count,
+            "not_one_channel": self.not_one_channel,
+            "not_flagged": self.not_flagged,
+            "min_batches": self.batches_min or None,
             "control_type": KINDS[self.kind][1],
         }
 
     def kept(self, hits: Sequence[Hit]) -> list[Hit]:
-        """Return those of the API's answer that also have the effect, and whose count explains nothing, as asked."""
-        return [
-            hit
-            for hit in hits
-            if (self.effect_min <= 0 or (hit.effect or 0.0) >= self.effect_min)
-            and (not self.not_count or hit.explained_by_count == "not_explained")
-        ]
+        """Return those of the API's answer that also have the effect that is asked for."""
+        return [hit for hit in hits if self.effect_min <= 0 or (hit.effect or 0.0) >= self.effect_min]
 
     def looser(self) -> list[tuple[str, Question]]:
         """Return the questions with one condition less, each with what is left out, in words of Markdown."""
         without = [
             (self.mechanism is not None, f"of any mechanism, not only {plain(shortened(self.mechanism))}", "mechanism"),
             (self.effect_min > 0, "of any effect", "effect_min"),
-            (self.not_count, "also where cell count may explain it", "not_count"),
+            (self.not_by_count, "also where cell count explains it", "not_by_count"),
+            (self.not_one_channel, "also where one channel alone shows it", "not_one_channel"),
+            (self.not_flagged, "also where images are flagged", "not_flagged"),
             (self.not_toxic, "also where most cells are gone", "not_toxic"),
-            (self.batches_min > 1, "seen in one batch or more", "batches_min"),
+            (self.batches_min > 0, "in however many batches they hold", "batches_min"),
         ]
         questions = [(words, replace(self, **{name: _DEFAULTS[name]})) for is_set, words, name in without if is_set]
         if self.q_max < LOOSE_Q:
@@ -68,12 +70,12 @@ class Question:
 
 
 LOOSE_Q = 0.2
-_KEYS = ("mechanism", "q", "effect", "batches", "kind", "not_count", "not_toxic")
+_NOT = ("not_by_count", "not_one_channel", "not_flagged", "not_toxic")
+_KEYS = ("mechanism", "q", "effect", "batches", "kind", *_NOT)
 _DEFAULTS: dict[str, Any] = {
     "mechanism": None,
     "effect_min": EFFECT_MIN,
-    "not_count": False,
-    "not_toxic": False,
+    **dict.fromkeys(_NOT, False),
     "batches_min": BATCHES_MIN,
 }
 
@@ -112,8 +114,7 @@ def chosen_question(mechanisms: Sequence[Mechanism]) -> Question:
         )  # fmt: skip
     with fourth:
         batches = st.number_input(
-            "Batches, at least", 1, 1000, BATCHES_MIN, 1, key="batches", bind="query-params",
-            help="In how many batches its wells were.",
+            "Batches, at least", 0, 1000, BATCHES_MIN, 1, key="batches", bind="query-params", help=BATCHES_HELP
         )  # fmt: skip
     with fifth:
         kind = chosen(
@@ -123,10 +124,12 @@ def chosen_question(mechanisms: Sequence[Mechanism]) -> Question:
             format_func=lambda kind: KINDS[kind][0],
             help="q values are made within treatments, and within positive controls.",
         )
-    left, right, _ = st.columns([1.4, 1.2, 2], vertical_alignment="center")
-    not_count = left.checkbox("Not explained by cell count", key="not_count", bind="query-params", help=COUNT_HELP)
-    not_toxic = right.checkbox("Not toxic", key="not_toxic", bind="query-params", help=TOXIC_HELP)
-    return Question(mechanism, float(q_max), float(effect), int(batches), kind or TREATMENTS, not_count, not_toxic)
+    columns = st.columns([1.5, 1.3, 1.6, 0.9], vertical_alignment="center")
+    asked = {
+        name: column.checkbox(label, key=name, bind="query-params", help=about)
+        for column, (name, (label, about)) in zip(columns, NOTS.items(), strict=True)
+    }
+    return Question(mechanism, float(q_max), float(effect), int(batches), kind or TREATMENTS, **asked)
 
 
 Q_HELP = (
@@ -136,11 +139,31 @@ Q_HELP = (
 EFFECT_HELP = (
     "Length of the mean profile of its wells, in lengths that the mean of as many control wells has: 1 is no effect."
 )
-COUNT_HELP = (
-    "Only hits whose profile differs from the controls' by more than the number of cells does to any profile. Left out "
-    "are those that it explains, and those where the screen cannot tell."
+BATCHES_HELP = (
+    "In how many batches a hit holds by itself. 0 asks for none. From 1 on hits are left out whose batches have too "
+    "few wells to tell, and those of runs of earlier versions, which did not test it."
 )
-TOXIC_HELP = "Only with at least half as many cells as the negative controls of the same plates (median)."
+NOTS = {
+    "not_by_count": (
+        "Not explained by cell count",
+        "Leaves out hits whose profile is what as few cells do to any profile. Where that cannot be told they stay.",
+    ),
+    "not_one_channel": (
+        "Not in one channel alone",
+        "Leaves out hits that a single channel shows, as with a compound that glows by itself. Where that cannot be "
+        "told they stay.",
+    ),
+    "not_flagged": (
+        "Images not flagged more",
+        "Leaves out hits whose wells are out of focus, saturated or the like more often than the negative controls of "
+        "their plates. Where images were not judged they stay.",
+    ),
+    "not_toxic": (
+        "Not toxic",
+        "Only with at least half as many cells as the negative controls of the same plates (median).",
+    ),
+}
+"""Option of `Client.hits` -> what its box is called, and what it does."""
 
 
 def option_of(mechanism: Mechanism) -> str:

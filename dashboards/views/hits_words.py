@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from dashboards.views.hits_choices import CONTROLS, TREATMENTS, Question
 from dashboards.words import counted, dose, number, plain, shortened
 from schemas.api import Hit
 
-MAYBE_COUNT = {"explained", "cannot_tell"}
 AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
 
 
@@ -25,12 +25,21 @@ def answer(hits: Sequence[Hit], question: Question) -> str:
     else:
         noun = "a hit" if len(hits) == 1 else "hits"
         first = f"**{what}{of}** {verb} {noun}{_conditions(question)} at q {AT_MOST} {question.q_max:g}"
-    doubtful = sum(hit.explained_by_count in MAYBE_COUNT for hit in hits)
-    if question.not_count:
-        return f"{first}."
+    return f"{first}; {_doubts(hits)}."
+
+
+def _doubts(hits: Sequence[Hit]) -> str:
+    """Return how many hits may have another explanation, and which, the commonest first."""
+    doubtful = sum(bool(hit.doubts) for hit in hits)
     if doubtful == 0:
-        return f"{first}; none of them is known to be explained by cell count."
-    return f"{first}; {doubtful:,} of them may be explained by cell count."
+        return "nothing else is known to explain any of them"
+    counts = Counter(words for hit in hits for words in hit.doubts)
+    told = ", ".join(f"{n:,} {plain(shortened(words))}" for words, n in sorted(counts.items(), key=_commonest_first))
+    return f"{doubtful:,} of them may be explained otherwise ({told})"
+
+
+def _commonest_first(pair: tuple[str, int]) -> tuple[int, str]:
+    return -pair[1], pair[0]
 
 
 def _no_answer(question: Question) -> str:
@@ -102,19 +111,26 @@ def in_short(hit: Hit) -> str:
     if hit.mechanism:
         mechanism = f"Mechanism {hit.mechanism_source}: {plain(shortened(hit.mechanism))}"
     return (
-        f"{verdict}: {sure}, mAP {number(hit.mean_average_precision)}, {strength}; {seen}. {mechanism}. {_count(hit)}"
-    )
+        f"{verdict}: {sure}, mAP {number(hit.mean_average_precision)}, {strength}; {seen}{held_in(hit)}. {mechanism}. "
+        f"{_otherwise(hit)}"
+    ).rstrip()
 
 
-def _count(hit: Hit) -> str:
-    cells = (
-        "" if hit.cell_count_ratio is None else f" ({number(hit.cell_count_ratio, digits=2)} of the controls' cells)"
-    )
-    return {
-        "explained": f"Cell count may explain it{cells}.",
-        "cannot_tell": f"Whether cell count explains it cannot be told{cells}.",
-        "not_explained": f"Cell count does not explain it{cells}.",
-    }.get(hit.explained_by_count or "", "")
+def held_in(hit: Hit) -> str:
+    """Return in how many batches it holds, as the end of a sentence; nothing where that was not tested."""
+    if hit.n_batches_holding is None or not hit.n_batches_testable:
+        return ""
+    return f", and holds in {hit.n_batches_holding} of {counted(hit.n_batches_testable, 'batch')} by itself"
+
+
+def _otherwise(hit: Hit) -> str:
+    """Return what may explain a hit otherwise, beside how many cells are left."""
+    said = []
+    if hit.cell_count_ratio is not None:
+        said.append(f"It has {number(hit.cell_count_ratio, digits=2)} of the controls' cells.")
+    if hit.doubts:
+        said.append(f"It may be explained otherwise: {', '.join(plain(shortened(words)) for words in hit.doubts)}.")
+    return " ".join(said)
 
 
 def _what(n: int, question: Question) -> str:
@@ -131,12 +147,16 @@ def _conditions(question: Question) -> str:
     others = []
     if question.effect_min > 0:
         others.append(f"an effect of at least {question.effect_min:g} \N{MULTIPLICATION SIGN} control")
-    if question.batches_min > 1:
-        others.append(f"wells in at least {counted(question.batches_min, 'batch')}")
+    if question.batches_min > 0:
+        others.append(f"at least {counted(question.batches_min, 'batch')} in which they hold")
     if question.not_toxic:
         others.append("at least half of the controls' cells")
-    if question.not_count:
-        others.append("a profile that cell count does not explain")
+    if question.not_by_count:
+        others.append("no explanation by cell count")
+    if question.not_one_channel:
+        others.append("more than one channel")
+    if question.not_flagged:
+        others.append("no more flagged images than controls")
     if others:
         joined = others[0] if len(others) == 1 else f"{', '.join(others[:-1])} and {others[-1]}"
         said += f"{' and' if said else ' with'} {joined}"

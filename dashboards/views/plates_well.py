@@ -141,7 +141,9 @@ def call_in_words(well: Well) -> str:
         return "Nothing is said of its treatment on this profile."
     hit = ", a hit" if well.call.is_hit else ", no hit"
     count = COUNTS.get(well.call.explained_by_count or "", "") if well.call.is_hit else ""
-    return f"The treatment, over all its wells: **{CALLS[well.call.call]}**{hit}. {count}".rstrip()
+    others = [plain(words) for words in well.call.doubts if not words.startswith("cell count")]
+    doubts = f" It may be explained otherwise: {', '.join(others)}." if others else ""
+    return f"The treatment, over all its wells: **{CALLS[well.call.call]}**{hit}. {count}".rstrip() + doubts
 
 
 def call_figures(call: WellCall) -> list[tuple[str, str, str]]:

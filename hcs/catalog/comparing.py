@@ -20,7 +20,8 @@ KEY = ("treatment", "control_type")
 KNOWN = ("perturbation", "concentration_micromolar", "dose_step", "name", "mechanism")
 """What stands beside a treatment, whichever side says it."""
 FIGURES = (
-    "call", "q_value", "effect", "mean_average_precision", "cell_count_ratio", "explained_by_count", "n_replicates",
+    "call", "q_value", "effect", "mean_average_precision", "cell_count_ratio", "explained_by_count",
+    "position_verdict", "channel_verdict", "channel", "batch_verdict", "quality_verdict", "n_replicates",
 )  # fmt: skip
 """What each side says of a treatment; in a comparison these come twice, behind `before_` and `after_`."""
 CHANGES = ("gained", "lost", "both")

@@ -50,6 +50,9 @@ def find_hits(
     mechanism: str | None = None,
     q_max: float = 0.05,
     not_toxic: bool = False,
+    not_by_count: bool = False,
+    not_one_channel: bool = False,
+    not_flagged: bool = False,
     min_batches: int | None = None,
     profile: str = "combined",
     control_types: Sequence[str] = TREATMENT_TYPES,
@@ -63,7 +66,12 @@ def find_hits(
             `mechanism_source` tells the two apart.
         q_max: Largest q value; 1 keeps also the rows without one.
         not_toxic: Whether `cell_count_ratio` must be known and at least 0.5.
-        min_batches: Smallest number of batches that the treatment was seen in.
+        not_by_count: Whether those are left out that the number of cells explains. As with the two that follow, what
+            cannot be told or was not tested is kept.
+        not_one_channel: Whether those are left out that show in one channel alone.
+        not_flagged: Whether those are left out whose wells are flagged more often than controls.
+        min_batches: Smallest number of batches in which the treatment holds by itself. Where that is not known, since
+            it is no hit or its run is of an earlier version, it is left out.
         profile: The profile that the calls were made on.
         control_types: `treatment`, `poscon` or both: two families, each with its own q values.
 
@@ -74,7 +82,16 @@ def find_hits(
         NotFoundError: If there is no such run, or it has no calls on this profile.
         UsageError: If a limit makes no sense.
     """
-    passing = _passing(q_max, not_toxic, min_batches, control_types, mechanism)
+    passing = _passing(
+        q_max=q_max,
+        not_toxic=not_toxic,
+        not_by_count=not_by_count,
+        not_one_channel=not_one_channel,
+        not_flagged=not_flagged,
+        min_batches=min_batches,
+        control_types=control_types,
+        mechanism=mechanism,
+    )
     with catalog.reading() as connection:
         run_id = resolve(connection, run)
         check_profile(connection, run_id, profile)
@@ -89,6 +106,9 @@ def hits_page(
     mechanism: str | None = None,
     q_max: float = 0.05,
     not_toxic: bool = False,
+    not_by_count: bool = False,
+    not_one_channel: bool = False,
+    not_flagged: bool = False,
     min_batches: int | None = None,
     profile: str = "combined",
     control_types: Sequence[str] = TREATMENT_TYPES,
@@ -105,7 +125,10 @@ def hits_page(
         mechanism: One label.
         q_max: Largest q value.
         not_toxic: Whether enough cells must be left.
-        min_batches: Smallest number of batches.
+        not_by_count: Whether the number of cells may not explain it.
+        not_one_channel: Whether it may not show in one channel alone.
+        not_flagged: Whether its wells may not be flagged more often than controls.
+        min_batches: Smallest number of batches in which it holds.
         profile: The profile that the calls were made on.
         control_types: `treatment`, `poscon` or both.
         limit: The most rows that are returned.
@@ -115,7 +138,16 @@ def hits_page(
         NotFoundError: If there is no such run, or it has no calls on this profile.
         UsageError: If a limit makes no sense.
     """
-    passing = _passing(q_max, not_toxic, min_batches, control_types, mechanism)
+    passing = _passing(
+        q_max=q_max,
+        not_toxic=not_toxic,
+        not_by_count=not_by_count,
+        not_one_channel=not_one_channel,
+        not_flagged=not_flagged,
+        min_batches=min_batches,
+        control_types=control_types,
+        mechanism=mechanism,
+    )
     _check_page(limit, offset)
     with catalog.reading() as connection:
         run_id = resolve(connection, run)
@@ -177,7 +209,15 @@ def _columns() -> list[ColumnElement[object]]:
 
 
 def _passing(
-    q_max: float, not_toxic: bool, min_batches: int | None, control_types: Sequence[str], mechanism: str | None
+    *,
+    q_max: float,
+    not_toxic: bool,
+    not_by_count: bool,
+    not_one_channel: bool,
+    not_flagged: bool,
+    min_batches: int | None,
+    control_types: Sequence[str],
+    mechanism: str | None,
 ) -> list[ColumnElement[bool]]:
     """Return the conditions that a hit satisfies.
 
@@ -190,8 +230,14 @@ def _passing(
         passing.append(Call.q_value <= q_max)
     if not_toxic:
         passing.append(Call.cell_count_ratio >= NOT_TOXIC)
+    if not_by_count:
+        passing.append(Call.explained_by_count.is_distinct_from("explained"))
+    if not_one_channel:
+        passing.append(Call.channel_verdict.is_distinct_from("one_channel"))
+    if not_flagged:
+        passing.append(Call.quality_verdict.is_distinct_from("flagged_more"))
     if min_batches is not None:
-        passing.append(Call.n_batches >= min_batches)
+        passing.append(Call.n_batches_holding >= min_batches)
     if mechanism is not None:
         passing.append(_has_label(mechanism))
     return passing

@@ -21,7 +21,7 @@ from schemas.treatments import with_treatment_keys
 from schemas.work import RunState, UnitState
 
 CALL_KEY = ("profile", "treatment", "control_type")
-CALL_NAMES = ("perturbation", "profile", "name", "mechanism", "predicted_mechanism", "treatment")
+CALL_NAMES = ("perturbation", "profile", "name", "mechanism", "predicted_mechanism", "channel", "treatment")
 
 
 @patient

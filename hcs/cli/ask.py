@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 import typer
 
 from hcs.cli.options import CatalogOption, FormatOption, OutputOption, PartsOption, RunOption, open_existing
-from hcs.cli.output import Format, print_object, print_table, put, say
+from hcs.cli.output import Format, counted, print_object, print_table, put, say
+from hcs.errors import UsageError
 
 if TYPE_CHECKING:
     from hcs.catalog import Catalog, PerturbationView
@@ -17,16 +18,19 @@ if TYPE_CHECKING:
 
 SHORT_COLUMNS = (
     "perturbation", "concentration_micromolar", "dose_step", "control_type", "name", "mechanism", "mechanism_source",
-    "call", "q_value", "effect", "cell_count_ratio", "explained_by_count",
+    "call", "q_value", "effect", "cell_count_ratio", "n_batches_holding", "doubts",
 )  # fmt: skip
-"""What the table on a terminal shows first."""
+"""What the table on a terminal shows first; `doubts` are what a scientist looks at before ordering a compound."""
 HIT_COLUMNS = (
     "perturbation", "concentration_micromolar", "dose_step", "control_type", "name", "mechanism", "mechanism_source",
-    "call", "n_replicates", "n_controls", "mean_average_precision", "p_value", "smallest_possible_p", "q_value",
-    "effect", "cell_count_ratio", "explained_by_count", "reason",
+    "call", "n_replicates", "n_controls", "mean_average_precision", "p_value", "smallest_possible_p", "p_position",
+    "position_verdict", "q_value", "effect", "cell_count_ratio", "explained_by_count", "channel_verdict", "channel",
+    "batch_verdict", "n_batches", "n_batches_holding", "quality_verdict", "reason",
 )  # fmt: skip
 """What it shows with --all; json, csv and files hold every column."""
 
+BETWEEN_SENTENCES = " | "
+"""Where a file holds no lists."""
 
 SHOWN_NEIGHBOURS = 5
 
@@ -45,12 +49,31 @@ def hits(
     not_toxic: Annotated[
         bool, typer.Option("--not-toxic", help="Only where cell_count_ratio is at least 0.5.")
     ] = False,
-    min_batches: Annotated[int | None, typer.Option(min=1, help="Seen in at least so many batches.")] = None,
+    not_by_count: Annotated[
+        bool, typer.Option("--not-by-count", help="Without those that the number of cells explains.")
+    ] = False,
+    not_one_channel: Annotated[
+        bool, typer.Option("--not-one-channel", help="Without those that show in one channel alone.")
+    ] = False,
+    not_flagged: Annotated[
+        bool, typer.Option("--not-flagged", help="Without those whose wells are flagged more than controls.")
+    ] = False,
+    min_batches: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Holds in at least so many batches by itself. Batches with too few wells to tell do not count: how "
+            "many hits that leaves out is said.",
+        ),
+    ] = None,
     profile: Annotated[
         str, typer.Option(help="The profile that calls are made on, or an encoder's name.")
     ] = "combined",
     everything: Annotated[bool, typer.Option("--all", help="Show all numbers in the table.")] = False,
     wells: Annotated[bool, typer.Option("--wells", help="List the wells of the hits, for cherry-picking.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say in sentences what else could explain each hit.")
+    ] = False,
     catalog: CatalogOption = None,
     parts: PartsOption = None,
     form: FormatOption = Format.TABLE,
@@ -62,26 +85,82 @@ def hits(
     """
     from hcs.catalog import find_hits, get_run, wells_of
 
+    if wells and explain:
+        raise UsageError("--wells lists wells and --explain says what could explain hits: give one of the two.")
+    asked: dict[str, Any] = {
+        "run": run,
+        "mechanism": mechanism,
+        "q_max": q_max,
+        "not_toxic": not_toxic,
+        "not_by_count": not_by_count,
+        "not_one_channel": not_one_channel,
+        "not_flagged": not_flagged,
+        "profile": profile,
+    }
     with open_existing(catalog, parts) as store:
-        found = find_hits(
-            store,
-            run=run,
-            mechanism=mechanism,
-            q_max=q_max,
-            not_toxic=not_toxic,
-            min_batches=min_batches,
-            profile=profile,
-        )
+        found = find_hits(store, **asked, min_batches=min_batches)
+        if min_batches is not None:
+            _say_untold(find_hits(store, **asked), min_batches)
         if found.is_empty():
             _say_why_empty(store, run, mechanism, profile)
         found = found.sort("q_value", pl.col("effect").neg(), nulls_last=True, maintain_order=True)
+        title = f"{get_run(store, run).name}, profile {profile}, q <= {q_max:g}"
         if wells:
             numbers = found.select("treatment", "call", "q_value", "effect")
             found = wells_of(store, run=run).join(numbers, on="treatment", how="inner").sort("plate", "well")
-        elif form is Format.TABLE and output is None:
-            found = _readable(found, HIT_COLUMNS if everything else SHORT_COLUMNS)
-        title = f"{get_run(store, run).name}, profile {profile}, q <= {q_max:g}"
-        print_table(found, form=form, output=output, title=title)
+    if form is not Format.TABLE or output is not None or wells:
+        print_table(_with_sentences(found, form, output) if explain else found, form=form, output=output, title=title)
+        return
+    shown = _with_doubts(found)
+    print_table(_readable(shown, HIT_COLUMNS if everything else SHORT_COLUMNS), form=form, title=title)
+    if explain:
+        for line in _explained(found):
+            put(line)
+
+
+def _with_doubts(calls: pl.DataFrame) -> pl.DataFrame:
+    """Return the calls with what speaks against them in a column of text; null where nothing does."""
+    from hcs.hits.explain import doubts_of_call
+
+    said = ["; ".join(doubts_of_call(call)) or None for call in calls.iter_rows(named=True)]
+    return calls.with_columns(doubts=pl.Series(said, dtype=pl.String))
+
+
+def _with_sentences(calls: pl.DataFrame, form: Format, output: str | None) -> pl.DataFrame:
+    """Return the calls with their sentences: a list in JSON, elsewhere one text, since CSV has no lists."""
+    from hcs.hits.explain import sentences_of_call
+    from hcs.io.tables import ending_of
+
+    said = [list(sentences_of_call(call)) for call in calls.iter_rows(named=True)]
+    explanations = pl.Series(said, dtype=pl.List(pl.String))
+    is_json = form is Format.JSON if output is None else ending_of(output) == "json"
+    return calls.with_columns(explanations=explanations if is_json else explanations.list.join(BETWEEN_SENTENCES))
+
+
+def _explained(calls: pl.DataFrame) -> Iterator[str]:
+    """Yield a line a call that something is said of, and under it its sentences."""
+    from hcs.hits.explain import sentences_of_call
+
+    for call in calls.iter_rows(named=True):
+        said = sentences_of_call(call)
+        if said:
+            name = "" if call["name"] in {None, call["perturbation"]} else f" ({call['name']})"
+            yield f"{call['treatment']}{name}"
+            yield from (f"  - {sentence}" for sentence in said)
+
+
+def _say_untold(calls: pl.DataFrame, min_batches: int) -> None:
+    """Say how many hits a limit on batches leaves out without their being known to fail it."""
+    n_untold = calls.filter(
+        pl.col("is_hit")
+        & (pl.col("batch_verdict").is_null() | (pl.col("batch_verdict").cast(pl.String) == "cannot_tell"))
+        & (pl.col("n_batches_holding").fill_null(0) < min_batches)
+    ).height
+    if n_untold:
+        say(
+            f"{counted(n_untold, 'hit')} left out since it cannot be told in how many batches it holds: they have too "
+            "few wells by themselves, or the run is of a version that did not test it"
+        )
 
 
 def _say_why_empty(store: Catalog, run: str, mechanism: str | None, profile: str) -> None:
@@ -139,11 +218,15 @@ def show(
     )
     for title, frame in _tables(view, profile):
         print_table(frame.select([column for column in frame if not _says_nothing(column)]), form=form, title=title)
+    if form is Format.TABLE and (lines := list(_explained(_on_profile(view, profile)))):
+        put("what else could explain it")
+        for line in lines:
+            put(line)
 
 
 def _tables(view: PerturbationView, profile: str) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield what a terminal shows of a perturbation; json holds all of it, on every profile."""
-    yield f"calls on {profile}", _readable(view.calls.filter(pl.col("profile") == profile), HIT_COLUMNS)
+    yield f"calls on {profile}", _readable(_on_profile(view, profile), HIT_COLUMNS)
     places = view.wells.select("plate", "well", "treatment", "control_type", "excluded_reason")
     yield (
         "wells",
@@ -151,6 +234,10 @@ def _tables(view: PerturbationView, profile: str) -> Iterator[tuple[str, pl.Data
     )
     near = view.neighbours.filter((pl.col("profile") == profile) & (pl.col("rank") <= SHOWN_NEIGHBOURS))
     yield "nearest neighbours", near.drop("profile")
+
+
+def _on_profile(view: PerturbationView, profile: str) -> pl.DataFrame:
+    return view.calls.filter(pl.col("profile") == profile)
 
 
 def _print_plate(view: PlateView, form: Format) -> None:

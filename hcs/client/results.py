@@ -25,6 +25,9 @@ class ResultQuestions(Asking):
         mechanism: str | None = None,
         q_max: float = 0.05,
         not_toxic: bool = False,
+        not_by_count: bool = False,
+        not_one_channel: bool = False,
+        not_flagged: bool = False,
         min_batches: int | None = None,
         control_type: Literal["treatment", "poscon"] | None = None,
         run: RunName = "latest",
@@ -38,7 +41,12 @@ class ResultQuestions(Asking):
             mechanism: One label in any case, annotated or predicted.
             q_max: Largest q value; 1 keeps rows without one too.
             not_toxic: Whether only treatments are wanted whose `cell_count_ratio` is at least 0.5.
-            min_batches: Seen in at least so many batches.
+            not_by_count: Whether those are left out that the number of cells explains. As with the two that follow,
+                what cannot be told or was not tested is kept.
+            not_one_channel: Whether those are left out that show in one channel alone.
+            not_flagged: Whether those are left out whose wells are flagged more often than controls.
+            min_batches: Holds in at least so many batches by itself. Batches with too few wells to tell do not count,
+                and hits for which it was not tested are left out.
             control_type: One family of calls; by default both.
             run: By default the one that finished last.
             profile: What the calls were made on: `combined`, or an encoder's name.
@@ -47,6 +55,9 @@ class ResultQuestions(Asking):
             "mechanism": mechanism,
             "q_max": q_max,
             "not_toxic": not_toxic,
+            "not_by_count": not_by_count,
+            "not_one_channel": not_one_channel,
+            "not_flagged": not_flagged,
             "min_batches": min_batches,
             "control_type": control_type,
             "run": name_of(run),
@@ -55,7 +66,10 @@ class ResultQuestions(Asking):
         return self._items(HitPage, "hits", **asked)
 
     def hits_frame(self, **asked: Any) -> pl.DataFrame:
-        """Return what `hits` yields as a polars table, with the same options; without rows, the columns are there."""
+        """Return what `hits` yields as a polars table, with the same options; without rows, the columns are there.
+
+        What a hit says in words, its `doubts` and `explanations`, is text here, joined by ` | `.
+        """
         return frame_of(self.hits(**asked), Hit)
 
     def perturbation(self, perturbation: str, *, run: RunName = "latest") -> Perturbation:

@@ -79,13 +79,28 @@ class Explanation:
     @property
     def sentences(self) -> tuple[str, ...]:
         """One a question, for a person."""
-        return (
+        said = (
             say_count(self.count, cell_count_ratio=self.cell_count_ratio),
-            say_channels(self.channels),
-            say_batches(self.batches),
-            say_quality(self.quality),
-            say_other_positions(self.other_positions, n_replicates=self.n_replicates),
+            say_channels(self.channels.verdict, channel=self.channels.channel),
+            say_batches(
+                self.batches.verdict,
+                n_batches=self.batches.n_batches,
+                n_testable=self.batches.n_testable,
+                n_holding=self.batches.n_holding,
+            ),
+            say_quality(
+                self.quality.verdict,
+                n_flagged=self.quality.n_flagged,
+                n_judged=self.quality.n_wells,
+                share_of_controls=self.quality.share_of_controls,
+            ),
+            say_other_positions(
+                self.other_positions.n_replicates,
+                mean_average_precision=self.other_positions.mean_average_precision,
+                n_replicates=self.n_replicates,
+            ),
         )
+        return tuple(sentence for sentence in said if sentence is not None)
 
     @property
     def columns(self) -> Mapping[str, object]:

@@ -12,6 +12,7 @@ from hcs.pipeline.flags import flagged_on_plate
 
 CALL_COLUMNS = (
     "call", "is_hit", "q_value", "mean_average_precision", "effect", "cell_count_ratio", "explained_by_count",
+    "channel_verdict", "channel", "batch_verdict", "quality_verdict",
 )  # fmt: skip
 """What is said of the treatment of a well."""
 

@@ -9,11 +9,19 @@ from urllib.parse import quote
 import polars as pl
 import polars.selectors as cs
 
+from hcs.hits.explain import doubts_of_call, sentences_of_call
+from schemas.api import Hit
+
 
 def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Return a table's rows; a number that is not finite is None, since JSON has no word for it."""
     finite = pl.when(cs.float().is_finite()).then(cs.float())
     return frame.with_columns(finite).to_dicts()
+
+
+def hit_of(row: dict[str, Any]) -> Hit:
+    """Return a call of the catalog as the API answers it, with what else could explain it in words."""
+    return Hit(**row, doubts=doubts_of_call(row), explanations=sentences_of_call(row))
 
 
 def path_of(*parts: object) -> str:

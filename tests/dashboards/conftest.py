@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import streamlit
 from apps import Opened, hang_up, open_page
-from served import Finished, perform_screen
+from served import Finished, judge_calls, perform_screen
 from serving import Server, serving
 
 
@@ -42,6 +44,24 @@ def _on_this_machine() -> Iterator[None]:
     streamlit.config.set_option("server.address", "127.0.0.1")
     yield
     streamlit.config.set_option("server.address", None)
+
+
+@pytest.fixture(scope="session")
+def judging(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The API on a copy of the run in which every verdict is said of some hit, and nothing was tested of the last."""
+    catalog = Path(shutil.copy(finished.catalog, tmp_path_factory.mktemp("judged")))
+    judge_calls(catalog)
+    with serving(catalog, "--root", finished.folder) as server:
+        yield server
+
+
+@pytest.fixture
+def judged(judging: Server, finished: Finished, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    """As `opened`, of that copy."""
+    monkeypatch.setenv("HCS_API_URL", judging.url)
+    monkeypatch.setenv("HCS_API_KEY", finished.keys.admin)
+    yield open_page
+    hang_up()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import polars as pl
@@ -17,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from dashboards.views.compound import best_first, offered_as
 from dashboards.views.compound_parts import dose_chart, dose_frame
 from dashboards.views.compound_pictures import typical, typical_of_plates
-from dashboards.views.compound_words import headline, neighbours_in_words, quality_in_words, reasons
+from dashboards.views.compound_words import explanations, headline, neighbours_in_words, quality_in_words, reasons
 from hcs.client import Client
 from schemas.api import Neighbour, Perturbation, PerturbationWell
 
@@ -31,6 +32,11 @@ def of_the_api(perturbation: str) -> Perturbation:
 
 def frames(app: AppTest) -> list[Any]:
     return [element.value for element in app.dataframe]
+
+
+def plainly(lines: list[str]) -> list[str]:
+    """Lines of Markdown as they are read."""
+    return [re.sub(r"\\(.)", r"\1", line) for line in lines]
 
 
 def well(name: str = "A01", *, plate: str = "P1", **changes: Any) -> PerturbationWell:
@@ -60,6 +66,28 @@ def test_a_compound_is_found_by_its_key_and_told_in_words_that_are_the_numbers_o
     assert all(f"- {reason}" in said for reason in reasons(first, names={}))
     assert f"{whole.n_wells} wells in run" in said
     assert app.header[0].value == "CPD4"
+
+
+def test_what_else_could_explain_a_hit_is_listed_as_the_api_says_it(judged: Opened) -> None:
+    seen = set()
+    for dose in of_the_api("CPD4").calls + of_the_api(SCRIPT).calls:
+        if dose.profile != "combined":
+            continue
+        app = judged("compound", perturbation=dose.perturbation, treatment=dose.treatment)
+        (listed,) = [element.value for element in app.markdown if "What else could explain it" in element.value]
+        assert plainly(listed.splitlines()[2:]) == [f"- {text[0].upper()}{text[1:]}." for text in dose.explanations]
+        assert "<b>" not in listed
+        seen.update(dose.explanations)
+    assert len(seen) > 12
+
+
+def test_a_hit_of_a_run_of_an_earlier_version_says_that_nothing_was_tested(judged: Opened) -> None:
+    with Client() as client:
+        (old,) = [hit for hit in client.hits() if hit.batch_verdict is None]
+
+    app = judged("compound", perturbation=old.perturbation, treatment=old.treatment)
+
+    assert "- Not tested: the places of its wells, the number of cells, channels" in plainly([texts(app)])[0]
 
 
 def test_another_dose_of_the_address_is_the_one_that_is_told(opened: Opened) -> None:
@@ -173,7 +201,7 @@ def test_a_hit_is_told_with_chance_effect_count_and_evidence() -> None:
     assert f"2.5 {TIMES} control" in said
     assert "0.3 \N{MULTIPLICATION SIGN} the cells" in said
     assert "it is toxic" in said
-    assert "The number of cells may explain the profile" in said
+    assert "Explained by the number of cells: its wells hold 30 % of the controls' cells" in plainly(explanations(hit))
     assert "predicted HDAC inhibitor, since the most similar annotated hit is vorinostat (similarity 0.81)" in said
     assert "1 of the 2 nearest agree" in said
 
@@ -181,7 +209,11 @@ def test_a_hit_is_told_with_chance_effect_count_and_evidence() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"call": "underpowered", "q_value": 0.3, "smallest_possible_p": 0.1}, "no p below 0.1"),
+        ({"call": "underpowered", "q_value": 0.3, "smallest_possible_p_position": 0.1}, "no p below 0.1"),
+        (
+            {"call": "underpowered", "smallest_possible_p": 0.2, "smallest_possible_p_position": None},
+            "no p below 0.2",
+        ),
         ({"call": "not_callable", "q_value": None, "reason": "one replicate"}, "could not be called**: one replicate"),
         ({"call": "inactive", "q_value": 0.7}, "is no hit**: q 0.7"),
     ],

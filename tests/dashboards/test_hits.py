@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from apps import Opened, texts
-from calls import made
+from calls import UNTESTED, made
 from hypothesis import given
 from hypothesis import strategies as st
 from served import FORMULA, SCRIPT
 
 from dashboards.components.tables import ROWS_SHOWN, csv_of
-from dashboards.views.hits import table_of
+from dashboards.views.hits import VERDICTS, table_of
 from dashboards.views.hits_charts import EFFECT, MARKS, OTHER, points, precision, states_in, volcano
 from dashboards.views.hits_choices import Question
 from dashboards.views.hits_words import answer, in_short, why_none
@@ -105,50 +105,77 @@ def test_what_is_downloaded_is_what_is_shown_and_no_cell_is_a_formula(opened: Op
     assert len(rows) == len(shown)
 
 
+def test_every_filter_of_the_address_is_asked_for_and_said(judged: Opened) -> None:
+    everything = of_the_api()
+    keeps = {
+        "not_by_count": [hit for hit in everything if hit.explained_by_count != "explained"],
+        "not_one_channel": [hit for hit in everything if hit.channel_verdict != "one_channel"],
+        "not_flagged": [hit for hit in everything if hit.quality_verdict != "flagged_more"],
+    }
+    assert all(0 < len(kept) < len(everything) for kept in keeps.values())
+    for name, kept in keeps.items():
+        app = judged("hits", **{name: "true"})
+        assert app.checkbox(key=name).value
+        assert app.dataframe[0].value["q_value"].size == len(kept)
+        assert f"**{len(kept)} treatments" in texts(app)
+    app = judged("hits", batches="2")
+    shown = app.dataframe[0].value
+    assert set(shown["n_batches_holding"]) == {2}
+    assert "2 batches in which they hold" in texts(app)
+
+
+def test_every_verdict_stands_in_the_table_of_the_page(judged: Opened) -> None:
+    app = judged("hits")
+
+    shown = app.dataframe[0].value
+    assert set(shown["batch_verdict"]) == {*VERDICTS["batch_verdict"].values(), "cannot tell", "not tested"}
+    assert set(shown["channel_verdict"]) == {"<b>DNA</b> alone", "several channels", "cannot tell", "not tested"}
+    assert set(shown["quality_verdict"]) == {"yes", "no", "cannot tell", "not tested"}
+    assert "may be explained otherwise" in texts(app)
+    assert "<b>" not in texts(app)
+
+
 # Words and charts, without a server
 
 
 def test_the_answer_tells_compounds_mechanism_and_doubt() -> None:
     hits = [made(number // 2, treatment=f"C{number // 2}@{number}") for number in range(4)]
     hits += [made(9, explained_by_count="cannot_tell"), made(10, explained_by_count="explained")]
+    hits += [made(11, channel_verdict="one_channel", channel="ER", quality_verdict="flagged_more")]
 
     said = answer(hits, Question(mechanism="tubulin inhibitor"))
 
     assert said == (
-        "**6 treatments of 4 compounds** are hits with mechanism tubulin inhibitor at q "
-        f"{AT_MOST} 0.05; 2 of them may be explained by cell count."
+        "**7 treatments of 5 compounds** are hits with mechanism tubulin inhibitor at q "
+        f"{AT_MOST} 0.05; 3 of them may be explained otherwise (1 ER alone, 1 cell count, 1 cell count?, 1 flagged "
+        "images)."
     )
 
 
 def test_every_condition_stands_in_the_answer() -> None:
-    question = Question(effect_min=2, batches_min=2, not_toxic=True, not_count=True, kind="controls", q_max=0.01)
+    question = Question(
+        effect_min=2, batches_min=2, not_toxic=True, not_by_count=True, not_one_channel=True, not_flagged=True,
+        kind="controls", q_max=0.01,
+    )  # fmt: skip
 
     said = answer([made()], question)
 
     assert said == (
-        "**1 positive control** is a hit with an effect of at least 2 \N{MULTIPLICATION SIGN} control, wells in at "
-        "least 2 batches, at least half of the controls' cells and a profile that cell count does not explain at q "
-        f"{AT_MOST} 0.01."
+        "**1 positive control** is a hit with an effect of at least 2 \N{MULTIPLICATION SIGN} control, at least "
+        "2 batches in which they hold, at least half of the controls' cells, no explanation by cell count, more than "
+        f"one channel and no more flagged images than controls at q {AT_MOST} 0.01; nothing else is known to explain "
+        "any of them."
     )
 
 
-@given(st.lists(st.tuples(st.none() | st.floats(0, 9), st.sampled_from(["explained", "not_explained", None]))),
-       st.floats(0, 9), st.booleans())  # fmt: skip
-def test_a_looser_question_keeps_what_the_stricter_one_keeps(
-    rows: list[tuple[float | None, str | None]], effect: float, not_count: bool
-) -> None:
-    hits = [made(i, effect=size, explained_by_count=verdict) for i, (size, verdict) in enumerate(rows)]
-    question = Question(effect_min=effect, not_count=not_count)
+@given(st.lists(st.none() | st.floats(0, 9)), st.floats(0, 9))
+def test_a_looser_question_keeps_what_the_stricter_one_keeps(sizes: list[float | None], effect: float) -> None:
+    hits = [made(i, effect=size) for i, size in enumerate(sizes)]
+    question = Question(effect_min=effect)
 
     kept = question.kept(hits)
 
-    expected = [
-        hit
-        for hit in hits
-        if (effect == 0 or (hit.effect is not None and hit.effect >= effect) or effect <= 0)
-        and not (not_count and hit.explained_by_count != "not_explained")
-    ]
-    assert kept == expected
+    assert kept == [hit for hit in hits if effect == 0 or (hit.effect is not None and hit.effect >= effect)]
     for _, looser in question.looser():
         assert {hit.treatment for hit in kept} <= {hit.treatment for hit in looser.kept(hits)}
 
@@ -170,7 +197,12 @@ def test_a_card_says_the_numbers_with_their_units() -> None:
     assert "q 0.0021" in said
     assert "effect 2.5 \N{MULTIPLICATION SIGN} control" in said
     assert "4 wells on 2 plates in 2 batches" in said
-    assert "Cell count does not explain it (0.9 of the controls' cells)" in said
+    assert "in 2 batches, and holds in 2 of 2 batches by itself." in said
+    assert said.endswith("It has 0.9 of the controls' cells.")
+    doubted = in_short(made(channel_verdict="one_channel", batch_verdict="no_batch", n_batches_holding=0))
+    assert "holds in 0 of 2 batches by itself" in doubted
+    assert doubted.endswith("It may be explained otherwise: DNA alone, no batch by itself.")
+    assert "holds" not in in_short(made(**UNTESTED))
 
 
 @pytest.mark.parametrize(("n_shown", "n_every"), [(0, 0), (3, 10), (MARKS + 10, MARKS), (10, MARKS)])
@@ -186,8 +218,61 @@ def test_no_more_points_are_drawn_than_a_browser_draws_at_once(n_shown: int, n_e
     assert frame.filter(frame["state"] != OTHER).height == min(n_shown, MARKS)
 
 
-def test_a_hit_that_count_may_explain_has_its_own_colour_and_shape() -> None:
-    frame = points([made(1), made(2, explained_by_count="explained")], [made(3)])
+def test_a_question_is_asked_of_the_api_in_its_own_options_and_loosened_one_by_one() -> None:
+    question = Question(batches_min=2, not_by_count=True, not_one_channel=True, not_flagged=True)
+
+    asked = question.to_the_api()
+
+    assert (asked["min_batches"], Question().to_the_api()["min_batches"]) == (2, None)
+    nots = ("not_by_count", "not_one_channel", "not_flagged")
+    assert [asked[name] for name in nots] == [True] * 3
+    looser = [other.to_the_api() for _, other in question.looser()]
+    for name, value in (*((name, False) for name in nots), ("min_batches", None), ("q_max", 0.2)):
+        assert {**asked, name: value} in looser
+    assert len(looser) == 5
+
+
+def test_a_table_says_each_verdict_in_words_and_what_was_not_tested() -> None:
+    verdicts = [
+        {"explained_by_count": "explained", "channel_verdict": "one_channel", "channel": "ER",
+         "batch_verdict": "every_batch", "quality_verdict": "flagged_more"},
+        {"explained_by_count": "not_explained", "batch_verdict": "some_batches"},
+        dict.fromkeys(("explained_by_count", "channel_verdict", "batch_verdict", "quality_verdict"), "cannot_tell"),
+        {"batch_verdict": "no_batch"},
+        {"batch_verdict": "one_batch"},
+        UNTESTED,
+    ]  # fmt: skip
+
+    frame = table_of([made(number, **changes) for number, changes in enumerate(verdicts)])
+
+    alike = ["cannot tell", "no", "no", "not tested"]
+    assert frame["explained_by_count"].to_list() == ["maybe", "no", *alike]
+    assert frame["channel_verdict"].to_list() == [
+        "ER alone", "several channels", "cannot tell", "several channels", "several channels", "not tested",
+    ]  # fmt: skip
+    assert frame["batch_verdict"].to_list() == [
+        "each batch", "some batches", "cannot tell", "no batch", "its only batch", "not tested",
+    ]  # fmt: skip
+    assert frame["quality_verdict"].to_list() == ["yes", "no", *alike]
+    assert frame["doubts"].to_list() == [
+        "cell count; ER alone; flagged images",
+        "",
+        "cell count?",
+        "no batch by itself",
+        "",
+        "",
+    ]
+
+
+def test_a_table_of_a_run_of_an_earlier_version_says_that_nothing_was_tested() -> None:
+    frame = table_of([made(number, **UNTESTED) for number in range(3)])
+
+    assert {frame[name].unique().item() for name in VERDICTS} == {"not tested"}
+    assert not {"p_position", "n_batches_holding"} & set(frame.columns)
+
+
+def test_a_hit_that_may_be_explained_otherwise_has_its_own_colour_and_shape() -> None:
+    frame = points([made(1), made(2, quality_verdict="flagged_more")], [made(3)])
     states = states_in(frame)
     encoding = volcano(frame, q_max=0.05)["layer"][1]["encoding"]
 

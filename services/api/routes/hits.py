@@ -14,13 +14,13 @@ from hcs.catalog import count_mechanisms, get_run, hits_page
 from hcs.catalog.hits import LARGEST_NUMBER
 from hcs.catalog.names import NAME_LIMIT
 from hcs.io.tables import table_bytes
-from schemas.api import Hit, HitPage, Mechanism, MechanismPage
+from schemas.api import HitPage, Mechanism, MechanismPage
 from services.api.context import Asked, Context
 from services.api.cursors import gone
 from services.api.negotiation import prefers
 from services.api.paging import ROWS_OF_A_PAGE, link_to_next
 from services.api.parameters import NUMBER, WHOLE, Cursor, Flag, Limit, ProfileQuery, RunQuery
-from services.api.rows import rows_of
+from services.api.rows import hit_of, rows_of
 
 CSV = "text/csv"
 MOST_BATCHES = 100_000
@@ -52,9 +52,22 @@ def hits(
         float, Field(gt=0, le=1), NUMBER, Query(description="Largest q value; 1 keeps rows without one too.")
     ] = 0.05,
     not_toxic: Annotated[Flag, Query(description="Only where `cell_count_ratio` is at least 0.5.")] = False,
+    not_by_count: Annotated[
+        Flag, Query(description="Without those that the number of cells explains; what cannot be told stays.")
+    ] = False,
+    not_one_channel: Annotated[
+        Flag, Query(description="Without those that show in one channel alone; what cannot be told stays.")
+    ] = False,
+    not_flagged: Annotated[
+        Flag,
+        Query(description="Without those whose wells are flagged more than controls; what cannot be told stays."),
+    ] = False,
     min_batches: Annotated[
         Annotated[int, Field(ge=1, le=MOST_BATCHES), WHOLE] | None,
-        Query(description="Seen in at least so many batches."),
+        Query(
+            description="Holds in at least so many batches by itself (`n_batches_holding`). Batches with too few wells "
+            "to tell do not count, and hits for which it was not tested are left out."
+        ),
     ] = None,
     profile: ProfileQuery = "combined",
     control_type: Annotated[
@@ -72,6 +85,9 @@ def hits(
         "mechanism": mechanism,
         "q_max": q_max,
         "not_toxic": not_toxic,
+        "not_by_count": not_by_count,
+        "not_one_channel": not_one_channel,
+        "not_flagged": not_flagged,
         "min_batches": min_batches,
         "profile": profile,
         "control_types": ("treatment", "poscon") if control_type is None else (control_type,),
@@ -92,7 +108,7 @@ def hits(
         response.headers["Link"] = link_to_next(request, following)
     if prefers(request, CSV):
         return _table(page.hits, dict(response.headers))
-    items = tuple(Hit(**row) for row in rows_of(page.hits))
+    items = tuple(map(hit_of, rows_of(page.hits)))
     return HitPage(items=items, next_cursor=following, run=f"run-{page.run_id}", profile=profile)
 
 

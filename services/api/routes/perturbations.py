@@ -11,7 +11,6 @@ from hcs.catalog import get_run, neighbours_of, show_perturbation
 from hcs.catalog.names import NAME_LIMIT
 from hcs.pipeline.wells import summarize_sites
 from schemas.api import (
-    Hit,
     Neighbour,
     NeighbourPage,
     Perturbation,
@@ -19,7 +18,7 @@ from schemas.api import (
 )
 from services.api.context import Asked
 from services.api.parameters import WHOLE, ProfileQuery, RunQuery
-from services.api.rows import path_of, rows_of, well_image_path
+from services.api.rows import hit_of, path_of, rows_of, well_image_path
 
 MOST_WELLS = 500
 MOST_NEIGHBOURS = 100
@@ -63,7 +62,7 @@ def perturbation(context: Asked, perturbation: PerturbationPath, run: RunQuery =
         smiles=found.smiles,
         inchikey=found.inchikey,
         mechanism=found.mechanism,
-        calls=tuple(Hit(**row) for row in rows_of(found.calls)),
+        calls=tuple(map(hit_of, rows_of(found.calls))),
         neighbours=tuple(Neighbour(**row) for row in rows_of(found.neighbours)),
         wells=tuple(_well(row, name) for row in rows_of(wells.head(MOST_WELLS))),
         n_wells=wells.height,

@@ -17,6 +17,7 @@ from hcs.catalog import RunRecord, find_plates, get_run, plate_runs
 from hcs.catalog.names import NAME_LIMIT
 from hcs.catalog.runs import FINISHED
 from hcs.errors import NotFoundError
+from hcs.hits.explain import doubts_of_call
 from hcs.pipeline.wells import CALL_COLUMNS, count_plate, view_wells
 from schemas.api import Plate, PlatePage, PlateQuality, PlateRun, PlateSummary, Well, WellCall, WellPage
 from services.api.context import Asked, Context
@@ -130,6 +131,7 @@ def _newest(barcode: str, runs: Sequence[PlateOfRun]) -> int:
 
 
 def _well(row: dict[str, Any], plate: str, run: str) -> Well:
-    said = None if row["call"] is None else WellCall(**{name: row[name] for name in CALL_COLUMNS})
+    columns = {name: row[name] for name in CALL_COLUMNS}
+    said = None if row["call"] is None else WellCall(**columns, doubts=doubts_of_call(columns))
     image = well_image_path(plate, row["well"], run)
     return Well(**{**row, "call": said, "flags": tuple(row["flags"] or ()), "image": image})

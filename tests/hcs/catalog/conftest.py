@@ -202,6 +202,9 @@ def calls(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
         "mean_average_precision": 0.9,
         "p_value": 0.001,
         "smallest_possible_p": 0.0001,
+        "p_position": 0.002,
+        "smallest_possible_p_position": 0.0003,
+        "position_verdict": "corrected",
         "q_value": 0.01,
         "is_hit": True,
         "call": "active",
@@ -209,6 +212,17 @@ def calls(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
         "effect": 3.0,
         "cell_count_ratio": 0.9,
         "explained_by_count": "not_explained",
+        "n_other_positions": 2,
+        "other_positions_precision": 0.8,
+        "channel_verdict": "several_channels",
+        "channel": "DNA",
+        "batch_verdict": "every_batch",
+        "n_batches_testable": 2,
+        "n_batches_holding": 2,
+        "quality_verdict": "as_controls",
+        "n_judged": 3,
+        "n_flagged": 0,
+        "flagged_share_of_controls": 0.05,
         "name": None,
         "smiles": None,
         "mechanism": None,
@@ -216,9 +230,8 @@ def calls(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
         "predicted_mechanism": None,
         "mechanism_evidence": None,
     }
-    texts = ("reason", "name", "smiles", "mechanism", "predicted_mechanism", "mechanism_evidence", "explained_by_count")
-    floats = ("dose_step", "concentration_micromolar", "q_value", "mean_average_precision", "cell_count_ratio")
-    types = {**dict.fromkeys(texts, pl.String), **dict.fromkeys(floats, pl.Float64)}
+    nullable = {name: c.dtype for name, c in PublishedCalls.columns().items() if c.nullable}
+    types = {name: pl.String if isinstance(dtype, pl.Enum) else dtype for name, dtype in nullable.items()}
     return pl.DataFrame([{**plain, **row} for row in rows], schema_overrides=types)
 
 

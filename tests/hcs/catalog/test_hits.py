@@ -22,7 +22,10 @@ def rows_of(names, *, q_values=(0.01, 0.02, None), effects=(1.0, 3.0, None)):
             "effect": effects[n // 2 % len(effects)],
             "mechanism": "JAK inhibitor|EGFR inhibitor" if n % 2 else None,
             "mechanism_source": "annotated" if n % 2 else "none",
-            "n_batches": n % 3 + 1,
+            "n_batches_holding": (1, 2, 3, None)[n % 4],
+            "explained_by_count": ("explained", "not_explained", None)[n % 3],
+            "channel_verdict": ("one_channel", "several_channels", "cannot_tell", None)[n % 4],
+            "quality_verdict": ("flagged_more", "as_controls", None)[n % 3],
             "cell_count_ratio": 0.4 if n % 4 == 0 else 0.9,
         }
         for n, name in enumerate(names)
@@ -61,7 +64,7 @@ def pages_of(catalog, *, limit, **question):
 questions = st.fixed_dictionaries(
     {
         "q_max": st.sampled_from([0.01, 0.02, 1]),
-        "not_toxic": st.booleans(),
+        **dict.fromkeys(("not_toxic", "not_by_count", "not_one_channel", "not_flagged"), st.booleans()),
         "min_batches": st.sampled_from([None, 2]),
         "mechanism": st.sampled_from([None, "jak inhibitor", "none of them"]),
         "control_types": st.sampled_from([["treatment"], ["treatment", "poscon"]]),

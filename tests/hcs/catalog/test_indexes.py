@@ -126,7 +126,7 @@ def rows_of_a_run(make, run_id):
                 "call": "active",
                 "mechanism_source": "annotated",
             }
-            | dict.fromkeys(("n_replicates", "n_plates", "n_batches", "n_controls"), 3)
+            | dict.fromkeys(("n_replicates", "n_plates", "n_batches", "n_batches_holding", "n_controls"), 3)
             for n, call in enumerate(calls)
         ],
         CallMechanism: [
@@ -337,7 +337,14 @@ QUESTIONS = {
     "hits": lambda c, make: questions.find_hits(c, profile="profile-0"),
     "hits of a mechanism": lambda c, make: questions.find_hits(c, profile="profile-0", mechanism="Label 7", q_max=1),
     "hits of a run that are not toxic": lambda c, make: questions.find_hits(
-        c, run=3, profile="profile-1", not_toxic=True, min_batches=2
+        c,
+        run=3,
+        profile="profile-1",
+        not_toxic=True,
+        not_by_count=True,
+        not_one_channel=True,
+        not_flagged=True,
+        min_batches=2,
     ),
     "a page of hits": lambda c, make: questions.hits_page(c, profile="profile-0", q_max=1, limit=50, offset=100),
     "a page of hits of a mechanism": lambda c, make: questions.hits_page(

@@ -20,16 +20,28 @@ from hcs.errors import NotFoundError, UsageError
 from schemas.results import PublishedCalls
 from schemas.work import RunState
 
+EXPLAINED = {"explained_by_count": "explained", "channel_verdict": "one_channel", "quality_verdict": "flagged_more"}
+UNTOLD = {
+    **dict.fromkeys(("explained_by_count", "channel_verdict", "batch_verdict", "quality_verdict"), "cannot_tell"),
+    "channel": None, "n_batches_holding": 1, "n_batches_testable": 1,
+}  # fmt: skip
+OLD = dict.fromkeys(
+    ("explained_by_count", "channel_verdict", "channel", "batch_verdict", "n_batches_holding", "n_batches_testable",
+     "quality_verdict", "position_verdict", "p_position", "smallest_possible_p_position", "n_other_positions",
+     "other_positions_precision", "n_judged", "n_flagged", "flagged_share_of_controls")
+)  # fmt: skip
+"""What a run of an earlier version says of it: nothing."""
+
 ROWS = [
     {"perturbation": "A", "mechanism": "Aurora kinase inhibitor|JAK inhibitor", "mechanism_source": "annotated"},
     {"perturbation": "B", "mechanism": "jak Inhibitor", "mechanism_source": "predicted", "q_value": 0.05},
     {"perturbation": "C", "mechanism": "JAK inhibitor antagonist", "mechanism_source": "annotated"},
-    {"perturbation": "D", "q_value": 0.06, "cell_count_ratio": 0.5, "n_batches": 1},
-    {"perturbation": "E", "q_value": None, "call": "not_callable", "is_hit": False, "cell_count_ratio": None},
-    {"perturbation": "F", "cell_count_ratio": 0.49, "n_batches": 3},
-    {"perturbation": "G", "control_type": "poscon", "n_batches": 3},
+    {"perturbation": "D", "q_value": 0.06, "cell_count_ratio": 0.5, "n_batches_holding": 1, **EXPLAINED},
+    {"perturbation": "E", "q_value": None, "call": "not_callable", "is_hit": False, "cell_count_ratio": None, **OLD},
+    {"perturbation": "F", "cell_count_ratio": 0.49, "n_batches_holding": 3, "channel_verdict": "one_channel"},
+    {"perturbation": "G", "control_type": "poscon", "n_batches_holding": 3, "quality_verdict": "flagged_more"},
     {"perturbation": "A", "profile": "named"},
-    {"perturbation": "A", "concentration_micromolar": 10.0, "q_value": 0.9},
+    {"perturbation": "A", "concentration_micromolar": 10.0, "q_value": 0.9, **UNTOLD},
     {"perturbation": "A", "concentration_micromolar": 9.0, "q_value": 0.9},
 ]
 
@@ -107,9 +119,16 @@ def test_not_toxic_needs_half_of_the_cells_and_a_count(published):
     assert names(find_hits(published, not_toxic=True, q_max=1)) == "AAABCDG"
 
 
-def test_hits_can_be_asked_to_come_back_in_several_batches(published):
+def test_hits_can_be_asked_to_hold_in_several_batches(published):
     assert names(find_hits(published, min_batches=3)) == "FG"
-    assert names(find_hits(published, min_batches=1, q_max=1)) == "AAABCDEFG"
+    assert names(find_hits(published, min_batches=2, q_max=1)) == "AABCFG"
+    assert names(find_hits(published, min_batches=1, q_max=1)) == "AAABCDFG"  # of E nobody knows
+
+
+def test_what_is_not_known_to_be_explained_otherwise_is_kept(published):
+    assert names(find_hits(published, q_max=1, not_by_count=True)) == "AAABCEFG"
+    assert names(find_hits(published, q_max=1, not_one_channel=True)) == "AAABCEG"
+    assert names(find_hits(published, q_max=1, not_flagged=True)) == "AAABCEF"
 
 
 def test_hits_of_one_kind_can_be_asked_for(published):
@@ -120,7 +139,7 @@ def test_hits_of_one_kind_can_be_asked_for(published):
 questions = st.fixed_dictionaries(
     {
         "q_max": st.sampled_from([0.01, 0.05, 0.06, 1]),
-        "not_toxic": st.booleans(),
+        **dict.fromkeys(("not_toxic", "not_by_count", "not_one_channel", "not_flagged"), st.booleans()),
         "min_batches": st.sampled_from([None, 1, 2, 3]),
         "mechanism": st.sampled_from([None, "jak inhibitor", "Aurora kinase inhibitor", "none of them"]),
         "control_types": st.sampled_from([["treatment"], ["poscon"], ["treatment", "poscon"]]),
@@ -128,12 +147,21 @@ questions = st.fixed_dictionaries(
 )
 
 
-def passes(row, *, q_max, not_toxic, min_batches, mechanism, control_types):
+LEFT_OUT = {
+    "not_by_count": ("explained_by_count", "explained"),
+    "not_one_channel": ("channel_verdict", "one_channel"),
+    "not_flagged": ("quality_verdict", "flagged_more"),
+}
+
+
+def passes(row, *, q_max, not_toxic, min_batches, mechanism, control_types, **not_said):
     labels = [label.strip().lower() for label in (row["mechanism"] or "").split("|")]
+    said = {column: verdict for name, (column, verdict) in LEFT_OUT.items() if not_said[name]}
     return (
         (q_max == 1 or (row["q_value"] is not None and row["q_value"] <= q_max))
         and (not not_toxic or (row["cell_count_ratio"] is not None and row["cell_count_ratio"] >= 0.5))
-        and (min_batches is None or row["n_batches"] >= min_batches)
+        and (min_batches is None or (row["n_batches_holding"] is not None and row["n_batches_holding"] >= min_batches))
+        and all(row[column] != verdict for column, verdict in said.items())
         and (mechanism is None or mechanism.lower() in labels)
         and row["control_type"] in control_types
     )

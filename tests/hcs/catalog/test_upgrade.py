@@ -7,9 +7,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
-from hcs.catalog import get_run
+from hcs.catalog import find_hits, get_run, publish
 from hcs.catalog.migrations import HEAD
 from hcs.catalog.models import Base
+from hcs.hits.explain import sentences_of_call
+from schemas.work import RunState
 
 
 def config(connection):
@@ -57,6 +59,29 @@ def test_every_constraint_has_a_name_that_a_later_step_can_use():
     for table in Base.metadata.tables.values():
         assert all(constraint.name for constraint in table.constraints)
         assert all(len(str(named.name)) < 63 for named in [*table.constraints, *table.indexes])
+
+
+def test_calls_of_an_earlier_version_are_kept_and_say_that_nothing_was_tested(place, make):
+    with place.open() as catalog:
+        run_id = make.run(catalog).id
+        calls = make.calls([{"perturbation": "A"}, {"perturbation": "B", "is_hit": False, "q_value": 0.3}])
+        publish(catalog, run_id, calls=calls, neighbours=make.neighbours([]), profiles=[], state=RunState.COMPLETE)
+        before = find_hits(catalog, q_max=1)
+        with catalog.engine.connect() as connection, connection.begin():
+            command.downgrade(config(connection), "0007")
+            columns = {column["name"] for column in inspect(connection).get_columns("calls")}
+
+    with place.open(create=False) as catalog:
+        after = find_hits(catalog, q_max=1)
+        assert find_hits(catalog, min_batches=1).is_empty()
+        kept = dict.fromkeys(("not_by_count", "not_one_channel", "not_flagged"), True)
+        assert find_hits(catalog, q_max=1, **kept).equals(after)
+    added = [name for name in before.columns if name not in columns]
+    assert len(added) == 14
+    assert after.drop(added).equals(before.drop(added))
+    assert after.select(added).null_count().row(0) == (2,) * 14
+    assert all(said.startswith("not tested") for said in sentences_of_call(after.row(0, named=True))[1:])
+    assert sentences_of_call(after.row(1, named=True))[1:] == ()
 
 
 def test_a_catalog_of_an_earlier_version_is_brought_up_to_date_and_keeps_what_it_holds(place, make):

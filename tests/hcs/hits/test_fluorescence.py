@@ -32,7 +32,8 @@ def test_what_shows_in_one_channel_is_named() -> None:
     assert all(effect.channel == channel for (channel, _), effect in found.items())
     assert sum(effect.verdict == "one_channel" for effect in found.values()) >= 10
     for (channel, _), effect in found.items():
-        assert (f"{channel} alone" in say_channels(effect)) == (effect.verdict == "one_channel")
+        said = say_channels(effect.verdict, channel=effect.channel)
+        assert (f"{channel} alone" in said) == (effect.verdict == "one_channel")
 
 
 def test_what_shows_in_two_channels_is_in_several_though_one_is_much_stronger() -> None:
@@ -41,7 +42,7 @@ def test_what_shows_in_two_channels_is_in_several_though_one_is_much_stronger() 
     assert (found.verdict, found.channel) == ("several_channels", "DNA")
     assert found.p_elsewhere is not None
     assert found.p_elsewhere <= 0.01
-    assert "DNA" in say_channels(found)
+    assert "DNA" in say_channels(found.verdict, channel=found.channel)
 
 
 def test_what_shows_nowhere_cannot_be_told() -> None:
@@ -49,7 +50,7 @@ def test_what_shows_nowhere_cannot_be_told() -> None:
 
     assert (found.verdict, found.channel) == ("cannot_tell", None)
     assert min(found.p_values.values()) > 0.05
-    assert "too weak" in say_channels(found)
+    assert "too weak" in say_channels(found.verdict, channel=found.channel)
 
 
 def test_an_effect_elsewhere_that_is_too_weak_to_be_seen_is_not_taken_for_none() -> None:
@@ -63,7 +64,7 @@ def test_a_profile_that_does_not_tell_channels_apart_cannot_tell(channels: dict[
     found = judge({"DNA": 3.0}, channels=channels)
 
     assert found == ChannelEffect("cannot_tell", None, {}, None)
-    assert "does not say" in say_channels(found)
+    assert "does not say" in say_channels(found.verdict, channel=found.channel)
 
 
 def test_columns_of_no_channel_are_not_looked_at() -> None:

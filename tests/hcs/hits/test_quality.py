@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
 from hcs.hits.explain import say_quality
-from hcs.hits.quality import quality_of_wells
+from hcs.hits.quality import WellQuality, quality_of_wells
+
+
+def said_of(found: WellQuality) -> str | None:
+    return say_quality(
+        found.verdict,
+        n_flagged=found.n_flagged,
+        n_judged=found.n_wells,
+        share_of_controls=found.share_of_controls,
+    )
 
 
 def judge(flags: list[float], plates: list[int], is_replicate: list[bool]):
@@ -53,7 +62,7 @@ def test_wells_flagged_beside_clean_controls_are_flagged_more() -> None:
     found = judge([1, 1, *[0] * 20], [0] * 22, [True, True, *[False] * 20])
 
     assert found.verdict == "flagged_more"
-    assert say_quality(found) == "2 of its 2 wells are flagged, and 0 % of the controls: look at its images first"
+    assert said_of(found) == "2 of its 2 wells are flagged, and 0 % of the controls: look at its images first"
 
 
 def test_half_of_few_wells_counts_though_no_test_could_tell() -> None:
@@ -68,7 +77,7 @@ def test_wells_of_a_plate_that_is_flagged_as_a_whole_are_as_its_controls() -> No
     found = judge([1] * 10 + [0] * 10, [0] * 10 + [1] * 10, ([True] * 2 + [False] * 8) * 2)
 
     assert (found.verdict, found.n_flagged, found.share_of_controls) == ("as_controls", 2, 0.5)
-    assert "no more than by chance" in say_quality(found)
+    assert "no more than by chance" in said_of(found)
 
 
 def test_unknown_quality_is_left_out_and_none_at_all_cannot_tell() -> None:
@@ -79,4 +88,4 @@ def test_unknown_quality_is_left_out_and_none_at_all_cannot_tell() -> None:
     for flags, plates in ([[nan] * 4, [0] * 4], [[1, 0, nan, nan], [0] * 4], [[1, 0, 0, 0], [0, 0, 1, 1]], [[], []]):
         found = judge(flags, plates, [True, True, False, False][: len(flags)])
         assert (found.verdict, found.p_value) == ("cannot_tell", None)
-        assert "not judged" in say_quality(found)
+        assert "not judged" in said_of(found)

@@ -6,14 +6,21 @@ import csv
 import io
 import json
 import re
+import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from hcs.catalog import find_hits, open_catalog
 from hcs.catalog.hits import CALLS
+from hcs.hits.explain import doubts_of_call, sentences_of_call
 from schemas.api import Hit
 
+EXPLAINING = (
+    "position_verdict", "explained_by_count", "channel_verdict", "batch_verdict", "quality_verdict",
+    "n_other_positions",
+)  # fmt: skip
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -34,7 +41,7 @@ def pages_of(client, **query):
 def test_an_item_has_exactly_the_columns_of_hcs_hits(reader):
     (item, *_) = reader.get("/v1/hits", params={"q_max": 1}).json()["items"]
 
-    assert list(item) == list(CALLS) == list(Hit.model_fields)
+    assert list(item) == [*CALLS, "doubts", "explanations"] == list(Hit.model_fields)
 
 
 def test_a_column_may_be_null_where_its_contract_says_so():
@@ -89,7 +96,6 @@ def test_the_next_page_is_told_in_a_header_too(reader):
         ({"mechanism": "KINASE inhibitor"}, lambda c: pl.col("mechanism").str.contains("kinase inhibitor")),
         ({"mechanism": "nothing like it"}, lambda c: pl.lit(False)),
         ({"not_toxic": "true"}, lambda c: pl.col("cell_count_ratio") >= 0.5),
-        ({"min_batches": 2}, lambda c: pl.col("n_batches") >= 2),
         ({"min_batches": 3}, lambda c: pl.lit(False)),
         ({"control_type": "poscon"}, lambda c: pl.col("control_type").cast(pl.String) == "poscon"),
         ({"profile": "named"}, None),
@@ -105,6 +111,67 @@ def test_filters_keep_what_they_say(reader, finished, calls, query, keeps):
     items = reader.get("/v1/hits", params={"q_max": 1, **query}).json()["items"]
 
     assert {item["treatment"] for item in items} == set(expected["treatment"])
+
+
+@pytest.fixture(scope="module")
+def judged(finished, tmp_path_factory):
+    """The API on a copy of the run in which every verdict is said of some hit, and nothing was tested of the last."""
+    from served import judge_calls
+    from serving import serving
+
+    catalog = Path(shutil.copy(finished.catalog, tmp_path_factory.mktemp("judged")))
+    judge_calls(catalog)
+    with serving(catalog) as server, server.client(finished.keys.read) as client:
+        yield client, catalog
+
+
+def test_a_hit_says_what_else_could_explain_it_as_the_command_does(judged):
+    client, catalog = judged
+    with open_catalog(str(catalog)) as opened:
+        rows = {row["treatment"]: row for row in find_hits(opened).iter_rows(named=True)}
+
+    items = client.get("/v1/hits").json()["items"]
+    (first, *_) = items
+    whole = client.get(f"/v1/perturbations/{first['perturbation']}").json()["calls"]
+
+    assert len(items) == len(rows) == 8
+    for item in items:
+        row = rows[item["treatment"]]
+        assert item["explanations"] == list(sentences_of_call(row))
+        assert item["doubts"] == list(doubts_of_call(row))
+        assert {name: item[name] for name in EXPLAINING} == {name: row[name] for name in EXPLAINING}
+    assert [sum(item[name] is None for item in items) for name in EXPLAINING] == [1, 1, 1, 1, 1, 1]
+    assert first in whole
+
+
+@pytest.mark.parametrize(
+    ("query", "column", "is_kept"),
+    [
+        ({"not_by_count": "true"}, "explained_by_count", lambda verdict: verdict != "explained"),
+        ({"not_one_channel": "true"}, "channel_verdict", lambda verdict: verdict != "one_channel"),
+        ({"not_flagged": "true"}, "quality_verdict", lambda verdict: verdict != "flagged_more"),
+        ({"min_batches": 1}, "n_batches_holding", lambda n: (n or 0) >= 1),
+        ({"min_batches": 2}, "n_batches_holding", lambda n: (n or 0) >= 2),
+    ],
+    ids=str,
+)
+def test_what_else_explains_a_hit_can_be_left_out(judged, query, column, is_kept):
+    everything = judged[0].get("/v1/hits").json()["items"]
+
+    kept = judged[0].get("/v1/hits", params=query).json()["items"]
+
+    assert kept == [item for item in everything if is_kept(item[column])]
+    assert 0 < len(kept) < len(everything)
+
+
+def test_wells_say_the_doubts_of_their_treatment(judged):
+    client, _ = judged
+    doubts = {item["treatment"]: item["doubts"] for item in client.get("/v1/hits").json()["items"]}
+
+    called = [well for well in client.get("/v1/plates/P1/wells").json()["items"] if well["call"]]
+
+    assert {well["treatment"]: well["call"]["doubts"] for well in called} == doubts
+    assert any(doubts.values())
 
 
 def test_hostile_names_are_verbatim_in_json_and_harmless_in_csv(reader, finished):
@@ -190,7 +257,9 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_name(reader):
     [
         {"q_max": "nan"}, {"q_max": "inf"}, {"q_max": "0"}, {"q_max": "1.1"}, {"q_max": " 1"}, {"q_max": "1_0"},
         {"q_max": ""}, {"limit": "0"}, {"limit": "5001"}, {"limit": "1.0"}, {"limit": "+1"}, {"limit": "9" * 30},
-        {"not_toxic": "1"}, {"not_toxic": "True"}, {"min_batches": "0"}, {"min_batches": "-1"},
+        {"not_toxic": "1"}, {"not_toxic": "True"},
+        {"not_flagged": "1"}, {"not_one_channel": "yes"}, {"not_by_count": ""},
+        {"min_batches": "0"}, {"min_batches": "-1"},
         {"control_type": "negcon"}, {"run": "x" * 41},
     ],
     ids=str,
