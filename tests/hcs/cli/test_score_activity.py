@@ -162,7 +162,7 @@ def test_positive_controls_are_a_family_of_their_own(source: Path) -> None:
 
     assert calls["control_type"].to_list() == ["treatment"] * 10 + ["poscon"] * 2
     assert calls.filter(pl.col("perturbation") == "c00")["q_value"][0] == pytest.approx(
-        2 * calls.filter(pl.col("perturbation") == "c00")["p_value"][0]
+        2 * calls.filter(pl.col("perturbation") == "c00")["p_position"][0]
     )
 
 
@@ -218,3 +218,50 @@ def test_where_nearly_all_are_active_the_middle_of_the_plate_is_given_too(tmp_pa
     assert "warning: only" in ended.err
     assert (ended.table["effect_from_plate_centre"][5:] < ended.table["effect"][5:]).all()
     assert "effect_from_plate_centre" not in score(written(table, tmp_path)).table.columns
+
+
+def told_table() -> pl.DataFrame:
+    """Return profiles whose features name two channels; c00 shows in ER alone, on flagged wells, in two batches."""
+    table = make_table(n_plates=6, n_controls=16)
+    names = {f"F{i}": f"Cells_Texture_{'DNA' if i < 4 else 'ER'}_{i}" for i in range(8)}
+    is_first = pl.col("Metadata_compound") == "c00"
+    rng = np.random.default_rng(8)
+    quiet = [pl.when(is_first).then(pl.Series(rng.standard_normal(table.height))).otherwise(f"F{i}").alias(f"F{i}")
+             for i in range(4)]  # fmt: skip
+    return table.with_columns(
+        *quiet,
+        Metadata_Batch=pl.when(pl.col("Metadata_Plate") < "P3").then(pl.lit("a")).otherwise(pl.lit("b")),
+        Metadata_bad=pl.when(is_first).then(pl.lit("yes")).otherwise(pl.lit("no")),
+    ).rename(names)
+
+
+def test_what_else_could_explain_a_hit_is_said_as_far_as_the_table_tells(tmp_path: Path) -> None:
+    source = written(told_table(), tmp_path)
+
+    ended = score(source, "--channels", "DNA, ER", "--flagged", "Metadata_bad == 'yes'")
+
+    first = ended.table.filter(perturbation="c00").row(0, named=True)
+    assert (first["channel_verdict"], first["channel"]) == ("one_channel", "ER")
+    assert first["quality_verdict"] == "flagged_more"
+    assert first["batch_verdict"] == "every_batch"
+    assert ended.table.filter(perturbation="c01")["quality_verdict"][0] == "as_controls"
+    assert "of 16 positions that hold controls on several plates" in ended.err
+    alone = score(source).table
+    assert {"channel_verdict", "channel", "quality_verdict"}.isdisjoint(alone.columns)
+    assert alone["p_position"].to_list() == ended.table["p_position"].to_list()
+    assert "batch_verdict" not in score(written(make_table(), tmp_path, "plain.parquet")).table.columns
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--channels", "DNA"), "two names or more"),
+        (("--channels", "DNA,Mito"), "Mito is in no feature"),
+        (("--batch", "Metadata_week"), "Metadata_week"),
+    ],
+)
+def test_columns_and_channels_that_there_are_not_are_refused(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        _ = score(written(told_table(), tmp_path), *arguments).table

@@ -52,6 +52,7 @@ def test_a_profile_is_read_as_it_was_published_with_the_batch_of_every_well(fini
     ours, theirs = (frame.select(pl.col(keys).cast(pl.String)) for frame in (wells, results.wells))
     assert ours.rows() == theirs.rows()
     assert wells["batch"].n_unique() == 2
+    assert table.channels == ("AGP", "DNA", "ER", "Mito", "RNA")
     np.testing.assert_allclose(profile, results.profiles["named"], rtol=1e-5, atol=1e-6)
 
 
