@@ -16,7 +16,7 @@ files_with = $(sort $(shell grep -rl 'mark\.$(1)' tests --include='test_*.py'))
 CRDS ?= $(or $(HCS_TEST_CRDS),../shared/crds)
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser demo test test-slow test-long check k8s-check image-lint images openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
+.PHONY: help install browser demo test test-slow test-long check lint types description documentation k8s-check image-lint images openapi fuzz-api chaos-api wheel-test imports docs screenshots bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -26,7 +26,8 @@ install: $(STAMP) ## Make .venv with the tested set of packages (PYTHON=... choo
 $(STAMP): pyproject.toml constraints.txt
 	@echo "installing into $(VENV): a few minutes the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,docs]"
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e ".[dev,docs]"
+	@$(BIN)/python -m compileall -qq -j 0 $(abspath $(VENV))/lib || true  # on every core; pip does it on one
 	@touch $(STAMP)
 
 browser: ## Install Chromium, through which the tests look at the dashboard (Debian and its relatives)
@@ -46,13 +47,22 @@ test-slow: install ## Run the tests marked slow
 test-long: install ## Run the tests that CI has no time for
 	$(BIN)/python -m pytest $(call files_with,long) -m long $(PYTEST_OPTIONS)
 
-check: install ## Lint, types, import contracts, changelog fragments and documentation
+check: lint types description documentation ## Lint, types, import contracts, changelog fragments and documentation
+
+# What `make check` stands on, in parts that may be done at once: make check --jobs 2
+lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+types: install
+	$(BIN)/mypy
+
+description: install
 	$(BIN)/python -m services.api.description | diff - schemas/openapi.json > /dev/null || \
 		{ echo "schemas/openapi.json is not what the API says of itself: make openapi"; exit 1; }
+
+documentation: install
 	$(BIN)/towncrier build --draft --version next > /dev/null
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 

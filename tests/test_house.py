@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -239,43 +240,58 @@ VIOLATIONS = {
 }
 
 
-def lint_imports(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+CONTRACTS = {contract["id"]: contract["name"] for contract in PROJECT["tool"]["importlinter"]["contracts"]}
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     """Check the contracts of the packages that lie in a folder."""
     command = "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as run; run()"
     return subprocess.run(
-        [sys.executable, "-P", "-c", command, "--no-cache", "--no-logo", *options],
+        [sys.executable, "-P", "-c", command, "--no-cache", "--no-logo"],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "COLUMNS": "300"},
     )
 
 
-@pytest.fixture
-def copied_packages(tmp_path: Path) -> Path:
-    """A copy of the packages and their contracts, to be broken."""
+def copy_packages(folder: Path) -> Path:
+    """Copy the packages and their contracts, to be checked or broken."""
     for package in PACKAGES:
-        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(REPOSITORY / "pyproject.toml", tmp_path / "pyproject.toml")
-    return tmp_path
+        shutil.copytree(REPOSITORY / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(REPOSITORY / "pyproject.toml", folder / "pyproject.toml")
+    return folder
 
 
-def test_the_import_contracts_are_kept(copied_packages: Path) -> None:
-    result = lint_imports(copied_packages)
+def test_the_import_contracts_are_kept(tmp_path: Path) -> None:
+    result = lint_imports(copy_packages(tmp_path))
 
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.fixture(scope="module")
+def noticed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What is said of each contract that is broken, by its name, where all violations are made at once."""
+    copied = copy_packages(tmp_path_factory.mktemp("broken"))
+    for place, line, _ in VIOLATIONS.values():
+        module = copied / place
+        module.parent.mkdir(exist_ok=True)
+        before = module.read_text(encoding="utf-8") if module.exists() else ""
+        module.write_text(f"{before}\n{line}\n", encoding="utf-8")
+    result = lint_imports(copied)
+    assert result.returncode == 1, result.stdout + result.stderr
+    _, _, broken = result.stdout.partition("\nBroken contracts\n")
+    sections = re.split(rf"^({'|'.join(map(re.escape, CONTRACTS.values()))})\n-+$", broken, flags=re.MULTILINE)
+    return dict(zip(sections[1::2], sections[2::2], strict=True))
+
+
 @pytest.mark.parametrize(("place", "line", "contract"), VIOLATIONS.values(), ids=list(VIOLATIONS))
-def test_a_broken_import_contract_is_noticed(copied_packages: Path, place: str, line: str, contract: str) -> None:
-    module = copied_packages / place
-    module.parent.mkdir(exist_ok=True)
-    module.write_text((module.read_text(encoding="utf-8") if module.exists() else "") + f"\n{line}\n", encoding="utf-8")
+def test_a_broken_import_contract_is_noticed(noticed: dict[str, str], place: str, line: str, contract: str) -> None:
+    module = place.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    said = f"- {module} -> {line.removeprefix('import ')} (l." if line else f"- {module}\n"
 
-    result = lint_imports(copied_packages, "--contract", contract)
-
-    assert result.returncode == 1
-    assert "BROKEN" in result.stdout, result.stdout + result.stderr
+    assert said in re.sub(" +", " ", noticed[CONTRACTS[contract]])
 
 
 FORBIDDEN = re.compile(

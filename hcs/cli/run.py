@@ -28,7 +28,6 @@ from hcs.cli.options import (
 )
 from hcs.cli.output import counted, put, say
 from hcs.cli.progress import RunProgress
-from hcs.pipeline.interrupts import interrupts
 from hcs.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -128,6 +127,8 @@ def retry(
 @contextmanager
 def interruptible() -> Iterator[None]:
     """End with the exit code of Ctrl-C where it or a request to end came: nothing is left behind."""
+    from hcs.pipeline.interrupts import interrupts
+
     try:
         with interrupts():
             yield

@@ -128,22 +128,22 @@ def compute_plate(task: PlateTask) -> Vectors:
     ]
     survey = survey_plate(sites, channels=CHANNELS)
     encoders = {info.name: load_encoder(info) for info in task.encoders if info.name != NAMED}
-    rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in (*encoders, NAMED, CELL_COUNT)}
+    names = (CELL_COUNT, *(info.name for info in task.encoders))
+    rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
     pin = pin_for(len(CHANNELS) * len(cut_tiles(np.zeros((1, *sites[0].shape[1:]), np.float32), TILE)))
     honour_pin(pin)
     for pixels in sites:
         corrected = correct_site(pixels, survey)
         tiles = cut_tiles(scale_site(corrected, survey), TILE)
-        rows[NAMED].append(named_features(corrected).ravel())
+        if NAMED in rows:
+            rows[NAMED].append(named_features(corrected).ravel())
         rows[CELL_COUNT].append(np.array([count_nuclei(corrected[CHANNELS.index("DNA")])], np.float32))
         for name, encoder in encoders.items():
             rows[name].append(embed_tiles(tiles, encoder, batch_size=pin.batch_size))
-    wanted = {*encoders, CELL_COUNT, *(info.name for info in task.encoders)}
     shape = (len(plate.wells), task.design.n_sites, -1)
     return {
         name: np.stack(row).reshape(shape).mean(axis=1, dtype=np.float64).astype(np.float32)
         for name, row in rows.items()
-        if name in wanted
     }
 
 

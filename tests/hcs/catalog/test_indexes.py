@@ -243,14 +243,21 @@ def filled(request) -> questions.Catalog:
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def full_of_plates(request, make) -> questions.Catalog:
-    """A catalog of two hundred screens and some thousand plates, each in three of nine runs."""
-    catalog = request.getfixturevalue(f"{request.param}_catalog")
-    for _ in range(N_RUNS):
-        make.run(catalog)
-    add_plates(catalog, make)
-    return catalog
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def full_of_plates(request, make, tmp_path_factory) -> Iterator[questions.Catalog]:
+    """A catalog of two hundred screens and some thousand plates, each in three of nine runs; it is asked alone."""
+    is_file = request.param == "sqlite"
+    empty = request.getfixturevalue("empty_catalog" if is_file else "empty_database")
+    server = None if is_file else request.getfixturevalue("server")
+    folder = tmp_path_factory.mktemp("plates")
+    url = str(shutil.copy(empty, folder / "catalog.sqlite")) if server is None else server.copy(empty)
+    with Place(url, "/parts").open() as catalog:
+        for _ in range(N_RUNS):
+            make.run(catalog)
+        add_plates(catalog, make)
+        yield catalog
+    if server is not None:
+        server.drop(url)
 
 
 def asked_by(catalog, ask):

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
-from commands import digests_of, start
+from commands import digests_of, start, with_settings
 from held import HeldImage
 from runs import perform
 
@@ -36,12 +37,10 @@ from schemas.work import RunPin, RunState, Steps, UnitOutcome, UnitSpec, UnitSta
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A screen of 2 plates x 24 wells for the named features alone."""
+    """A screen of 2 plates x 24 wells, with small images, for the named features alone."""
     folder = tmp_path_factory.mktemp("screen") / "s"
-    simulate_screen(str(folder), design=small_design(plates=2, wells=24), seed=4)
-    path = folder / "SCREEN.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"encoders": ["named"]}))
-    return path
+    simulate_screen(str(folder), design=replace(small_design(plates=2, wells=24), site_px=128), seed=4)
+    return with_settings(folder / "SCREEN.yaml", encoders=["named"], pixels={"tile": 128})
 
 
 @dataclass
@@ -100,12 +99,27 @@ def exported(catalog: Catalog, folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def reference(screen: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The export of an undisturbed run."""
-    folder = tmp_path_factory.mktemp("reference")
+def undisturbed(screen: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a catalog with an undisturbed run and its parts; tests must not change it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
     with open_catalog(str(folder / "c.sqlite")) as catalog:
         assert perform(catalog, screen, LocalExecutor(threads=1)).run.state is RunState.COMPLETE
-        return exported(catalog, folder / "out")
+    return folder
+
+
+@pytest.fixture
+def finished(undisturbed: Path, tmp_path: Path) -> Iterator[Catalog]:
+    """A copy of that catalog, to be changed."""
+    shutil.copytree(undisturbed, tmp_path / "finished")
+    with open_catalog(str(tmp_path / "finished" / "c.sqlite")) as catalog:
+        yield catalog
+
+
+@pytest.fixture(scope="module")
+def reference(undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The export of that run."""
+    with open_catalog(str(undisturbed / "c.sqlite")) as catalog:
+        return exported(catalog, tmp_path_factory.mktemp("reference") / "out")
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -158,37 +172,30 @@ def test_a_run_is_taken_over_by_another_of_the_same_units_and_new_does_everythin
         assert exported(catalog, tmp_path / "out") == reference
 
 
-def test_a_part_that_was_lost_is_not_taken_over(screen: Path, tmp_path: Path) -> None:
+def test_a_part_that_was_lost_is_not_taken_over(screen: Path, finished: Catalog, tmp_path: Path) -> None:
     shutil.copytree(screen.parent, tmp_path / "s")
     other = tmp_path / "s" / "SCREEN.yaml"
     other.write_text(other.read_text() + "hits: {q_max: 0.2}\n")
-    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
-        perform(catalog, screen, Hand())
-        next(Path(catalog.parts_uri).rglob("*embedding*.parquet")).unlink()
-        second = Hand()
-        perform(catalog, other, second)
+    next(Path(finished.parts_uri).rglob("*embedding*.parquet")).unlink()
+    second = Hand()
+    perform(finished, other, second)
 
-        assert len(second.performed) == 1
+    assert len(second.performed) == 1
 
 
-def test_resuming_a_run_of_another_screen_is_refused(screen: Path, tmp_path: Path) -> None:
+def test_resuming_a_run_of_another_screen_is_refused(screen: Path, finished: Catalog, tmp_path: Path) -> None:
     shutil.copytree(screen.parent, tmp_path / "s")
     other = tmp_path / "s" / "SCREEN.yaml"
     other.write_text(other.read_text() + "hits: {q_max: 0.2}\n")
-    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
-        perform(catalog, screen, Hand())
-
-        with pytest.raises(UsageError, match="configuration differs"):
-            perform(catalog, other, Hand(), resume="run-1")
+    with pytest.raises(UsageError, match="configuration differs"):
+        perform(finished, other, Hand(), resume="run-1")
 
 
-def test_a_catalog_that_loses_its_parts_folder_says_so(screen: Path, tmp_path: Path) -> None:
-    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
-        perform(catalog, screen, Hand())
-        shutil.rmtree(catalog.parts_uri)
+def test_a_catalog_that_loses_its_parts_folder_says_so(screen: Path, finished: Catalog, tmp_path: Path) -> None:
+    shutil.rmtree(finished.parts_uri)
 
-        with pytest.raises(StorageError, match="parts"):
-            export_run(catalog, get_run(catalog), str(tmp_path / "out"), ending="parquet")
+    with pytest.raises(StorageError, match="parts"):
+        export_run(finished, get_run(finished), str(tmp_path / "out"), ending="parquet")
 
 
 def test_plates_of_two_cell_lines_are_not_one_run(screen: Path, tmp_path: Path) -> None:
@@ -230,43 +237,36 @@ def test_the_same_command_tries_failed_units_of_a_finished_run_again(
         assert exported(catalog, tmp_path / "out") == reference
 
 
-def test_a_refused_resume_leaves_no_run_behind(screen: Path, tmp_path: Path) -> None:
+def test_a_refused_resume_leaves_no_run_behind(screen: Path, finished: Catalog, tmp_path: Path) -> None:
     shutil.copytree(screen.parent, tmp_path / "s")
     other = tmp_path / "s" / "SCREEN.yaml"
     other.write_text(other.read_text() + "hits: {q_max: 0.2}\n")
-    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
-        perform(catalog, screen, Hand())
-
-        with pytest.raises(UsageError):
-            perform(catalog, other, Hand(), resume="run-1")
-        with pytest.raises(UsageError, match="--new"):
-            perform(catalog, screen, Hand(), resume="run-1", new=True)
-        assert list_runs(catalog).height == 1
+    with pytest.raises(UsageError):
+        perform(finished, other, Hand(), resume="run-1")
+    with pytest.raises(UsageError, match="--new"):
+        perform(finished, screen, Hand(), resume="run-1", new=True)
+    assert list_runs(finished).height == 1
 
 
-def test_an_image_that_changed_under_a_finished_run_is_said(screen: Path, tmp_path: Path) -> None:
+def test_an_image_that_changed_under_a_finished_run_is_said(screen: Path, finished: Catalog, tmp_path: Path) -> None:
     shutil.copytree(screen.parent, tmp_path / "s")
     own = tmp_path / "s" / "SCREEN.yaml"
-    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
-        perform(catalog, own, Hand())
-        image = next((tmp_path / "s").rglob("*.tiff"))
-        content = bytearray(image.read_bytes())
-        content[-1] ^= 1
-        image.write_bytes(content)
+    image = next((tmp_path / "s").rglob("*.tiff"))
+    content = bytearray(image.read_bytes())
+    content[-1] ^= 1
+    image.write_bytes(content)
 
-        with pytest.raises(InputChangedError, match=image.name):
-            perform(catalog, own, Hand())
+    with pytest.raises(InputChangedError, match=image.name):
+        perform(finished, own, Hand())
 
 
-def test_images_that_were_only_touched_change_nothing(screen: Path, tmp_path: Path) -> None:
+def test_images_that_were_only_touched_change_nothing(screen: Path, finished: Catalog, tmp_path: Path) -> None:
     shutil.copytree(screen.parent, tmp_path / "s")
     own = tmp_path / "s" / "SCREEN.yaml"
-    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
-        perform(catalog, own, Hand())
-        for image in (tmp_path / "s").rglob("*.tiff"):
-            os.utime(image, ns=(1, 1))
+    for image in (tmp_path / "s").rglob("*.tiff"):
+        os.utime(image, ns=(1, 1))
 
-        assert perform(catalog, own, Hand()).was_finished
+    assert perform(finished, own, Hand()).was_finished
 
 
 def test_a_plate_without_a_platemap_is_exported_with_the_others(screen: Path, tmp_path: Path) -> None:
@@ -283,16 +283,14 @@ def test_a_plate_without_a_platemap_is_exported_with_the_others(screen: Path, tm
         assert len(list((tmp_path / "out" / "embeddings").iterdir())) == 2
 
 
-def test_a_part_that_was_changed_is_refused(screen: Path, tmp_path: Path) -> None:
-    with open_catalog(str(tmp_path / "c.sqlite")) as catalog:
-        perform(catalog, screen, Hand())
-        part = next(Path(catalog.parts_uri).rglob("*-images.parquet"))
-        content = bytearray(part.read_bytes())
-        content[len(content) // 2] ^= 1
-        part.write_bytes(content)
+def test_a_part_that_was_changed_is_refused(screen: Path, finished: Catalog, tmp_path: Path) -> None:
+    part = next(Path(finished.parts_uri).rglob("*-images.parquet"))
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
 
-        with pytest.raises(StorageError, match="--new"):
-            export_run(catalog, get_run(catalog), str(tmp_path / "out"), ending="parquet")
+    with pytest.raises(StorageError, match="--new"):
+        export_run(finished, get_run(finished), str(tmp_path / "out"), ending="parquet")
 
 
 @pytest.mark.parametrize("typed", ["NOPE:A01", "SIM00004001:P24"])
