@@ -99,8 +99,9 @@ class ProfileConfig(Record):
     )
     correct: Literal["auto", "whiten", "combat", "harmony", "none"] = Field(
         default="auto",
-        description="auto whitens over all wells where every plate has enough controls, and of several batches lets an "
-        "audit choose among no correction, combat and harmony; whiten corrects no batch, none does not even whiten.",
+        description="auto whitens over all wells where every plate has enough controls, and with several batches lets "
+        "an audit of each encoder's profiles choose among no correction, combat and harmony; these two can be named; "
+        "whiten corrects no batch, none does not even whiten.",
     )
     consensus: Literal["median", "mean"] = Field(
         default="median", description="How the wells of a treatment become one profile."

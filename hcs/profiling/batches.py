@@ -1,14 +1,15 @@
-"""The correction for batches of a run: what the audit picks, or what was asked for.
+"""The correction for batches of a run: what the audit picks for each encoder's block, or what was asked for.
 
 Only corrections that are fitted on all wells without their labels are candidates: a permutation of labels then sees the
-same profiles, so that p-values stay what they say, and no control is lost to a fit (docs/explanations/decisions/0029).
+same profiles, so that p-values stay what they say, and no control is lost to a fit. A block is looked at alone, so
+that nothing of it depends on what stands beside it (docs/explanations/decisions/0033).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -16,10 +17,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hcs.errors import InputRejectedError
 from hcs.profiling.audit.audit import Audit, MethodAudit, audit_profiles
 from hcs.profiling.audit.rule import BASELINE
 from hcs.profiling.audit.wells import AuditColumns, AuditWells, audit_wells
-from hcs.profiling.combine import combine_blocks
 from hcs.profiling.corrections.combat import combat
 from hcs.profiling.corrections.correction import Corrected, Correction, Design
 from hcs.profiling.corrections.harmony import harmony
@@ -33,152 +34,189 @@ WITHOUT_LABELS: Final[Mapping[str, Correction]] = MappingProxyType(
     {BASELINE: uncorrected, "combat": partial(combat, protect="nothing"), "harmony": harmony}
 )
 """From simple to intricate."""
+MOST_WELLS: Final = 10_000
+"""Treated wells that the audit of a block looks at; of more, perturbations are chosen by a hash of their names."""
 
 _COLUMNS: Final = AuditColumns(batch="batch", perturbation="perturbation", plate="plate", well="well")
 
-Blocks = Mapping[str, NDArray[np.float64]]
+Block = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class CorrectedBlocks:
     """The blocks of a run after its correction for batches."""
 
-    blocks: dict[str, NDArray[np.float64]]
-    method: str
+    blocks: dict[str, Block]
+    methods: dict[str, str]
+    """Encoder -> `none`, `combat` or `harmony`."""
     notes: tuple[str, ...]
-    """What was picked and why, with figures; empty where there is one batch."""
+    """What was picked and why, with figures: first what holds for all blocks, then a line a block. Empty where there
+    is one batch."""
 
 
 def correct_batches(
-    blocks: Blocks,
-    wells: pl.DataFrame,
-    *,
-    combined: tuple[str, ...],
-    is_fitted: NDArray[np.bool_],
-    method: BatchMethod,
+    blocks: Mapping[str, Block], wells: pl.DataFrame, *, is_fitted: NDArray[np.bool_], method: BatchMethod
 ) -> CorrectedBlocks:
     """Return every encoder's block without what its batches have of their own, if the audit finds that this helps.
 
-    With one batch nothing is done. `auto` lets the audit choose among no correction, ComBat and Harmony on one half of
-    the perturbations, by the profile that the combined encoders make; every block is then corrected by itself.
+    With one batch nothing is done. `auto` lets an audit of each block choose among no correction, ComBat and Harmony on
+    one half of the perturbations.
 
     Args:
         blocks: Encoder -> (W, k), whitened, finite.
         wells: `plate, well, batch, perturbation, control_type`, one row a well; a null batch is one like any other.
-        combined: The encoders whose blocks make the combined profile.
         is_fitted: (W,), wells that corrections look at and change; others stay as they are.
         method: `auto`, or what is done without asking.
 
     Returns:
-        The same bits for any order of the wells and any names of plates.
+        The same bits of a block for any order of the wells, any names of plates, and any other blocks beside it.
 
     Raises:
-        hcs.errors.InputRejectedError: If the method that was asked for cannot be applied.
+        InputRejectedError: If the method that was asked for cannot be applied to a block.
     """
-    unchanged = CorrectedBlocks(dict(blocks), BASELINE, ())
-    if not asks_for_batches(method) or not combined or n_batches(wells, is_fitted) < 2:
-        return unchanged
-    order = _order(blocks, combined, is_fitted)
-    metadata = wells.with_columns(pl.col("batch").cast(pl.String).fill_null(""))[order]
-    ordered = {name: block[order] for name, block in blocks.items()}
+    if not _is_asked(method, wells, is_fitted):
+        return CorrectedBlocks(dict(blocks), dict.fromkeys(blocks, BASELINE), ())
+    named = wells.with_columns(pl.col("batch").cast(pl.String).fill_null(""))
+    made = {name: _decided(blocks[name], named, is_fitted, method, encoder=name) for name in sorted(blocks)}
+    return CorrectedBlocks(
+        blocks={name: made[name].values for name in blocks},
+        methods={name: made[name].method for name in blocks},
+        notes=(
+            *dict.fromkeys(sentence for one in made.values() for sentence in one.known),
+            *said_once({name: one.said for name, one in made.items()}),
+        ),
+    )
+
+
+def leave_batches(
+    blocks: Mapping[str, Block], wells: pl.DataFrame, *, is_fitted: NDArray[np.bool_], method: BatchMethod
+) -> CorrectedBlocks:
+    """Return blocks that are not whitened as they are, with a note if a correction for batches was asked for.
+
+    Args:
+        blocks: Encoder -> (W, k).
+        wells: As `correct_batches` takes them.
+        is_fitted: (W,), wells that a correction would look at.
+        method: What was asked for.
+    """
+    note = (
+        "batches are not corrected: the correction is chosen and fitted on whitened profiles, and nothing is whitened "
+        "here"
+    )
+    is_asked = _is_asked(method, wells, is_fitted)
+    return CorrectedBlocks(dict(blocks), dict.fromkeys(blocks, BASELINE), (note,) if is_asked else ())
+
+
+def _is_asked(method: BatchMethod, wells: pl.DataFrame, is_fitted: NDArray[np.bool_]) -> bool:
+    """Return whether batches are to be looked at: a method for them is named, and there are several."""
+    if method in {"none", "whiten"} or "batch" not in wells.columns:
+        return False
+    return wells.filter(pl.Series(is_fitted))["batch"].n_unique() > 1
+
+
+def said_once(said: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return what is said of every name, once, and then a line for each name with what is said of it alone.
+
+    Args:
+        said: Name -> sentences.
+    """
+    lists = list(said.values())
+    common = [sentence for sentence in lists[0] if all(sentence in others for others in lists[1:])] if lists else []
+    own = {name: [one for one in sentences if one not in common] for name, sentences in said.items()}
+    return [*common, *(f"{name}: {'; '.join(sentences)}" for name, sentences in own.items() if sentences)]
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """One block as it is used, and what there is to say of it."""
+
+    values: Block
+    method: str
+    said: tuple[str, ...]
+    """Of this block."""
+    known: tuple[str, ...] = ()
+    """What a reader must know to understand it, the same words for every block."""
+
+
+def _decided(
+    block: Block, wells: pl.DataFrame, is_fitted: NDArray[np.bool_], method: BatchMethod, *, encoder: str
+) -> _Decided:
+    """Return a block corrected as asked, or as its own audit picks."""
+    order = _order(block, wells, is_fitted)
+    metadata, values = wells[order], block[order]
     is_negcon = (metadata["control_type"].cast(pl.String) == "negcon").fill_null(value=False).to_numpy()
-    content = np.hstack([ordered[name] for name in sorted(combined)])
-    known = audit_wells(metadata, content, columns=_COLUMNS, is_negcon=is_negcon)
-    notes: tuple[str, ...] = ()
+    known = audit_wells(metadata, values, columns=_COLUMNS, is_negcon=is_negcon)
     if method == "auto":
         if not known.is_treated.any():
-            return unchanged
-        audit = _audit(ordered, known, combined=combined)
-        method, notes = _picked(audit), tuple(_told(audit))
-    corrected = dict(blocks)
-    if method != BASELINE:
-        for name, block in ordered.items():
-            result = WITHOUT_LABELS[method](block, known.design)
-            corrected[name] = _put_back(result.values, blocks[name], order)
-            notes += tuple(f"{name}: {method}: {note}" for note in result.notes)
-        notes += (f"every block is corrected for batches by {method}, fitted on {result.fitted_on}",)
-    return CorrectedBlocks(corrected, method, notes)
+            return _Decided(block, BASELINE, ("batches are not corrected: no well names what was done to it",))
+        audit, candidates = _audited(values, known)
+        picked, said, read = audit.choice.method, tuple(_told(audit)), tuple(_how_to_read(audit))
+        made = candidates[picked]
+    else:
+        picked, said, read = method, (), ()
+        try:
+            made = WITHOUT_LABELS[method](values, known.design)
+        except InputRejectedError as error:
+            raise InputRejectedError(f"{encoder} cannot be corrected for batches by {method}: {error}") from error
+    if picked == BASELINE:
+        return _Decided(block, picked, said, read)
+    corrected = block.copy()
+    corrected[order] = made.values
+    fitted = f"corrections for batches are fitted on {made.fitted_on}"
+    return _Decided(corrected, picked, (*said, *(f"{picked}: {note}" for note in made.notes)), (*read, fitted))
 
 
-def asks_for_batches(method: BatchMethod) -> bool:
-    """Return whether a configuration wants its batches looked at."""
-    return method not in {"none", "whiten"}
+def _order(block: Block, wells: pl.DataFrame, is_fitted: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the fitted wells in an order of their content; wells of the same content by what is known of them."""
+    by_name = wells.select("batch", "perturbation", "control_type", "well").with_row_index("row")
+    rows = by_name.filter(pl.Series(is_fitted)).sort(pl.exclude("row").cast(pl.String))["row"].to_numpy()
+    return np.asarray(rows[order_by_content(block[rows])[0]], dtype=np.intp)
 
 
-def n_batches(wells: pl.DataFrame, is_fitted: NDArray[np.bool_]) -> int:
-    """Return how many batches these wells are of; a table that names none is one."""
-    return wells.filter(pl.Series(is_fitted))["batch"].n_unique() if "batch" in wells.columns else 1
+def _audited(values: Block, known: AuditWells) -> tuple[Audit, dict[str, Corrected]]:
+    """Return the audit of a block, and the block as each candidate makes it."""
+    made: dict[str, Corrected] = {}
 
-
-def _order(blocks: Blocks, combined: tuple[str, ...], is_fitted: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return the fitted wells in an order of their content in the combined encoders' blocks."""
-    rows = np.flatnonzero(is_fitted)
-    content = np.hstack([blocks[name][rows] for name in sorted(combined)])
-    return rows[order_by_content(content)[0]]
-
-
-def _audit(blocks: Blocks, known: AuditWells, *, combined: tuple[str, ...]) -> Audit:
-    """Return the audit of the combined profile, each candidate made as the run would make it."""
-    everything = np.ones(len(known.design.plates), dtype=np.bool_)
-
-    @cache
-    def candidate(name: str) -> NDArray[np.float64]:
-        made = {
-            encoder: np.asarray(WITHOUT_LABELS[name](blocks[encoder], known.design).values, dtype=np.float64)
-            for encoder in combined
-        }
-        return combine_blocks(made, is_reference=everything)
-
-    def correction(name: str) -> Correction:
-        def correct(values: NDArray[np.floating], design: Design) -> Corrected:
-            return Corrected(candidate(name), fitted_on="all wells without their labels", n_fitted=len(values))
+    def kept(name: str) -> Callable[[NDArray[np.floating], Design], Corrected]:
+        def correct(given: NDArray[np.floating], design: Design) -> Corrected:
+            made[name] = WITHOUT_LABELS[name](given, design)
+            return made[name]
 
         return correct
 
-    corrections = {name: correction(name) for name in WITHOUT_LABELS}
-    return audit_profiles(candidate(BASELINE), known, corrections=corrections, with_figures=False)
+    corrections = {name: kept(name) for name in WITHOUT_LABELS}
+    audit = audit_profiles(values, known, corrections=corrections, with_figures=False, most_wells=MOST_WELLS)
+    return audit, made
 
 
-def _picked(audit: Audit) -> BatchMethod:
-    for method in ("combat", "harmony"):
-        if audit.choice.method == method:
-            return method
-    return "none"
+def _how_to_read(audit: Audit) -> Iterator[str]:
+    """Yield what is the same for every block."""
+    yield f"{audit.n_batches} batches; an audit of each encoder's own profiles chooses whether they are corrected"
+    if any(_figures(one) for one in audit.methods):
+        yield (
+            f"retrieval is that of {audit.n_reported} perturbations that the choice did not look at, in other batches "
+            "(mean average precision with 95 % interval)"
+        )
+    if audit.choice.method != BASELINE:
+        yield "a run with `correct: whiten` shows the calls without a correction for batches"
 
 
-def _told(audit: Audit) -> list[str]:
-    """Return what a reader of the calls must know of the choice, as sentences."""
-    said = [_verdict(audit)]
+def _told(audit: Audit) -> Iterator[str]:
+    """Yield what a reader of the calls must know of the choice for one block."""
+    choice = audit.choice
+    how = "not corrected" if choice.method == BASELINE else f"corrected by {choice.method}"
+    yield f"batches are {how}: {choice.because}"
     figures = [text for one in audit.methods if (text := _figures(one))]
     if figures:
-        said.append(
-            f"retrieval of {audit.n_reported} perturbations that the choice did not look at, in other batches (mean "
-            f"average precision with 95 % interval): {'; '.join(figures)}"
-        )
-    said += [f"{one.method} cannot be applied: {one.refused}" for one in audit.methods if one.refused]
-    return [*said, *audit.notes]
-
-
-def _verdict(audit: Audit) -> str:
-    choice = audit.choice
-    if choice.method == BASELINE:
-        return f"{audit.n_batches} batches are not corrected: {choice.because}"
-    return (
-        f"{audit.n_batches} batches are corrected by {choice.method}: {choice.because}; a run with `correct: whiten` "
-        "shows the calls without it"
-    )
+        yield f"retrieval {', '.join(figures)}"
+    yield from (f"{one.method} cannot be applied: {one.refused}" for one in audit.methods if one.refused)
+    yield from audit.notes
 
 
 def _figures(one: MethodAudit) -> str | None:
     if one.reported is None:
         return None
-    found = f"{one.method} {one.reported.mean:.3f} ({one.reported.low:.3f} to {one.reported.high:.3f})"
+    found = f"{one.method} {one.reported.mean:.3f} [{one.reported.low:.3f}, {one.reported.high:.3f}]"
     if one.gain is None or one.method == BASELINE:
         return found
-    return f"{found}, {one.gain.mean:+.3f} ({one.gain.low:+.3f} to {one.gain.high:+.3f}) over {BASELINE}"
-
-
-def _put_back(values: NDArray[np.floating], block: NDArray[np.float64], order: NDArray[np.intp]) -> NDArray[np.float64]:
-    whole = block.copy()
-    whole[order] = values
-    return whole
+    return f"{found} (gain {one.gain.mean:+.3f} [{one.gain.low:+.3f}, {one.gain.high:+.3f}])"

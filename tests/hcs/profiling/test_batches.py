@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hcs.profiling.batches import correct_batches
+from hcs.errors import InputRejectedError
+from hcs.profiling.batches import correct_batches, said_once
 from hcs.profiling.profiles import build_profiles
 from schemas.screen import ProfileConfig
 
@@ -13,7 +14,7 @@ COMPOUNDS, CONTROLS, FEATURES, FACTORS = 72, 24, 40, 4
 
 
 def screen(
-    seed: int, *, varies: float, n_batches: int = 3, n_plates: int = 3, active: float = 0.5, fixed: bool = False
+    seed: int, *, varies: float, n_batches: int = 3, n_plates: int = 3, active: float = 0.5
 ) -> tuple[pl.DataFrame, np.ndarray]:
     """Plates of 96 wells whose batches differ by what wells vary along, which no scaling of a plate removes."""
     rng = np.random.default_rng(seed)
@@ -22,7 +23,7 @@ def screen(
     for batch in range(n_batches):
         own = rng.normal(size=(FACTORS, FEATURES))
         for plate in range(n_plates):
-            places = np.arange(96) if fixed else rng.permutation(96)
+            places = rng.permutation(96)
             noise = rng.normal(size=(96, FEATURES)) + varies * rng.normal(size=(96, FACTORS)) @ own
             noise[CONTROLS:] += effects
             blocks.append(noise)
@@ -53,9 +54,10 @@ def test_batches_of_their_own_are_corrected_and_the_notes_say_by_how_much(strong
     profiles, notes = built(*strong)
 
     uncorrected, _ = built(*strong, "whiten")
-    assert "3 batches are corrected by harmony: it is the simplest within 1 standard error of the best" in notes
-    assert "perturbations that the choice did not look at" in notes
+    assert "batches are corrected by harmony: it is the simplest within 1 standard error of the best" in notes
+    assert "36 perturbations that the choice did not look at" in notes
     assert "fitted on all 864 wells without their labels" in notes
+    assert "made of blocks that are corrected for batches each by itself: one (harmony), two (" in notes
     assert profiles.shape == uncorrected.shape
     assert np.isfinite(profiles).all()
     assert not np.allclose(profiles, uncorrected)
@@ -66,7 +68,7 @@ def test_plates_that_differ_no_more_within_batches_than_between_them_are_left_al
 
     profiles, notes = built(wells, values)
 
-    assert "3 batches are not corrected: batches differ no more than plates do" in notes
+    assert "batches are not corrected: batches differ no more than plates do" in notes
     assert profiles.tobytes() == built(wells, values, "whiten")[0].tobytes()
 
 
@@ -89,7 +91,7 @@ def test_batches_with_compounds_of_their_own_are_not_corrected():
 
     _, notes = built(own, values)
 
-    assert "3 batches are not corrected: batch and perturbation are confounded" in notes
+    assert "batches are not corrected: batch and perturbation are confounded" in notes
 
 
 def test_neither_the_order_of_wells_nor_names_of_plates_change_a_bit(strong):
@@ -143,8 +145,77 @@ def test_a_batch_without_a_name_is_a_batch(strong):
     is_fitted = np.ones(len(values), dtype=np.bool_)
 
     named, same = (
-        correct_batches({"one": values}, table, combined=("one",), is_fitted=is_fitted, method="combat").blocks["one"]
+        correct_batches({"one": values}, table, is_fitted=is_fitted, method="combat").blocks["one"]
         for table in (wells, unnamed)
     )
 
     assert same.tobytes() == named.tobytes()
+
+
+def test_each_block_is_decided_by_itself_and_what_stands_beside_it_changes_no_bit(strong):
+    wells, values = strong
+    _, flat = screen(902, varies=0.0)
+    is_fitted = np.ones(len(values), dtype=np.bool_)
+    blocks = {"differs": values, "flat": flat}
+
+    made = correct_batches(blocks, wells, is_fitted=is_fitted, method="auto")
+    alone = {
+        name: correct_batches({name: block}, wells, is_fitted=is_fitted, method="auto")
+        for name, block in blocks.items()
+    }
+
+    assert made.methods == {"differs": "harmony", "flat": "none"}
+    assert {name: one.methods[name] for name, one in alone.items()} == made.methods
+    assert all(one.blocks[name].tobytes() == made.blocks[name].tobytes() for name, one in alone.items())
+    assert made.blocks["flat"].tobytes() == flat.tobytes()
+
+
+def test_what_holds_for_all_blocks_is_said_once_and_a_line_a_block_says_the_rest(strong):
+    wells, values = strong
+    blocks = {"a": values, "b": values[:, ::2], "c": values[:, 1::2]}
+
+    notes = correct_batches(blocks, wells, is_fitted=np.ones(len(values), dtype=np.bool_), method="auto").notes
+
+    own = [note for note in notes if note[:3] in {"a: ", "b: ", "c: "}]
+    assert [note[:3] for note in own] == ["a: ", "b: ", "c: "]
+    assert all(note.count("retrieval none 0.") == note.count("harmony 0.") == 1 for note in own)
+    assert len(set(notes)) == len(notes) <= 10
+    for once in ("that the choice did not look at", "fitted on all 864 wells", "`correct: whiten`"):
+        assert sum(once in note for note in notes) == 1, once
+
+
+def test_sentences_keep_their_order_and_a_single_block_needs_no_name():
+    assert said_once({"a": ("x", "y", "z"), "b": ("x", "z"), "c": ("w", "x", "z")}) == ["x", "z", "a: y", "c: w"]
+    assert said_once({"a": ("x", "y")}) == ["x", "y"]
+    assert said_once({}) == []
+
+
+def test_wells_of_the_same_content_are_ordered_by_what_is_known_of_them(strong):
+    wells, values = strong
+    twice = values.copy()
+    twice[288:576] = twice[:288]
+    order = np.random.default_rng(0).permutation(len(values))
+    is_fitted = np.ones(len(values), dtype=np.bool_)
+
+    expected = correct_batches({"one": twice}, wells, is_fitted=is_fitted, method="harmony").blocks["one"]
+    permuted = correct_batches({"one": twice[order]}, wells[order], is_fitted=is_fitted, method="harmony")
+
+    assert permuted.blocks["one"].tobytes() == expected[order].tobytes()
+
+
+def test_a_method_that_cannot_be_applied_names_the_block(strong):
+    wells, values = strong
+    flat = np.ones_like(values)
+
+    with pytest.raises(InputRejectedError, match="blank cannot be corrected for batches by combat"):
+        correct_batches({"blank": flat}, wells, is_fitted=np.ones(len(flat), dtype=np.bool_), method="combat")
+
+
+def test_wells_that_name_no_perturbation_are_left_and_it_is_said(strong):
+    wells, values = strong
+    unnamed = wells.with_columns(perturbation=pl.lit(None, dtype=pl.String))
+
+    made = correct_batches({"one": values}, unnamed, is_fitted=np.ones(len(values), dtype=np.bool_), method="auto")
+
+    assert made.blocks["one"].tobytes() == values.tobytes()
+    assert made.notes == ("batches are not corrected: no well names what was done to it",)
