@@ -219,3 +219,22 @@ def test_wells_that_name_no_perturbation_are_left_and_it_is_said(strong):
 
     assert made.blocks["one"].tobytes() == values.tobytes()
     assert made.notes == ("batches are not corrected: no well names what was done to it",)
+
+
+@pytest.mark.parametrize("n_plates", [1, 2])
+def test_batches_of_one_plate_have_profiles_without_a_gap_and_what_cannot_be_tested_is_said(n_plates):
+    wells, values = screen(906, varies=1.0, n_plates=n_plates)
+    kept = (~wells["plate"].is_in(["b1p1", "b2p1"])).to_numpy()
+
+    for correct in ("auto", "combat", "harmony"):
+        profiles, notes = built(wells.filter(pl.Series(kept)), values[kept], correct)
+        assert np.isfinite(profiles).all()
+        assert ("whether batches differ more than plates do cannot be tested" in notes) == (correct == "auto")
+
+
+@pytest.mark.parametrize("kind", ["negcon", "treatment", "poscon"])
+def test_one_well_is_refused(kind):
+    one = pl.DataFrame({"plate": ["p"], "well": ["A01"], "batch": ["b"], "perturbation": ["c"], "control_type": [kind]})
+
+    with pytest.raises(InputRejectedError, match="no feature of a varies"):
+        build_profiles(one, {"a": np.array([[1.0, 2.0, 3.0]])}, config=ProfileConfig())
