@@ -34,7 +34,7 @@ WITHOUT_LABELS: Final[Mapping[str, Correction]] = MappingProxyType(
     {BASELINE: uncorrected, "combat": partial(combat, protect="nothing"), "harmony": harmony}
 )
 """From simple to intricate."""
-MOST_WELLS: Final = 10_000
+MOST_WELLS: Final = 2_000
 """Treated wells that the audit of a block looks at; of more, perturbations are chosen by a hash of their names."""
 
 _COLUMNS: Final = AuditColumns(batch="batch", perturbation="perturbation", plate="plate", well="well")
