@@ -37,7 +37,7 @@ from hcs.profiling.normalize import robust_z
 from hcs.profiling.sphere import fit_sphering, sphere
 from hcs.profiling.whiten import whiten
 from hcs.simulation.deliver_profiles import BATCH_EFFECTS
-from hcs.simulation.profiles import ProfileDesign, simulate_profiles
+from hcs.simulation.profiles import ProfileDesign, ProfileScreen, simulate_profiles
 from hcs.statistics.replicability import means_by_label, replicability
 
 CLOSE = 0.05
@@ -45,10 +45,8 @@ COLUMNS = AuditColumns(batch="batch", perturbation="perturbation", plate="plate"
 METHODS = {name: CORRECTIONS[name] for name in BY_SIMPLICITY}
 
 
-def prepared(
-    effect: str, *, seed: int, is_confounded: bool, prepare: str, is_null: bool = False
-) -> tuple[NDArray, AuditWells, dict[str, bool]]:
-    """Return the profiles that are audited, what is known of their wells, and which perturbations are active."""
+def simulated(effect: str, *, seed: int, is_confounded: bool, is_null: bool = False) -> ProfileScreen:
+    """Return a screen with a batch effect."""
     design = ProfileDesign(
         n_batches=4,
         n_plates=2,
@@ -61,7 +59,14 @@ def prepared(
         is_confounded=is_confounded,
         nuisances=BATCH_EFFECTS[effect],
     )
-    screen = simulate_profiles(design, seed=seed)
+    return simulate_profiles(design, seed=seed)
+
+
+def prepared(
+    effect: str, *, seed: int, is_confounded: bool, prepare: str, is_null: bool = False
+) -> tuple[NDArray, AuditWells, dict[str, bool]]:
+    """Return the profiles that are audited, what is known of their wells, and which perturbations are active."""
+    screen = simulated(effect, seed=seed, is_confounded=is_confounded, is_null=is_null)
     is_negcon = (screen.wells["control_type"] == "negcon").to_numpy()
     every = np.ones(len(is_negcon), dtype=np.bool_)
     normalized = robust_z(

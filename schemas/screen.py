@@ -97,8 +97,11 @@ class ProfileConfig(Record):
     normalize: Literal["mad_robustize"] = Field(
         default="mad_robustize", description="Robust z of every feature, by the negative controls of each plate."
     )
-    correct: Literal["auto", "none"] = Field(
-        default="auto", description="auto whitens over all wells where every plate has enough controls."
+    correct: Literal["auto", "whiten", "combat", "harmony", "none"] = Field(
+        default="auto",
+        description="auto whitens over all wells where every plate has enough controls, and with several batches lets "
+        "an audit of each encoder's profiles choose among no correction, combat and harmony; these two can be named; "
+        "whiten corrects no batch, none does not even whiten.",
     )
     consensus: Literal["median", "mean"] = Field(
         default="median", description="How the wells of a treatment become one profile."

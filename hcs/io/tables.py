@@ -79,14 +79,19 @@ def _read_json(data: bytes, uri: str) -> pl.DataFrame:
 
 def _read_typed(data: bytes, uri: str) -> pl.DataFrame:
     text, separator = separator_of(decode_text(data, source=uri))
-    header = read_delimited(text.partition("\n")[0].encode(), source=uri).columns
-    strings = {name: pl.String for name in header if name.startswith("Metadata_")}
+    first = text.partition("\n")[0].encode()
+    header = read_delimited(first, source=uri).columns
     try:
-        return pl.read_csv(
+        # polars leaves a quote in a name doubled, as it stands in the file
+        spelled = pl.read_csv(io.BytesIO(first), separator=separator, n_rows=0).columns
+        names = dict(zip(spelled, header, strict=True)) if len(spelled) == len(header) else {}
+        strings = {name: pl.String for name in spelled if name.startswith("Metadata_")}
+        table = pl.read_csv(
             io.BytesIO(text.encode()), separator=separator, infer_schema_length=None, schema_overrides=strings
         )
     except pl.exceptions.PolarsError as error:
         raise InputRejectedError(f"{uri}: expected a table of rows as long as its first line; {error}") from error
+    return table.rename({name: own for name, own in names.items() if name != own and '""' in name})
 
 
 def table_bytes(frame: pl.DataFrame, *, ending: str) -> bytes:

@@ -10,6 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
+from hcs.profiling.audit.rule import BASELINE
+from hcs.profiling.batches import correct_batches, leave_batches
 from hcs.profiling.combine import combine_blocks
 from hcs.profiling.control_scale import FEW_CONTROLS
 from hcs.profiling.normalize import NormalizedProfiles, robust_z
@@ -66,16 +68,19 @@ def build_profiles(
     Each embedding is turned into robust z on the negative controls of its plate (`hcs.profiling.normalize`), then
     reduced and whitened with a fit on the wells of all plates, whatever they hold (`hcs.profiling.whiten`). If any
     plate has negative controls but fewer than 16, nothing is whitened: such a plate's scale is uncertain, and whitening
-    would enlarge that. In `combined`, blocks are divided by their root mean square length over the wells of the fit
-    where they are whitened, over the negative controls where they are not.
+    would enlarge that. Where there are several batches, each whitened block is corrected for them if an audit of that
+    block finds that this helps (`hcs.profiling.batches`). In `combined`, blocks are divided by their root mean square
+    length over the wells of the fit where they are whitened, over the negative controls where they are not.
 
     A plate without negative controls gets profiles but takes no part in any fit: it changes nothing on other plates.
     An encoder that is not combined is a baseline: it changes no bit of `combined`, nor of another encoder's block.
 
     Args:
-        wells: `plate, well, control_type`, one row a well; a null or `empty` control type stays out of fits.
+        wells: `plate, well, control_type` and, where batches shall be corrected, `batch, perturbation`; one row a well.
+            A null or `empty` control type stays out of fits.
         embeddings: Encoder -> (W, D), finite, rows in the order of `wells`.
-        config: `correct: none` turns whitening off; `combine` names the encoders of `combined`.
+        config: `correct: none` turns whitening off, `whiten` does nothing else, `auto` lets an audit choose a
+            correction for batches for each encoder, others name it; `combine` names the encoders of `combined`.
 
     Returns:
         Profiles with rows in the order of `wells`: the same bits for any order of them and any names of the plates. An
@@ -97,17 +102,22 @@ def build_profiles(
         )
     first = usable[min(usable)]
     is_fitted = layout.is_measured & _is_on_a_plate_with_controls(layout, first)
-    is_whitened = config.correct == "auto" and not first.has_few_controls and bool(layout.is_negcon.any())
+    is_whitened = config.correct != "none" and not first.has_few_controls and bool(layout.is_negcon.any())
     whitened = {name: whiten(z.values, is_fitted=is_fitted) for name, z in usable.items()} if is_whitened else {}
     blocks = {name: whitened[name][0] if name in whitened else z.values for name, z in usable.items()}
+    chosen = tuple(name for name in blocks if config.combine is None or name in config.combine)
+    correct = correct_batches if is_whitened else leave_batches
+    corrected = correct(blocks, wells, is_fitted=is_fitted, method=config.correct)
+    blocks = corrected.blocks
     is_reference = layout.is_negcon if layout.is_negcon.any() and not is_whitened else is_fitted
     fits = tuple(
         BlockFit(name, len(z.kept), int(z.kept.sum()), whitened[name][1] if name in whitened else None)
         for name, z in normalized.items()
     )
-    chosen = {name: block for name, block in blocks.items() if config.combine is None or name in config.combine}
-    combined = {COMBINED: combine_blocks(chosen, is_reference=is_reference)} if chosen else {}
-    notes = (*_notes(normalized, fits), *_notes_without_combined(config, blocks))
+    parts = {name: blocks[name] for name in chosen}
+    combined = {COMBINED: combine_blocks(parts, is_reference=is_reference)} if parts else {}
+    told = _notes_on_combined({name: corrected.methods[name] for name in chosen})
+    notes = (*_notes(normalized, fits), *corrected.notes, *told, *_notes_without_combined(config, blocks))
     return Profiles(blocks=blocks | combined, normalized=usable, combined=tuple(sorted(chosen)), fits=fits, notes=notes)
 
 
@@ -159,6 +169,12 @@ def _notes(normalized: Mapping[str, NormalizedProfiles], fits: tuple[BlockFit, .
                 f"{fit.encoder}: {fit.n_kept} features were reduced to {len(fit.whitening.variances)} whitened "
                 f"components, fitted on {fit.whitening.n_wells} wells without their labels"
             )
+
+
+def _notes_on_combined(methods: Mapping[str, str]) -> Iterator[str]:
+    if set(methods.values()) - {BASELINE}:
+        parts = [f"{name} ({'as it is' if how == BASELINE else how})" for name, how in methods.items()]
+        yield f"`{COMBINED}` is made of blocks that are corrected for batches each by itself: {', '.join(parts)}"
 
 
 def _notes_without_combined(config: ProfileConfig, blocks: Mapping[str, NDArray[np.float64]]) -> Iterator[str]:

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from hcs.statistics.neighbours import DECIMALS
 from hcs.statistics.similarity import unit_rows
 
-_BLOCK = 2_000_000
-"""Similarities held at once: 16 MB a matrix."""
+_BLOCK = 200_000
+"""Similarities held at once: 1.6 MB a matrix, which stays in the cache of a core while it is gone through."""
+_FEW = 24
+"""Up to so many positives, comparing each with all negatives takes less time than sorting these."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,56 @@ def _precisions(
     near: NDArray[np.float64], is_same: NDArray[np.bool_], is_positive: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the average precision of a block of queries and what chance gives, (B,) each."""
-    n_negatives = (~is_same).sum(axis=1)
+    n_negatives = is_same.shape[1] - np.count_nonzero(is_same, axis=1)
+    n_positives = np.count_nonzero(is_positive, axis=1)
     precision, expected = np.full(len(near), np.nan), np.full(len(near), np.nan)
-    asked = np.flatnonzero(is_positive.any(axis=1) & (n_negatives > 0))
-    negatives = np.where(is_same[asked], -np.inf, near[asked])
-    negatives.sort(axis=1)
-    for row, others in zip(asked, negatives, strict=True):
-        found = np.sort(near[row, is_positive[row]])[::-1]
-        above = len(others) - np.searchsorted(others, found, side="right")
-        rank = np.arange(1, len(found) + 1)
-        precision[row] = (rank / (rank + above)).mean()
-        expected[row] = expected_precision(len(found), len(found) + int(n_negatives[row]))
+    asked = (n_positives > 0) & (n_negatives > 0)
+    few = np.flatnonzero(asked & (n_positives <= _FEW))
+    many = np.flatnonzero(asked & (n_positives > _FEW))
+    for rows, precisions in ((few, _precisions_counted), (many, _precisions_sorted)):
+        if len(rows):
+            part = slice(None) if len(rows) == len(near) else rows
+            negatives = np.where(is_same[part], -np.inf, near[part])
+            precision[part] = precisions(negatives, *_ranked(near[part], is_positive[part]))
+    sizes, which = np.unique(np.stack([n_positives, n_positives + n_negatives]), axis=1, return_inverse=True)
+    by_size = np.array([expected_precision(n, of) if 0 < n < of else np.nan for n, of in sizes.T.tolist()])
+    expected[asked] = by_size[which.ravel()][asked]
     return precision, expected
+
+
+def _ranked(near: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return the similarities of each query's positives from high to low, (B, K), NaN beyond their number, (B,)."""
+    counts = np.count_nonzero(is_positive, axis=1)
+    rows, columns = np.nonzero(is_positive)
+    values = near[rows, columns]
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    ranked = np.full((len(near), int(counts.max())), np.nan)
+    ranked[rows, places] = values[np.lexsort((-values, rows))]
+    return ranked, counts
+
+
+def _precisions_counted(
+    negatives: NDArray[np.float64], found: NDArray[np.float64], counts: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return average precisions by comparing each positive with all negatives, (B,): quick where these are few."""
+    total = np.zeros(len(found))
+    for place in range(found.shape[1]):
+        above = np.count_nonzero(negatives > found[:, place, None], axis=1)
+        total += np.where(place < counts, (place + 1) / (place + 1 + above), 0.0)
+    return np.asarray(total / counts)
+
+
+def _precisions_sorted(
+    negatives: NDArray[np.float64], found: NDArray[np.float64], counts: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return average precisions by sorting all negatives of a query, (B,): whatever the number of positives."""
+    negatives.sort(axis=1)
+    precision = np.empty(len(found))
+    for row, (others, n) in enumerate(zip(negatives, counts, strict=True)):
+        above = len(others) - np.searchsorted(others, found[row, :n], side="right")
+        rank = np.arange(1, n + 1)
+        precision[row] = (rank / (rank + above)).mean()
+    return precision
 
 
 def expected_precision(n_positives: int, n_candidates: int) -> float:

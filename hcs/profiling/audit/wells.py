@@ -10,32 +10,36 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hcs.errors import InputRejectedError, UsageError
+from hcs.errors import InputRejectedError
 from hcs.profiling.corrections.correction import Design
-from hcs.profiling.corrections.wells import WellColumns, design_of, fitted_on_half
+from hcs.profiling.corrections.wells import (
+    WellColumns,
+    design_of,
+    fitted_on_half,
+    names_in,
+    numbered,
+    require_columns,
+)
 
 _HASH_BYTES = 8
 
 
-@dataclass(frozen=True)
-class AuditColumns:
-    """Which columns of a table of profiles say what."""
+@dataclass(frozen=True, kw_only=True)
+class AuditColumns(WellColumns):
+    """Which columns of a table of profiles say what; None where no column does."""
 
+    plate: str
     batch: str
     perturbation: str
-    plate: str
-    well: str | None = None
-    """None where wells have no position."""
     mechanism: str | None = None
-    cell_count: str | None = None
     factors: tuple[str, ...] = ()
     """Further ones that may be confounded with the perturbation: instrument, cell line."""
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Return all columns that are asked for."""
-        told = (self.batch, self.perturbation, self.plate, self.well, self.mechanism, self.cell_count, *self.factors)
-        return tuple(dict.fromkeys(name for name in told if name is not None))
+        """Return the columns that are asked for, each once."""
+        further = () if self.mechanism is None else (self.mechanism,)
+        return tuple(dict.fromkeys((*super().named, *further, *self.factors)))
 
 
 @dataclass(frozen=True)
@@ -78,30 +82,20 @@ def audit_wells(
         UsageError: If a column is missing.
         InputRejectedError: If a batch or plate has no name, a well comes twice, or a count of cells is no number.
     """
-    missing = [name for name in columns.named if name not in metadata.columns]
-    if missing:
-        raise UsageError(
-            f"the audit needs the column {', '.join(missing)}, but the table has {', '.join(metadata.columns)}; name "
-            "others with --batch, --perturbation, --plate and --well, and metadata that do not begin with Metadata_ "
-            "with --metadata"
-        )
-    own = WellColumns(
-        plate=columns.plate,
-        batch=columns.batch,
-        perturbation=columns.perturbation,
-        well=columns.well,
-        cell_count=columns.cell_count,
+    options = (
+        "--batch, --perturbation, --plate and --well, and metadata that do not begin with Metadata_ with --metadata"
     )
-    design = design_of(metadata, own, is_negcon=is_negcon)
+    require_columns(metadata, columns, asker="the audit", options=options)
+    design = design_of(metadata, columns, is_negcon=is_negcon)
     if columns.well is not None:
         _refuse_repeated(metadata, columns.plate, columns.well)
     factors = dict.fromkeys((columns.batch, columns.plate, *columns.factors))
     return AuditWells(
-        design=fitted_on_half(design, values, metadata, own),
-        perturbations=_names(metadata[columns.perturbation]),
-        batches=_names(metadata[columns.batch]),
-        positions=None if columns.well is None else _numbered(metadata[columns.well]),
-        factors={name: _numbered(metadata[name]) for name in factors},
+        design=fitted_on_half(design, values, metadata, columns),
+        perturbations=tuple(names_in(metadata[columns.perturbation])),
+        batches=tuple(names_in(metadata[columns.batch])),
+        positions=None if columns.well is None else numbered(metadata[columns.well]),
+        factors={name: numbered(metadata[name]) for name in factors},
         mechanisms=None
         if columns.mechanism is None
         else tuple(metadata[columns.mechanism].cast(pl.String).fill_null("").to_list()),
@@ -111,17 +105,6 @@ def audit_wells(
 def hashed(name: str, *, seed: int = 0) -> bytes:
     """Return bytes that order names in a way that has nothing to do with what they say."""
     return hashlib.sha256(f"{seed}\0{name}".encode()).digest()[:_HASH_BYTES]
-
-
-def _names(column: pl.Series) -> tuple[str, ...]:
-    """Return the values of a column as text, in the order of appearance in which a design numbers them."""
-    return tuple(column.cast(pl.String).drop_nulls().unique(maintain_order=True))
-
-
-def _numbered(column: pl.Series) -> NDArray[np.intp]:
-    """Return the number of each value among them, -1 for null, (W,)."""
-    number = {name: place for place, name in enumerate(_names(column))}
-    return np.array([number.get(value, -1) for value in column.cast(pl.String)], dtype=np.intp)
 
 
 def _refuse_repeated(metadata: pl.DataFrame, plate: str, well: str) -> None:

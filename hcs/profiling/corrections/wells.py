@@ -1,4 +1,4 @@
-"""What a correction must know of the wells, read from a table of metadata."""
+"""What a correction or an audit must know of the wells, read from a table of metadata."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class WellColumns:
 def design_of(metadata: pl.DataFrame, columns: WellColumns, *, is_negcon: NDArray[np.bool_]) -> Design:
     """Return the design of W wells; corrections may look at all of their negative controls.
 
+    Names are numbered in the order in which they appear (`names_in`).
+
     Args:
         metadata: One row a well.
         columns: Which columns say what. A perturbation or a count may be missing, a plate or batch not. Names of wells
@@ -46,20 +48,17 @@ def design_of(metadata: pl.DataFrame, columns: WellColumns, *, is_negcon: NDArra
         UsageError: If a column is missing.
         InputRejectedError: If a well says no plate or batch, or a count of cells is no number.
     """
-    missing = [name for name in columns.named if name not in metadata.columns]
-    if missing:
-        raise UsageError(
-            f"a correction needs the column {', '.join(missing)}, but the table has {', '.join(metadata.columns)}; "
-            "name others with --plate, --batch, --perturbation, --well and --count"
-        )
-    plates = _numbered(metadata[columns.plate], is_needed=True)
-    batches = np.zeros_like(plates) if columns.batch is None else _numbered(metadata[columns.batch], is_needed=True)
+    require_columns(
+        metadata, columns, asker="a correction", options="--plate, --batch, --perturbation, --well and --count"
+    )
+    plates = _all_numbered(metadata[columns.plate])
+    batches = np.zeros_like(plates) if columns.batch is None else _all_numbered(metadata[columns.batch])
     nothing = np.full(len(plates), -1, dtype=np.intp)
     rows, places = (None, None) if columns.well is None else _positions(metadata[columns.well])
     return Design(
         plates=plates,
         batches=batches,
-        perturbations=nothing if columns.perturbation is None else _numbered(metadata[columns.perturbation]),
+        perturbations=nothing if columns.perturbation is None else numbered(metadata[columns.perturbation]),
         is_negcon=is_negcon,
         is_fitted=is_negcon,
         rows=rows,
@@ -77,18 +76,45 @@ def fitted_on_half(
     return replace(design, is_fitted=half)
 
 
-def _numbered(column: pl.Series, *, is_needed: bool = False) -> NDArray[np.intp]:
-    """Return 0, 1, ... in order of appearance for the values of a column, -1 for null."""
-    values = column.cast(pl.String)
-    if is_needed and values.null_count():
-        raise InputRejectedError(
-            f"every well must say in {column.name} where it is from, but {values.null_count()} of {len(values)} do not"
+def require_columns(metadata: pl.DataFrame, columns: WellColumns, *, asker: str, options: str) -> None:
+    """Raise if a column that is asked for is missing.
+
+    Args:
+        metadata: The table.
+        columns: What is asked for.
+        asker: Of the sentence: `a correction`.
+        options: Of the command line, that name other columns.
+
+    Raises:
+        UsageError: With the columns that are missing and those that there are.
+    """
+    missing = [name for name in columns.named if name not in metadata.columns]
+    if missing:
+        raise UsageError(
+            f"{asker} needs the column {', '.join(missing)}, but the table has {', '.join(metadata.columns)}; name "
+            f"others with {options}"
         )
-    names = values.drop_nulls().unique(maintain_order=True)
-    numbers = values.replace_strict(
-        names, pl.Series(range(len(names)), dtype=pl.Int64), default=-1, return_dtype=pl.Int64
-    )
+
+
+def names_in(column: pl.Series) -> pl.Series:
+    """Return the values of a column as text, each once, in order of appearance and without null."""
+    return column.cast(pl.String).drop_nulls().unique(maintain_order=True)
+
+
+def numbered(column: pl.Series) -> NDArray[np.intp]:
+    """Return the place of each value in `names_in`, -1 for null, (W,)."""
+    names = names_in(column)
+    places = pl.Series(range(len(names)), dtype=pl.Int64)
+    numbers = column.cast(pl.String).replace_strict(names, places, default=-1, return_dtype=pl.Int64)
     return numbers.fill_null(-1).to_numpy().astype(np.intp)
+
+
+def _all_numbered(column: pl.Series) -> NDArray[np.intp]:
+    if column.null_count():
+        raise InputRejectedError(
+            f"every well must say in {column.name} where it is from, but {column.null_count()} of {len(column)} do not"
+        )
+    return numbered(column)
 
 
 def _positions(column: pl.Series) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:

@@ -65,6 +65,13 @@ def test_metadata_of_text_tables_stays_text(tmp_path: Path) -> None:
     assert read_table(str(tmp_path / "a.csv"), as_strings=True).row(0) == ("0123", "1", "2.5")
 
 
+def test_a_quote_in_a_name_comes_back_and_its_metadata_stay_text(tmp_path: Path) -> None:
+    frame = pl.DataFrame({'Metadata_"x"': ["1", "2"], 'a"b': [1.5, 2.5]})
+    write_table(frame, str(tmp_path / "a.csv"))
+
+    assert read_table(str(tmp_path / "a.csv")).equals(frame)
+
+
 def test_a_semicolon_table_with_a_mark_is_typed_too(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("\ufeffwell;f\r\nA01;2.5\r\n".encode())
 

@@ -100,3 +100,27 @@ def test_wells_of_batches_lie_closer_together_than_before(method, simulated):
         return float(np.linalg.norm(middles - middles.mean(axis=0)) / of.std(axis=0).mean())
 
     assert apart(CORRECTIONS[method](values, design).values) < 0.7 * apart(values)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_batches_of_one_plate_are_corrected_without_a_gap(method, simulated):
+    values, design = simulated
+    first = [np.unique(design.plates[design.batches == batch])[0] for batch in range(3)]
+    rows = np.flatnonzero((design.batches == 0) | np.isin(design.plates, first))
+
+    made = CORRECTIONS[method](values[rows], taken(design, rows)).values
+
+    assert made.shape == (len(rows), values.shape[1])
+    assert np.isfinite(made).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_constant_feature_is_refused_or_left_without_a_gap(method, simulated):
+    values, design = simulated
+    constant = values.copy()
+    constant[:, 7] = 3.0
+    if method in {"sphering", "tvn", "coral"}:
+        with pytest.raises(InputRejectedError, match="feature 7"):
+            CORRECTIONS[method](constant, design)
+    else:
+        assert np.isfinite(CORRECTIONS[method](constant, design).values).all()
