@@ -1,6 +1,6 @@
 """Operations on a profile matrix against pycytominer: the same numbers first, then seconds and memory.
 
-    python benchmarks/profiles.py [--plates 20 100] [--only modz ...] [--rounds 3] [--quick] [--json FILE]
+    python benchmarks/profiles.py [--plates 20 100] [--only modz ...] [--rounds 3] [--alone] [--quick] [--json FILE]
 
 Plates of 384 wells, 64 of them negative controls, and 1,500 float32 features that share factors; the same wells on five
 plates in a row are replicates. Every operation of either side has a process of its own, which imports, makes the
@@ -8,7 +8,8 @@ profiles, and then is timed on the operation alone: neither files nor the conver
 count. Results are compared before any time is printed, and what disagrees ends the run. Seconds are the fastest of
 `--rounds` for us, and of one for the peer where it takes long. CPU seconds are those of all threads: other programs on
 the machine disturb them less. Memory is what the process grew by from after its imports to its peak, the profiles
-themselves included, in multiples of their size. Nothing fails where a target is not met.
+themselves included, in multiples of their size. Nothing fails where a target is not met. With `--alone` the peer is
+left out, so that growth can be measured to more plates than it has memory for.
 """
 
 from __future__ import annotations
@@ -126,6 +127,21 @@ def compare(name: str, ours: NDArray, theirs: NDArray) -> str:
     return f"{apart:.0e}"
 
 
+def run_alone(options: argparse.Namespace) -> list[dict[str, object]]:
+    """Print and return one row an operation and number of plates, of our side."""
+    print("| operation | plates | s (CPU) | memory |")
+    print("| --- | ---: | ---: | ---: |")
+    rows: list[dict[str, object]] = []
+    for name in options.only or OPERATIONS:
+        for n_plates in options.plates:
+            with tempfile.TemporaryDirectory() as scratch:
+                ours = one_side("ours", name, options, n_plates, Path(scratch))
+            took = f"{ours['wall_s']:.3f} ({ours['cpu_s']:.3f})"
+            print(f"| {name} | {n_plates} | {took} | {ours['matrices']:.1f} x |", flush=True)
+            rows.append({"operation": name, "plates": n_plates, "ours": ours})
+    return rows
+
+
 def run(options: argparse.Namespace) -> list[dict[str, object]]:
     """Print and return one row an operation and number of plates."""
     print("| operation | plates | apart | ours s (CPU) | pycytominer s (CPU) | ratio (CPU) | memory, ours | theirs |")
@@ -162,6 +178,7 @@ def main() -> None:
     parser.add_argument("--plates", type=int, nargs="+", help="[20 100; 4 with --quick]")
     parser.add_argument("--only", nargs="+", choices=tuple(OPERATIONS), metavar="OPERATION", help=", ".join(OPERATIONS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="our side alone")
     parser.add_argument("--quick", action="store_true", help="4 plates of 300 features")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
@@ -173,7 +190,7 @@ def main() -> None:
         return
     options.features = 300 if options.quick else 1500
     options.plates = options.plates or ([4] if options.quick else [20, 100])
-    rows = run(options)
+    rows = run_alone(options) if options.alone else run(options)
     if len(options.plates) > 1:
         print_growth(rows, options.plates)
     if options.json:
