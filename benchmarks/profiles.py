@@ -40,24 +40,28 @@ def make_screen(n_plates: int, n_features: int, *, sites: int = 1, pairs: int = 
         n_plates: Of 384 wells.
         n_features: Of which every tenth repeats values, as counts do.
         sites: Rows a well.
-        pairs: If not 0, so many pairs of features are made to correlate above 0.9, in groups of 38.
+        pairs: If not 0, at least so many pairs of features correlate above 0.9, in groups of one size, and no values
+            repeat.
     """
     rng = np.random.default_rng(20)
     rows = WELLS * sites
     values = np.empty((n_plates * rows, n_features), dtype=np.float32)
     loadings = rng.normal(size=(40, n_features)).astype(np.float32) * 0.12
     unit = (10 ** rng.uniform(-1, 1, n_features)).astype(np.float32)
-    leaders = (np.arange(n_features) // 38) * 38
+    size = min(1 + math.ceil(2 * pairs / n_features), n_features)
+    leaders = (np.arange(n_features) // size) * size
     for plate in range(n_plates):
         part = values[plate * rows : (plate + 1) * rows]
         rng.standard_normal(out=part, dtype=np.float32)
         part += rng.standard_normal((rows, 40), dtype=np.float32) @ loadings
+        offset = rng.standard_normal(n_features, dtype=np.float32) + 5.0
         if pairs:
-            n_grouped = min(n_features, math.ceil(pairs / (37 / 2)))
-            part[:, :n_grouped] = part[:, leaders[:n_grouped]] + 0.1 * part[:, :n_grouped]
-        part *= unit
-        part += rng.standard_normal(n_features, dtype=np.float32) + 5.0
-        part[:, ::10] = np.round(part[:, ::10], 1)
+            part[:] = (part + offset)[:, leaders] + 0.1 * part
+            part *= unit
+        else:
+            part *= unit
+            part += offset
+            part[:, ::10] = np.round(part[:, ::10], 1)
     place = np.repeat(np.arange(WELLS), sites)
     metadata = pl.DataFrame(
         {

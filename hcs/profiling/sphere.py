@@ -72,7 +72,9 @@ def fit_sphering(
     mean, deviation = centre_and_scale(controls, scaling="standardize")
     centre = mean if centres else np.zeros(d)
     scale = _scale(deviation) if form.endswith("-cor") else np.ones(d)
-    singular, directions = _singular_pairs((controls - centre) / scale)
+    standardized = np.subtract(controls, centre, dtype=np.float64)
+    standardized /= scale
+    singular, directions = _singular_pairs(standardized)
     rank = len(singular)
     if rank not in (d, n - int(centres)):
         raise InputRejectedError(
