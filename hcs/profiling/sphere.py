@@ -153,8 +153,7 @@ def _rotated_back(directions: NDArray[np.float64], factor: NDArray[np.float64]) 
         square: NDArray[np.float64] = rooted @ rooted.T
         return square
     rooted = directions * np.sqrt(factor[-1] - factor)  # factors rise; a matrix times itself takes half of the products
-    weights = rooted @ rooted.T
-    np.negative(weights, out=weights)
+    weights: NDArray[np.float64] = -(rooted @ rooted.T)
     weights[np.diag_indices(d)] += factor[-1]
     return weights
 

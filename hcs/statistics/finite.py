@@ -20,4 +20,5 @@ def not_finite(values: NDArray[np.floating]) -> NDArray[np.intp]:
             # A sum of finite values can overflow, but no other one is finite.
             is_suspect |= ~np.isfinite(values[start : start + _ROWS_AT_ONCE].sum(axis=0))
     suspects = np.flatnonzero(is_suspect)
-    return suspects[~np.isfinite(values[:, suspects]).all(axis=0)]
+    bad: NDArray[np.intp] = suspects[~np.isfinite(values[:, suspects]).all(axis=0)]
+    return bad
