@@ -111,15 +111,19 @@ def profile_values(made: Any) -> NDArray[Any]:
     return made if isinstance(made, np.ndarray) else made[features_of(made)].to_numpy()
 
 
-def our_sphering() -> Callable[[Screen], Any]:
-    """Return ours: fitted on all controls."""
-    from hcs.profiling.sphere import fit_sphering, sphere
+def our_sphering(*, in_place: bool = False) -> Callable[[], Callable[[Screen], Any]]:
+    """Return ours: fitted on all controls. In place, rounds after the first sphere what is sphered."""
 
-    def perform(screen: Screen) -> NDArray[Any]:
-        controls = screen.values[screen.metadata[CONTROLS].to_numpy()]
-        return sphere(screen.values, fit_sphering(controls))
+    def load() -> Callable[[Screen], Any]:
+        from hcs.profiling.sphere import fit_sphering, sphere
 
-    return perform
+        def perform(screen: Screen) -> NDArray[Any]:
+            controls = screen.values[screen.metadata[CONTROLS].to_numpy()]
+            return sphere(screen.values, fit_sphering(controls), out=screen.values if in_place else None)
+
+        return perform
+
+    return load
 
 
 def peer_sphering() -> Callable[[Any], Any]:
@@ -219,7 +223,10 @@ OPERATIONS: dict[str, Operation] = {
         comparable=lambda made: np.clip(np.delete(profile_values(made), np.s_[::10], axis=1), -2.75, 2.75),
         tolerance=2e-2,
     ),
-    "spherize": Operation(our_sphering, peer_sphering, comparable=profile_values, tolerance=5e-3),
+    "spherize": Operation(our_sphering(), peer_sphering, comparable=profile_values, tolerance=5e-3),
+    "spherize, in place": Operation(
+        our_sphering(in_place=True), peer_sphering, comparable=profile_values, tolerance=5e-3
+    ),
     "frequency": Operation(our_selection("frequency"), peer_selection("frequency_threshold")),
     "correlation": Operation(our_selection("correlation"), peer_selection("correlation_threshold")),
     "correlation, 50,000 pairs": Operation(

@@ -1,6 +1,6 @@
 """Operations on a profile matrix against pycytominer: the same numbers first, then seconds and memory.
 
-    python benchmarks/profiles.py [--plates 20 100] [--only modz ...] [--rounds 3] [--quick] [--json FILE]
+    python benchmarks/profiles.py [--plates 20 100] [--only modz ...] [--rounds 3] [--alone] [--quick] [--json FILE]
 
 Plates of 384 wells, 64 of them negative controls, and 1,500 float32 features that share factors; the same wells on five
 plates in a row are replicates. Every operation of either side has a process of its own, which imports, makes the
@@ -8,7 +8,8 @@ profiles, and then is timed on the operation alone: neither files nor the conver
 count. Results are compared before any time is printed, and what disagrees ends the run. Seconds are the fastest of
 `--rounds` for us, and of one for the peer where it takes long. CPU seconds are those of all threads: other programs on
 the machine disturb them less. Memory is what the process grew by from after its imports to its peak, the profiles
-themselves included, in multiples of their size. Nothing fails where a target is not met.
+themselves included, in multiples of their size. Nothing fails where a target is not met. With `--alone` the peer is
+left out, so that growth can be measured to more plates than it has memory for.
 """
 
 from __future__ import annotations
@@ -39,24 +40,28 @@ def make_screen(n_plates: int, n_features: int, *, sites: int = 1, pairs: int = 
         n_plates: Of 384 wells.
         n_features: Of which every tenth repeats values, as counts do.
         sites: Rows a well.
-        pairs: If not 0, so many pairs of features are made to correlate above 0.9, in groups of 38.
+        pairs: If not 0, at least so many pairs of features correlate above 0.9, in groups of one size, and no values
+            repeat.
     """
     rng = np.random.default_rng(20)
     rows = WELLS * sites
     values = np.empty((n_plates * rows, n_features), dtype=np.float32)
     loadings = rng.normal(size=(40, n_features)).astype(np.float32) * 0.12
     unit = (10 ** rng.uniform(-1, 1, n_features)).astype(np.float32)
-    leaders = (np.arange(n_features) // 38) * 38
+    size = min(1 + math.ceil(2 * pairs / n_features), n_features)
+    leaders = (np.arange(n_features) // size) * size
     for plate in range(n_plates):
         part = values[plate * rows : (plate + 1) * rows]
         rng.standard_normal(out=part, dtype=np.float32)
         part += rng.standard_normal((rows, 40), dtype=np.float32) @ loadings
+        offset = rng.standard_normal(n_features, dtype=np.float32) + 5.0
         if pairs:
-            n_grouped = min(n_features, math.ceil(pairs / (37 / 2)))
-            part[:, :n_grouped] = part[:, leaders[:n_grouped]] + 0.1 * part[:, :n_grouped]
-        part *= unit
-        part += rng.standard_normal(n_features, dtype=np.float32) + 5.0
-        part[:, ::10] = np.round(part[:, ::10], 1)
+            part[:] = (part + offset)[:, leaders] + 0.1 * part
+            part *= unit
+        else:
+            part *= unit
+            part += offset
+            part[:, ::10] = np.round(part[:, ::10], 1)
     place = np.repeat(np.arange(WELLS), sites)
     metadata = pl.DataFrame(
         {
@@ -126,6 +131,21 @@ def compare(name: str, ours: NDArray, theirs: NDArray) -> str:
     return f"{apart:.0e}"
 
 
+def run_alone(options: argparse.Namespace) -> list[dict[str, object]]:
+    """Print and return one row an operation and number of plates, of our side."""
+    print("| operation | plates | s (CPU) | memory |")
+    print("| --- | ---: | ---: | ---: |")
+    rows: list[dict[str, object]] = []
+    for name in options.only or OPERATIONS:
+        for n_plates in options.plates:
+            with tempfile.TemporaryDirectory() as scratch:
+                ours = one_side("ours", name, options, n_plates, Path(scratch))
+            took = f"{ours['wall_s']:.3f} ({ours['cpu_s']:.3f})"
+            print(f"| {name} | {n_plates} | {took} | {ours['matrices']:.1f} x |", flush=True)
+            rows.append({"operation": name, "plates": n_plates, "ours": ours})
+    return rows
+
+
 def run(options: argparse.Namespace) -> list[dict[str, object]]:
     """Print and return one row an operation and number of plates."""
     print("| operation | plates | apart | ours s (CPU) | pycytominer s (CPU) | ratio (CPU) | memory, ours | theirs |")
@@ -162,6 +182,7 @@ def main() -> None:
     parser.add_argument("--plates", type=int, nargs="+", help="[20 100; 4 with --quick]")
     parser.add_argument("--only", nargs="+", choices=tuple(OPERATIONS), metavar="OPERATION", help=", ".join(OPERATIONS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="our side alone")
     parser.add_argument("--quick", action="store_true", help="4 plates of 300 features")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
@@ -173,7 +194,7 @@ def main() -> None:
         return
     options.features = 300 if options.quick else 1500
     options.plates = options.plates or ([4] if options.quick else [20, 100])
-    rows = run(options)
+    rows = run_alone(options) if options.alone else run(options)
     if len(options.plates) > 1:
         print_growth(rows, options.plates)
     if options.json:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
+from hcs.statistics.finite import not_finite
 
 
 def refuse_missing(profiles: NDArray[np.floating]) -> None:
@@ -17,13 +18,11 @@ def refuse_missing(profiles: NDArray[np.floating]) -> None:
     Raises:
         InputRejectedError: Names the first such feature, counted from 0, and the row.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        suspects = np.flatnonzero(~np.isfinite(profiles.sum(axis=0, dtype=np.float64)))
-    for feature in suspects:
-        rows = np.flatnonzero(~np.isfinite(profiles[:, feature]))
-        if len(rows):
-            raise InputRejectedError(
-                f"finite values are expected, but feature {feature} is {profiles[rows[0], feature]} in row {rows[0]} "
-                f"({len(rows)} rows like it, {len(suspects)} features to look at); leave such features out, as by the "
-                "selection step `drop_na`, or fill the gaps"
-            )
+    bad = not_finite(profiles)
+    if len(bad):
+        rows = np.flatnonzero(~np.isfinite(profiles[:, bad[0]]))
+        raise InputRejectedError(
+            f"finite values are expected, but feature {bad[0]} is {profiles[rows[0], bad[0]]} in row {rows[0]} "
+            f"({len(rows)} rows and {len(bad)} features like it); leave such features out, as by the selection step "
+            "`drop_na`, or fill the gaps"
+        )

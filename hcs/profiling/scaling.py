@@ -12,7 +12,6 @@ steadies scales from few controls; here that is asked for with `shrinks`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError, UsageError
 from hcs.profiling.control_scale import FEW_CONTROLS, PlateSpreads, steady_scale
+from hcs.profiling.fitted_rows import FittedRows, Lacking, fitted_rows
+from hcs.profiling.group_scale import as_slice, rank_group, scale_group
 from hcs.profiling.groups import RowGroups
-from hcs.profiling.normalize import VANISHING
-from hcs.statistics.inverse_normal import inverse_normal
-from hcs.statistics.scales import Scaling, centre_and_scale
+from hcs.statistics.scales import centre_and_scale
 from hcs.statistics.threads import on_threads
 
 Method = Literal["mad_robustize", "robustize", "standardize", "inverse_normal"]
@@ -58,7 +57,7 @@ def normalize_groups(
     *,
     method: Method,
     is_fitted: NDArray[np.bool_] | None = None,
-    lacking: Literal["refuse", "all"] = "refuse",
+    lacking: Lacking = "refuse",
     degenerate: Degenerate = "drop",
     epsilon: float | None = None,
     shrinks: bool = False,
@@ -93,167 +92,86 @@ def normalize_groups(
         InputRejectedError: If shapes do not fit, a value is infinite, a group has one row to be fitted on or, unless
             `lacking` is `all`, none, or no feature is left.
     """
-    fitted = np.ones(len(profiles), dtype=np.bool_) if is_fitted is None else is_fitted
-    _check(profiles, groups, fitted, method=method)
-    _check_out(profiles, out)
-    _check_scale(method, epsilon=epsilon, shrinks=shrinks)
-    on_all = np.array([not fitted[groups.rows(group)].any() for group in range(len(groups))])
-    n_fitted = np.array([_n_fitted(groups.rows(group), fitted, on_all[group]) for group in range(len(groups))])
-    _check_groups(groups, n_fitted, on_all, lacking=lacking)
-    out = np.empty_like(profiles, order="C") if out is None else out
-    shrunk = (n_fitted < FEW_CONTROLS) & ~on_all if shrinks else np.zeros(len(groups), dtype=np.bool_)
-    steady = np.empty((0, 0))
-    if method == "inverse_normal":
-        one_group = partial(_rank_group)
-    else:
-        added = (EPSILON if degenerate == "keep" else 0.0) if epsilon is None else epsilon
-        one_group = partial(_scale_group, scaling=method, epsilon=added if method == "mad_robustize" else 0.0)
-        if shrunk.any():
-            steady = _steadied(profiles, groups, fitted, on_all, scaling=method, n_threads=n_threads)
+    chosen = np.ones(len(profiles), dtype=np.bool_) if is_fitted is None else is_fitted
+    _check(profiles, groups, chosen, out)
+    _check_method(method, epsilon=epsilon, shrinks=shrinks)
+    fits = fitted_rows(groups, chosen, lacking=lacking)
+    result = np.empty_like(profiles, order="C") if out is None else out
+    shrunk = (fits.n_rows < FEW_CONTROLS) & ~fits.borrowed & shrinks
+    steady = _steadied(profiles, fits, shrunk, scaling=method, n_threads=n_threads)
+    kept = _normalize(
+        profiles, fits, steady, result, method=method, keeps=degenerate == "keep", epsilon=epsilon, n_threads=n_threads
+    )
+    values = _zeroed(result, kept) if degenerate == "zero" else _without(result, kept)
+    return Scaled(values, kept, fits.n_rows, fits.borrowed, shrunk)
 
-    def normalize_group(group: int) -> NDArray[np.bool_]:
-        rows = groups.rows(group)
-        chosen = None if on_all[group] or fitted[rows].all() else fitted[rows]
-        keeps = degenerate == "keep"
-        more = {"steady": steady[group]} if shrunk[group] else {}
-        return one_group(
-            rows, is_fitted=chosen, name=groups.name(group), profiles=profiles, out=out, keeps=keeps, **more
+
+def _normalize(
+    profiles: NDArray[np.floating],
+    fits: FittedRows,
+    steady: dict[int, NDArray[np.float64]],
+    out: NDArray[np.floating],
+    *,
+    method: Method,
+    keeps: bool,
+    epsilon: float | None,
+    n_threads: int | None,
+) -> NDArray[np.bool_]:
+    """Write every group's normalized rows, and return which features could be normalized in all of them, (D,)."""
+    added = (EPSILON if keeps else 0.0) if epsilon is None else epsilon
+
+    def normalize(group: int) -> NDArray[np.bool_]:
+        rows, is_fitted, name = fits.groups.rows(group), fits.of_group(group), fits.groups.name(group)
+        if method == "inverse_normal":
+            return rank_group(rows, is_fitted=is_fitted, name=name, profiles=profiles, out=out, keeps=keeps)
+        return scale_group(
+            rows,
+            is_fitted=is_fitted,
+            name=name,
+            profiles=profiles,
+            out=out,
+            keeps=keeps,
+            scaling=method,
+            epsilon=added if method == "mad_robustize" else 0.0,
+            steady=steady.get(group),
         )
 
-    kept = np.logical_and.reduce(on_threads(normalize_group, range(len(groups)), n_threads=n_threads))
+    kept: NDArray[np.bool_] = np.logical_and.reduce(on_threads(normalize, range(len(fits.groups)), n_threads=n_threads))
     if not kept.any():
         raise InputRejectedError(
             f"no feature of {profiles.shape[1]} varies in every group among the rows that it is fitted on; fit on more "
             "rows, or normalize groups apart"
         )
-    values = _zeroed(out, kept) if degenerate == "zero" else _without(out, kept)
-    return Scaled(values, kept, n_fitted, on_all, shrunk)
+    return kept
 
 
 def _steadied(
     profiles: NDArray[np.floating],
-    groups: RowGroups,
-    fitted: NDArray[np.bool_],
-    on_all: NDArray[np.bool_],
+    fits: FittedRows,
+    shrunk: NDArray[np.bool_],
     *,
-    scaling: Scaling,
+    scaling: Method,
     n_threads: int | None,
-) -> NDArray[np.float64]:
-    """Return every group's scale, shrunk where its fitted rows are few, (G, D); of a group without any, nothing."""
+) -> dict[int, NDArray[np.float64]]:
+    """Return the scale of the groups that is shrunk because their fitted rows are few, (D,) each."""
+    if scaling == "inverse_normal" or not shrunk.any():
+        return {}
 
     def measure(group: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        source = profiles[_as_slice(groups.rows(group))]
+        rows = fits.groups.rows(group)
+        source = profiles[as_slice(rows)]
         spread = centre_and_scale(source, scaling="standardize")[1]
-        return centre_and_scale(source[fitted[groups.rows(group)]], scaling=scaling)[1], spread
+        return centre_and_scale(source[fits.chosen[rows]], scaling=scaling)[1], spread
 
-    own = [group for group in range(len(groups)) if not on_all[group]]
+    own = np.flatnonzero(~fits.borrowed).tolist()
     measured = on_threads(measure, own, n_threads=n_threads)
     spreads = PlateSpreads(
-        n_controls=np.array([fitted[groups.rows(group)].sum() for group in own]),
-        n_wells=groups.sizes[own],
+        n_controls=fits.n_rows[own],
+        n_wells=fits.groups.sizes[own],
         control_scale=np.stack([scale for scale, _ in measured]),
         spread=np.stack([spread for _, spread in measured]),
     )
-    steady = np.full((len(groups), profiles.shape[1]), np.nan)
-    steady[own] = steady_scale(spreads)
-    return steady
-
-
-def _scale_group(
-    rows: NDArray[np.intp],
-    *,
-    is_fitted: NDArray[np.bool_] | None,
-    name: str,
-    profiles: NDArray[np.floating],
-    out: NDArray[np.floating],
-    keeps: bool,
-    scaling: Scaling,
-    epsilon: float,
-    steady: NDArray[np.float64] | None = None,
-) -> NDArray[np.bool_]:
-    """Write one group's scaled rows, and return which features can be used, (D,)."""
-    where = _as_slice(rows)
-    source = profiles[where]
-    with np.errstate(invalid="ignore"):  # infinite values are refused by name below
-        centre, scale = centre_and_scale(source if is_fitted is None else source[is_fitted], scaling=scaling)
-    scale = scale if steady is None else np.where(np.isnan(steady), scale, steady)
-    varies = scale > 0
-    divisor = scale + epsilon
-    divisor = np.where(divisor == 0, 1.0, divisor) if keeps else np.where(varies, divisor, 1.0)
-    if not keeps:  # what is measured of a feature without a fitted value stays finite, to be told from what is missing
-        centre = np.where(np.isnan(centre), 0.0, centre)
-    centre, divisor = centre.astype(profiles.dtype), divisor.astype(profiles.dtype)
-    squares = np.zeros(len(centre))
-    target = out[where] if isinstance(where, slice) else np.empty_like(source)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            part = target[start : start + _ROWS_AT_ONCE]
-            np.subtract(source[start : start + _ROWS_AT_ONCE], centre, out=part)
-            np.divide(part, divisor, out=part)
-            squares += np.einsum("nd,nd->d", part, part)
-    if not isinstance(where, slice):
-        out[where] = target
-    if np.isfinite(squares).all() and keeps:
-        return np.ones(len(centre), dtype=np.bool_)
-    squares = _check_and_complete(squares, source, target, centre, name=name)
-    if keeps:
-        return np.ones(len(centre), dtype=np.bool_)
-    return varies & (np.sqrt(squares / len(rows)) < 1.0 / VANISHING)
-
-
-def _check_and_complete(
-    squares: NDArray[np.float64],
-    source: NDArray[np.floating],
-    target: NDArray[np.floating],
-    centre: NDArray[np.floating],
-    *,
-    name: str,
-) -> NDArray[np.float64]:
-    """Return the sums of squares with missing values left out, once it is sure that none of the values is infinite.
-
-    Where the target has taken the source's place, a value that was infinite still is, or has made the centre so.
-    """
-    complete = squares.copy()
-    for feature in np.flatnonzero(~np.isfinite(squares)):
-        _refuse_infinite(source[:, feature], feature, name, centre=float(centre[feature]))
-        complete[feature] = np.nansum(target[:, feature].astype(np.float64) ** 2)
-    return complete
-
-
-def _rank_group(
-    rows: NDArray[np.intp],
-    *,
-    is_fitted: NDArray[np.bool_] | None,
-    name: str,
-    profiles: NDArray[np.floating],
-    out: NDArray[np.floating],
-    keeps: bool,
-) -> NDArray[np.bool_]:
-    """Write one group's normal scores, and return which features can be used, (D,)."""
-    where = _as_slice(rows)
-    source = profiles[where]
-    for feature in np.flatnonzero(np.isinf(source).any(axis=0)):
-        _refuse_infinite(source[:, feature], feature, name)
-    varies = np.ones(source.shape[1], dtype=np.bool_) if keeps else _varies(source, is_fitted)
-    is_measured = None if varies.all() else ~np.isnan(source)
-    scores = inverse_normal(source, is_fitted=is_fitted)
-    out[where] = scores if is_measured is None else np.where(~varies & is_measured, 0.0, scores)
-    return varies
-
-
-def _varies(source: NDArray[np.floating], is_fitted: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """Return which features have two values among the fitted rows, (D,)."""
-    fitted = source if is_fitted is None else source[is_fitted]
-    has_value = ~np.isnan(fitted).all(axis=0)
-    varies = np.zeros(source.shape[1], dtype=np.bool_)
-    varies[has_value] = np.nanmin(fitted[:, has_value], axis=0) < np.nanmax(fitted[:, has_value], axis=0)
-    return varies
-
-
-def _as_slice(rows: NDArray[np.intp]) -> slice | NDArray[np.intp]:
-    """Return rows that stand together as a slice, which needs no copy."""
-    first, last = int(rows[0]), int(rows[-1])
-    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
+    return {group: scale for group, scale in zip(own, steady_scale(spreads), strict=True) if shrunk[group]}
 
 
 def _without(values: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[np.floating]:
@@ -275,45 +193,19 @@ def _zeroed(values: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[np
     return values
 
 
-def _n_fitted(rows: NDArray[np.intp], fitted: NDArray[np.bool_], on_all: bool) -> int:
-    return len(rows) if on_all else int(fitted[rows].sum())
-
-
-def _refuse_infinite(
-    values: NDArray[np.floating], feature: int | np.integer, name: str, *, centre: float = 0.0
+def _check(
+    profiles: NDArray[np.floating],
+    groups: RowGroups,
+    chosen: NDArray[np.bool_],
+    out: NDArray[np.floating] | None,
 ) -> None:
-    n_infinite = int(np.isinf(values).sum())
-    if n_infinite or np.isinf(centre):
-        raise InputRejectedError(
-            f"finite or missing values are expected, but feature {feature} of {name} is infinite in "
-            f"{n_infinite or 'most'} rows; leave it out, or set these values to missing"
-        )
-
-
-def _check(profiles: NDArray[np.floating], groups: RowGroups, fitted: NDArray[np.bool_], *, method: str) -> None:
-    if method not in METHODS:
-        raise UsageError(f"the method {method!r} is not known; choose one of {', '.join(METHODS)}")
-    if profiles.ndim != 2 or not profiles.size or len(groups.order) != len(profiles) or len(fitted) != len(profiles):
+    if profiles.ndim != 2 or not profiles.size or len(groups.order) != len(profiles) or len(chosen) != len(profiles):
         raise InputRejectedError(
             f"a matrix with one row a well is expected, but its shape is {profiles.shape}, with metadata of "
-            f"{len(groups.order)} rows and a choice among {len(fitted)}"
+            f"{len(groups.order)} rows and a choice among {len(chosen)}"
         )
     if profiles.dtype not in (np.float32, np.float64):
         raise InputRejectedError(f"float32 or float64 is expected, but the profiles are {profiles.dtype}")
-
-
-def _check_scale(method: str, *, epsilon: float | None, shrinks: bool) -> None:
-    if epsilon is not None and (method != "mad_robustize" or not 0.0 <= epsilon < np.inf):
-        raise UsageError(
-            f"an epsilon of 0 or more belongs to mad_robustize, but {epsilon:g} came for {method}; leave it out"
-        )
-    if shrinks and method == "inverse_normal":
-        raise UsageError(
-            "inverse_normal has no scale that could be shrunk; shrink with another method, or do not shrink"
-        )
-
-
-def _check_out(profiles: NDArray[np.floating], out: NDArray[np.floating] | None) -> None:
     if out is None:
         return
     if out.shape != profiles.shape or out.dtype != profiles.dtype or not out.flags.c_contiguous:
@@ -328,18 +220,14 @@ def _check_out(profiles: NDArray[np.floating], out: NDArray[np.floating] | None)
         )
 
 
-def _check_groups(
-    groups: RowGroups, n_fitted: NDArray[np.intp], on_all: NDArray[np.bool_], *, lacking: Literal["refuse", "all"]
-) -> None:
-    if lacking == "refuse" and on_all.any():
-        names = [groups.name(int(group)) for group in np.flatnonzero(on_all)]
-        raise InputRejectedError(
-            f"rows to fit on are expected in every group, but {len(names)} have none: {', '.join(names[:5])}; leave "
-            "these out, or fit them on all of their rows"
+def _check_method(method: str, *, epsilon: float | None, shrinks: bool) -> None:
+    if method not in METHODS:
+        raise UsageError(f"the method {method!r} is not known; choose one of {', '.join(METHODS)}")
+    if epsilon is not None and (method != "mad_robustize" or not 0.0 <= epsilon < np.inf):
+        raise UsageError(
+            f"an epsilon of 0 or more belongs to mad_robustize, but {epsilon:g} came for {method}; leave it out"
         )
-    if (n_fitted < 2).any():
-        group = int(np.argmin(n_fitted))
-        raise InputRejectedError(
-            f"at least two rows to fit on are expected in every group, but {groups.name(group)} has "
-            f"{n_fitted[group]}; one value has no spread"
+    if shrinks and method == "inverse_normal":
+        raise UsageError(
+            "inverse_normal has no scale that could be shrunk; shrink with another method, or do not shrink"
         )

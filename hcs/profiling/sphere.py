@@ -72,7 +72,9 @@ def fit_sphering(
     mean, deviation = centre_and_scale(controls, scaling="standardize")
     centre = mean if centres else np.zeros(d)
     scale = _scale(deviation) if form.endswith("-cor") else np.ones(d)
-    singular, directions = _singular_pairs((controls - centre) / scale)
+    standardized = np.subtract(controls, centre, dtype=np.float64)
+    standardized /= scale
+    singular, directions = _singular_pairs(standardized)
     rank = len(singular)
     if rank not in (d, n - int(centres)):
         raise InputRejectedError(
@@ -106,9 +108,17 @@ def sphere(
     refuse_missing(profiles)
     weights = fitted.weights.astype(profiles.dtype)
     result = np.empty_like(profiles, order="C") if out is None else out
+    # What the centre loses in the profiles' dtype is subtracted after it, so that an offset costs no digits.
+    centre = fitted.centre.astype(profiles.dtype)
+    rest = (fitted.centre - centre).astype(profiles.dtype)
+    scale = fitted.scale.astype(profiles.dtype)
+    part = np.empty((min(_ROWS_AT_ONCE, len(profiles)), profiles.shape[1]), dtype=profiles.dtype)
     for start in range(0, len(profiles), _ROWS_AT_ONCE):
-        part = (profiles[start : start + _ROWS_AT_ONCE] - fitted.centre) / fitted.scale
-        result[start : start + _ROWS_AT_ONCE] = part.astype(profiles.dtype) @ weights
+        rows = profiles[start : start + _ROWS_AT_ONCE]
+        centred = np.subtract(rows, centre, out=part[: len(rows)])
+        centred -= rest
+        centred /= scale
+        np.matmul(centred, weights, out=result[start : start + _ROWS_AT_ONCE])
     return result
 
 
@@ -139,9 +149,11 @@ def _rotated_back(directions: NDArray[np.float64], factor: NDArray[np.float64]) 
     """Return V diag(f) V' with the last factor in all directions beside V, without making those."""
     d, rank = directions.shape
     if rank == d:
-        square: NDArray[np.float64] = (directions * factor) @ directions.T
+        rooted = directions * np.sqrt(factor)
+        square: NDArray[np.float64] = rooted @ rooted.T
         return square
-    weights: NDArray[np.float64] = (directions * (factor - factor[-1])) @ directions.T
+    rooted = directions * np.sqrt(factor[-1] - factor)  # factors rise; a matrix times itself takes half of the products
+    weights: NDArray[np.float64] = -(rooted @ rooted.T)
     weights[np.diag_indices(d)] += factor[-1]
     return weights
 

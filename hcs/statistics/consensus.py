@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
+from hcs.statistics.finite import not_finite
 from hcs.statistics.modz import modz
 from hcs.statistics.stacks import Reduction, mean, median, reduce_groups, sorted_rows
 
@@ -45,11 +46,8 @@ def consensus_of_groups(
         InputRejectedError: If replicates shall be weighed by their agreement, and a value is NaN or infinite.
     """
     if operation == "modz":
-        with np.errstate(invalid="ignore", over="ignore"):
-            total = profiles.sum(axis=0, dtype=np.float64)
-        suspects = np.flatnonzero(~np.isfinite(total))
-        bad = [feature for feature in suspects if not np.isfinite(profiles[:, feature]).all()]
-        if bad:
+        bad = not_finite(profiles)
+        if len(bad):
             raise InputRejectedError(
                 f"modz compares replicates over all features, which must be finite, but feature {bad[0]} is not "
                 f"({len(bad)} features like it); leave such features out, as by the selection step `drop_na` with a "

@@ -69,11 +69,14 @@ class Correlations:
 
         A product of two features is as exact as either of them, whatever their units, so nothing is standardized first.
         """
-        products = np.zeros((len(self._features), len(self._features)))
+        n_features = len(self._features)
+        products, squares = np.zeros((n_features, n_features)), np.zeros(n_features)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for chunk in self._centred(np.float32):
                 products += chunk.T @ chunk
-        squares = np.diag(products) / len(self._values)
+                # An error here would be one of all correlations of a feature, which add up in their sum.
+                squares += np.einsum("nd,nd->d", chunk, chunk, dtype=np.float64)
+        squares /= len(self._values)
         smallest, largest = _SQUARES_OF_FLOAT32
         is_safe = (squares > smallest) & (squares < largest)
         squares = np.where(is_safe, squares, 1.0)
@@ -82,6 +85,7 @@ class Correlations:
         with np.errstate(over="ignore", invalid="ignore"):
             products *= one_over[:, None]
             products *= one_over
+        np.fill_diagonal(products, 1.0)
         return products, np.flatnonzero(~is_safe)
 
     def _centred(self, dtype: type[np.floating]) -> Iterator[NDArray[np.floating]]:
@@ -140,8 +144,7 @@ def redundant_features(correlations: Correlations, *, threshold: float) -> NDArr
     """
     close = np.tril(correlations.matrix > threshold - ERROR, k=-1)
     later, earlier = np.nonzero(close)
-    involved = np.unique(np.concatenate([later, earlier]))
-    sums, is_above = _decisions(correlations, later, earlier, involved, threshold=threshold)
+    sums, is_above = _decisions(correlations, later, earlier, threshold=threshold)
     later, earlier = later[is_above], earlier[is_above]
     # Duplicates have the same sum but for the last bits.
     drops_later = sums[later] >= sums[earlier] * (1.0 - _ROUNDING)
@@ -156,19 +159,20 @@ def _decisions(
     correlations: Correlations,
     later: NDArray[np.intp],
     earlier: NDArray[np.intp],
-    involved: NDArray[np.intp],
     *,
     threshold: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return every feature's sum of absolute correlations, and which pairs are above the threshold.
 
     Exact for every pair that float32 cannot decide: too close to the threshold, or with sums too close to each other.
+    The errors of a feature's correlations are those of as many sums of products, so they grow in its sum as the root of
+    their number.
     """
     sums = np.abs(correlations.matrix).sum(axis=0)
     r = correlations.matrix[later, earlier]
-    if correlations.is_exact or not len(involved):
+    if correlations.is_exact or not len(later):
         return sums, r > threshold
-    is_close = (np.abs(r - threshold) < ERROR) | (np.abs(sums[later] - sums[earlier]) < ERROR * len(sums))
+    is_close = (np.abs(r - threshold) < ERROR) | (np.abs(sums[later] - sums[earlier]) < ERROR * np.sqrt(len(sums)))
     doubtful = np.unique(np.concatenate([later[is_close], earlier[is_close]]))
     exact = correlations.exact_rows(doubtful)
     sums[doubtful] = np.abs(exact).sum(axis=1)

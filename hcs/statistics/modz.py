@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 SMALLEST_WEIGHT = 0.01
 WEIGHT_DECIMALS = 4
 
+_PLACE_BITS = 29
+"""Bits of a float64 that a float32 leaves 0."""
+
 
 def modz(stack: NDArray[np.floating], _: NDArray[np.intp] | None = None) -> NDArray[np.floating]:
     """Return the weighted sum of every group's replicates, (G, D), float64; a single replicate is itself.
@@ -21,7 +24,7 @@ def modz(stack: NDArray[np.floating], _: NDArray[np.intp] | None = None) -> NDAr
     """
     if stack.shape[1] == 1:
         return stack[:, 0].astype(np.float64)
-    summed: NDArray[np.float64] = np.einsum("gm,gmd->gd", replicate_weights(stack), stack)
+    summed: NDArray[np.float64] = np.matmul(replicate_weights(stack)[:, None], stack)[:, 0]
     return summed
 
 
@@ -55,9 +58,10 @@ def centred_ranks(stack: NDArray[np.floating]) -> NDArray[np.float64]:
         stack: (..., D), finite.
     """
     rows = stack.reshape(-1, stack.shape[-1])
-    places, is_tied = _places_of_float32(rows) if rows.dtype == np.float32 else _places(rows)
+    is_short = rows.dtype == np.float32 and rows.size <= 1 << _PLACE_BITS
+    places, is_tied = _places_of_float32(rows) if is_short else _places(rows)
     ranks = np.empty(rows.size)
-    ranks[places] = _mean_places(is_tied) - (rows.shape[1] - 1) / 2.0
+    ranks[places.reshape(-1)] = _centred_places(is_tied)
     return ranks.reshape(stack.shape)
 
 
@@ -72,36 +76,43 @@ def _places(rows: NDArray[np.floating]) -> tuple[NDArray[np.integer], NDArray[np
     """
     order = np.argsort(rows, axis=1)
     ordered = np.take_along_axis(rows, order, axis=1)
-    return order + rows.shape[1] * np.arange(len(rows))[:, None], _equals_the_one_before(ordered)
+    is_tied = np.zeros(rows.shape, dtype=np.bool_)
+    np.equal(ordered[:, 1:], ordered[:, :-1], out=is_tied[:, 1:])
+    return order + rows.shape[1] * np.arange(len(rows))[:, None], is_tied
 
 
-def _places_of_float32(rows: NDArray[np.floating]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
-    """Return the same of float32: sorting whole numbers made of value and place takes less than sorting places."""
-    keys = np.empty(rows.shape, dtype="<i8")
-    halves = keys.view("<i4").reshape(*rows.shape, 2)
-    halves[..., 0] = np.arange(rows.size).reshape(rows.shape)
-    bits = (rows + np.float32(0.0)).view(np.int32)  # + 0.0: -0.0 and 0.0 are one value, but not the same bits
-    # The bits of negative floats fall with their value; these rise.
-    np.bitwise_xor(bits, (bits >> 31) & np.int32(0x7FFFFFFF), out=halves[..., 1])
+def _places_of_float32(rows: NDArray[np.float32]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
+    """Return the same of float32: sorting float64 with the place in the bits to spare takes less than sorting places.
+
+    A place makes a value a little larger, or smaller below 0, but never as much as another value of float32.
+    """
+    keys = (rows + np.float32(0.0)).astype(np.float64)  # + 0.0: -0.0 and 0.0 are one value, but not the same bits
+    bits = keys.view(np.uint64)
+    bits |= np.arange(rows.size, dtype=np.uint64).reshape(rows.shape)
     keys.sort(axis=1)
-    return halves[..., 0], _equals_the_one_before(halves[..., 1])
+    is_tied = np.zeros(rows.shape, dtype=np.bool_)
+    np.less(bits[:, 1:] ^ bits[:, :-1], np.uint64(1 << _PLACE_BITS), out=is_tied[:, 1:])
+    bits &= np.uint64((1 << _PLACE_BITS) - 1)
+    return bits.view(np.int64), is_tied
 
 
-def _equals_the_one_before(ordered: NDArray[np.generic]) -> NDArray[np.bool_]:
-    equal = np.zeros(ordered.shape, dtype=np.bool_)
-    np.equal(ordered[:, 1:], ordered[:, :-1], out=equal[:, 1:])
-    return equal
-
-
-def _mean_places(is_tied: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the mean place of each value among its equals in its row, of rows in rising order; (N, D), or (D,) of all.
+def _centred_places(is_tied: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean place of each value among its equals in its row less the middle of the row, (N D,).
 
     Args:
-        is_tied: (N, D), whether a value equals the one before in its row.
+        is_tied: (N, D), of rows in rising order, whether a value equals the one before.
     """
-    n_features = is_tied.shape[1]
-    if not is_tied.any():
-        return np.arange(n_features, dtype=np.float64)
-    first = np.flatnonzero(~is_tied)
-    length = np.diff(first, append=is_tied.size)
-    return np.repeat(first % n_features + (length - 1) / 2.0, length).reshape(is_tied.shape)
+    n_rows, n_features = is_tied.shape
+    middle = (n_features - 1) / 2.0
+    places = np.tile(np.arange(n_features) - middle, n_rows)
+    later = np.flatnonzero(is_tied)
+    if not len(later):
+        return places
+    # Those that follow one another belong to one value, whose first place is the one before.
+    begins = np.flatnonzero(np.diff(later, prepend=-1) != 1)
+    times = np.diff(begins, append=len(later))
+    first = later[begins] - 1
+    mean = first % n_features + times / 2.0 - middle
+    places[first] = mean
+    places[later] = np.repeat(mean, times)
+    return places

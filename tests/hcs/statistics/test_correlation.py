@@ -37,6 +37,16 @@ def test_float32_of_many_rows_stays_within_the_error():
     assert found < ERROR / 5
 
 
+def test_errors_of_float32_do_not_add_up_in_the_sums_that_decide_which_of_two_features_goes():
+    rng = np.random.default_rng(3)
+    values = (rng.normal(size=(2500, 1)) + 0.1 * rng.normal(size=(2500, 400)) + 5.0).astype(np.float32)
+
+    sums = np.abs(Correlations(values).matrix).sum(axis=0)
+
+    expected = np.abs(np.corrcoef(values.T.astype(np.float64))).sum(axis=0)
+    assert np.abs(sums - expected).max() < ERROR * np.sqrt(400) / 10
+
+
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=20)
 def test_with_gaps_correlations_are_pandas_over_the_rows_where_both_are_there(seed):
