@@ -151,7 +151,7 @@ calls = st.fixed_dictionaries(
         "n_batches_holding": st.none() | st.integers(0, 3),
         "n_judged": st.none() | st.integers(0, 4),
         "n_flagged": st.none() | st.integers(0, 4),
-        "flagged_share_of_controls": st.none() | st.floats(0, 1) | st.just(float("nan")),
+        "flagged_share_of_controls": st.none() | st.floats(0, 1),
         "n_replicates": st.integers(0, 4),
         "n_batches": st.integers(0, 3),
     }
