@@ -123,9 +123,12 @@ def say_position(verdict: PositionVerdict | None, *, p_value: float | None, p_po
         return None
     match verdict:
         case "corrected":
+            corrected, plain = f"{p_position:.2g}", f"{p_value:.2g}"
+            if corrected == plain:
+                return f"the places of its wells explain nothing of it: its p-value stays {plain}"
             return (
-                f"its p-value is {p_position:.2g} without what the places of wells give for nothing, and {p_value:.2g} "
-                "with it; q is of the first"
+                f"its p-value is {corrected} without what the places of wells give for nothing, and {plain} with it; q "
+                "is of the first"
             )
         case "not_testable":
             return (
