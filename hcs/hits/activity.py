@@ -14,11 +14,10 @@ from hcs.hits.calls import with_calls
 from hcs.hits.count import count_ratios
 from hcs.hits.evidence import Evidence, gather_evidence
 from hcs.hits.explain import say_inflation, say_what_is_left
-from hcs.hits.explain_hit import WellFacts, explain_hit
+from hcs.hits.explain_hit import WellFacts, explain_hits
 from hcs.hits.position import ScoredPositions, correct_by_position, score_positions
 from hcs.hits.treatments import ScreenWells, screen_wells
 from hcs.statistics.position_inflation import Inflation
-from hcs.statistics.threads import on_threads
 from schemas.tables import TreatmentCalls
 
 _LATER = ("profile", "p_position", "smallest_possible_p_position", "position_verdict", "q_value", "is_hit", "call")
@@ -115,12 +114,9 @@ def evaluate(screen: ScreenWells, *, q_max: float, seed: int, facts: WellFacts |
     )
     called = with_calls(_with_positions(_evidence_table(evidence, ratios), evidence, scored), q_max=q_max)
     hits = [number for number, is_hit in enumerate(called["is_hit"]) if is_hit]
-    found = on_threads(
-        lambda number: explain_hit(screen, ratios, evidence[number].replicates, facts=known, seed=seed).columns,
-        hits,
-        n_threads=None,
-    )
-    calls = called.with_columns(_columns_of_hits(dict(zip(hits, found, strict=True)), n=called.height))
+    found = explain_hits(screen, ratios, [evidence[hit].replicates for hit in hits], facts=known, seed=seed)
+    said = {hit: explanation.columns for hit, explanation in zip(hits, found, strict=True)}
+    calls = called.with_columns(_columns_of_hits(said, n=called.height))
     inflation = scored.inflation()
     return Activity(calls, inflation, tuple(_sentences(calls, inflation, q_max=q_max)))
 

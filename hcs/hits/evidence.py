@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,11 @@ class Siblings:
     """(T, R), rows of their wells, plate by plate."""
     plates: NDArray[np.intp]
     """(R,), where these lie."""
+
+    def parts(self, n: int) -> Iterator[Siblings]:
+        """Yield the same treatments, at most n at a time."""
+        for start in range(0, len(self.numbers), n):
+            yield Siblings(self.numbers[start : start + n], self.replicates[start : start + n], self.plates)
 
 
 def gather_evidence(screen: ScreenWells, *, seed: int) -> list[Evidence]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,16 @@ from hcs.errors import InputRejectedError
 from hcs.hits.batches import BatchSupport, batch_support
 from hcs.hits.count import CountVerdict, explained_by_count
 from hcs.hits.explain import say_batches, say_channels, say_count, say_other_positions, say_quality
-from hcs.hits.fluorescence import ChannelEffect, Channels, channels_of_effect
+from hcs.hits.evidence import Siblings, siblings
+from hcs.hits.fluorescence import ChannelEffect, Channels, channels_of_effects
 from hcs.hits.position import OtherPositions, precision_in_other_positions
 from hcs.hits.quality import WellQuality, quality_of_wells
 from hcs.hits.strata import in_stratum_of
 from hcs.hits.treatments import ScreenWells
+from hcs.statistics.threads import on_threads
 
+_HITS_AT_ONCE = 64
+"""Their profiles before whitening are copied."""
 _NOTHING_KNOWN = ChannelEffect("cannot_tell", None, {}, None)
 
 
@@ -122,21 +126,69 @@ class Explanation:
         }
 
 
-def explain_hit(
-    screen: ScreenWells, ratios: NDArray[np.float64], replicates: NDArray[np.intp], *, facts: WellFacts, seed: int
-) -> Explanation:
-    """Return what else could explain that the replicates of a hit look alike.
+def explain_hits(
+    screen: ScreenWells,
+    ratios: NDArray[np.float64],
+    hits: Sequence[NDArray[np.intp]],
+    *,
+    facts: WellFacts,
+    seed: int,
+) -> list[Explanation]:
+    """Return what else could explain that the replicates of each hit look alike.
 
     Args:
         screen: The wells.
         ratios: (N,), of `hcs.hits.count.count_ratios`.
-        replicates: Rows of the hit's wells on plates with negative controls, at least two.
+        hits: Rows of each hit's wells on plates with negative controls, at least two.
         facts: What is known of the wells, `WellFacts.of` this screen.
         seed: Of the run.
 
     Raises:
-        InputRejectedError: If the replicates lie in more than one stratum.
+        InputRejectedError: If the replicates of a hit lie in more than one stratum.
     """
+    channels = _channels_of_hits(screen, hits, facts=facts, seed=seed)
+    return on_threads(
+        lambda number: _explain(screen, ratios, hits[number], channels[number], facts=facts, seed=seed),
+        range(len(hits)),
+        n_threads=None,
+    )
+
+
+def _channels_of_hits(
+    screen: ScreenWells, hits: Sequence[NDArray[np.intp]], *, facts: WellFacts, seed: int
+) -> list[ChannelEffect]:
+    """Return where each hit shows; hits on the same plates are looked at together."""
+    found = [_NOTHING_KNOWN] * len(hits)
+    scaled = facts.scaled
+    if scaled is None:
+        return found
+    groups = [part for group in siblings(screen, hits) for part in group.parts(_HITS_AT_ONCE)]
+
+    def look(group: Siblings) -> list[ChannelEffect]:
+        controls = screen.negcons_of(group.plates)
+        controls = controls[in_stratum_of(group.replicates[0], strata=facts.strata, n_wells=len(screen.rows))[controls]]
+        n_hits, n_replicates = group.replicates.shape
+        own = scaled.of(screen.rows[group.replicates.ravel()]).reshape(n_hits, n_replicates, -1)
+        return channels_of_effects(
+            scaled.of(screen.rows[controls]), screen.plates[controls], own, group.plates,
+            channels=scaled.channels, seed=seed,
+        )  # fmt: skip
+
+    for group, effects in zip(groups, on_threads(look, groups, n_threads=None), strict=True):
+        for number, effect in zip(group.numbers, effects, strict=True):
+            found[number] = effect
+    return found
+
+
+def _explain(
+    screen: ScreenWells,
+    ratios: NDArray[np.float64],
+    replicates: NDArray[np.intp],
+    channels: ChannelEffect,
+    *,
+    facts: WellFacts,
+    seed: int,
+) -> Explanation:
     comparable = in_stratum_of(replicates, strata=facts.strata, n_wells=len(screen.plates))
     controls = screen.negcons_of(screen.plates[replicates])
     pool = np.sort(np.concatenate([replicates, controls[comparable[controls]]]))
@@ -147,10 +199,6 @@ def explain_hit(
     )
     counted = ratios[replicates][np.isfinite(ratios[replicates])]
     flags = np.full(len(screen.plates), np.nan) if facts.flags is None else facts.flags
-    channels = _NOTHING_KNOWN
-    if facts.scaled is not None:
-        scaled = facts.scaled.of(screen.rows[pool])
-        channels = channels_of_effect(scaled, plates, is_replicate, channels=facts.scaled.channels, seed=seed)
     return Explanation(
         count=explained_by_count(screen, ratios, replicates, strata=facts.strata, seed=seed),
         cell_count_ratio=float(np.median(counted)) if counted.size else None,

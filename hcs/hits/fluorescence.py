@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
-from hcs.hits.effect import deviation
-from hcs.statistics.permutation import permutation_test
+from hcs.hits.effect import deviations
+from hcs.statistics.control_pool import control_pool
+from hcs.statistics.permutation import permutation_tests
 
 ChannelVerdict = Literal["one_channel", "several_channels", "cannot_tell"]
 Channels = Mapping[str, Sequence[int] | NDArray[np.integer]]
@@ -23,8 +24,8 @@ SIGNIFICANCE = 0.05
 """Of a channel by itself."""
 LEAST_LEFT = 0.1
 """A channel holds the effect alone if a feature of the others has less than this share of its signal on average."""
-_MAX_DRAWS = 999
-"""Enough to compare p with 0.01."""
+_MAX_DRAWS = 399
+"""Enough to compare p with 0.01: of 399 draws 3 may be as extreme."""
 
 
 @dataclass(frozen=True)
@@ -114,33 +115,102 @@ def channels_of_effect(
     Raises:
         InputRejectedError: If a column is not in the profiles, or in two channels.
     """
+    own, is_control = plates[is_replicate], ~is_replicate & np.isin(plates, plates[is_replicate])
+    return channels_of_effects(
+        profiles[is_control],
+        plates[is_control],
+        profiles[is_replicate][np.argsort(own, kind="stable")][None],
+        np.sort(own),
+        channels=channels,
+        seed=seed,
+    )[0]
+
+
+def channels_of_effects(
+    controls: NDArray[np.float64],
+    control_plates: NDArray[np.integer],
+    replicates: NDArray[np.float64],
+    replicate_plates: NDArray[np.integer],
+    *,
+    channels: Channels,
+    seed: int,
+) -> list[ChannelEffect]:
+    """Return what `channels_of_effect` says of each of T hits that lie on the same plates, and so share the controls.
+
+    Args:
+        controls: (C, D), scaled, of the plates of the replicates.
+        control_plates: (C,).
+        replicates: (T, R, D), scaled.
+        replicate_plates: (R,), sorted.
+        channels: Columns of each channel.
+        seed: Of the run.
+
+    Raises:
+        InputRejectedError: If a column is not in the profiles, or in two channels.
+    """
     columns = {name: np.asarray(members, dtype=np.intp) for name, members in channels.items() if len(members)}
-    _check(columns, profiles.shape[1])
-    if len(columns) < 2 or is_replicate.sum() < 2:
-        return ChannelEffect("cannot_tell", None, {}, None)
+    _check(columns, controls.shape[1])
+    if len(columns) < 2 or len(replicate_plates) < 2:
+        return [ChannelEffect("cannot_tell", None, {}, None)] * len(replicates)
 
-    def p_value(of: NDArray[np.intp]) -> float:
-        return permutation_test(profiles[:, of], plates, is_replicate, seed=seed, max_draws=_MAX_DRAWS).p_value
+    def looked_at(of: NDArray[np.intp], hits: NDArray[np.intp]) -> list[_Part]:
+        own = replicates[np.ix_(hits, np.arange(len(replicate_plates)), of)]
+        return _parts(controls[:, of], control_plates, own, replicate_plates, seed=seed)
 
-    p_values = {name: p_value(members) for name, members in columns.items()}
-    signals = {name: _signal(profiles[:, members], plates, is_replicate) for name, members in columns.items()}
-    channel = min(columns, key=lambda name: (p_values[name], -signals[name], name))
-    elsewhere = np.sort(np.concatenate([members for name, members in columns.items() if name != channel]))
-    p_elsewhere = p_value(elsewhere)
+    everyone = np.arange(len(replicates))
+    by_channel = {name: looked_at(members, everyone) for name, members in columns.items()}
+    strongest = [
+        min(columns, key=lambda name: (by_channel[name][hit].p_value, -by_channel[name][hit].signal, name))
+        for hit in everyone
+    ]
+    elsewhere: dict[int, _Part] = {}
+    for channel in dict.fromkeys(strongest):
+        hits = np.array([hit for hit in everyone if strongest[hit] == channel])
+        others = np.sort(np.concatenate([members for name, members in columns.items() if name != channel]))
+        elsewhere.update(zip(hits.tolist(), looked_at(others, hits), strict=True))
+    return [
+        _effect(channel, {name: parts[hit] for name, parts in by_channel.items()}, elsewhere[hit])
+        for hit, channel in enumerate(strongest)
+    ]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What some columns show of a hit."""
+
+    p_value: float
+    signal: float
+    """The squared effect beyond that of controls, which is 1; a mean over features, so that sizes compare."""
+
+
+def _parts(
+    controls: NDArray[np.float64],
+    control_plates: NDArray[np.integer],
+    replicates: NDArray[np.float64],
+    replicate_plates: NDArray[np.integer],
+    *,
+    seed: int,
+) -> list[_Part]:
+    names, counts = np.unique(replicate_plates, return_counts=True)
+    pool = control_pool(controls, control_plates, dict(zip(names.tolist(), counts.tolist(), strict=True)))
+    own = replicates[:, np.concatenate([np.flatnonzero(replicate_plates == plate) for plate in pool.plates])]
+    tests = permutation_tests(pool, own, seed=seed, max_draws=_MAX_DRAWS)
+    effects = [item.effect for item in deviations(pool, own)]
+    return [
+        _Part(test.p_value, max(0.0, effect**2 - 1) if np.isfinite(effect) else 0.0)
+        for test, effect in zip(tests, effects, strict=True)
+    ]
+
+
+def _effect(channel: str, by_channel: Mapping[str, _Part], elsewhere: _Part) -> ChannelEffect:
+    p_values = {name: part.p_value for name, part in by_channel.items()}
     if p_values[channel] > SIGNIFICANCE:
-        return ChannelEffect("cannot_tell", None, p_values, p_elsewhere)
-    left = _signal(profiles[:, elsewhere], plates, is_replicate)
-    is_alone = p_elsewhere > NOTHING_ELSEWHERE and left < LEAST_LEFT * signals[channel]
+        return ChannelEffect("cannot_tell", None, p_values, elsewhere.p_value)
+    is_alone = elsewhere.p_value > NOTHING_ELSEWHERE and elsewhere.signal < LEAST_LEFT * by_channel[channel].signal
     verdict: ChannelVerdict = "one_channel" if is_alone else "cannot_tell"
-    if p_elsewhere <= SOMETHING_ELSEWHERE:
+    if elsewhere.p_value <= SOMETHING_ELSEWHERE:
         verdict = "several_channels"
-    return ChannelEffect(verdict, channel, p_values, p_elsewhere)
-
-
-def _signal(profiles: NDArray[np.float64], plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]) -> float:
-    """Return the squared effect beyond that of controls, which is 1; a mean over features, so that sizes compare."""
-    effect = deviation(profiles, plates, is_replicate).effect
-    return max(0.0, effect**2 - 1) if np.isfinite(effect) else 0.0
+    return ChannelEffect(verdict, channel, p_values, elsewhere.p_value)
 
 
 def _check(columns: Mapping[str, NDArray[np.intp]], n_features: int) -> None:

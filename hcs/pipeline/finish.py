@@ -55,7 +55,7 @@ class WellTable:
     """Every well of a run that has a vector, and its vector by each encoder: rows in the order of `wells`."""
 
     wells: pl.DataFrame
-    """What was done to each, its mean `cell_count` a site, `n_sites`, and `is_flagged`: whether one of them looks wrong.
+    """What was done to each, its mean `cell_count` a site, `n_sites`, and `is_flagged`: whether one looks wrong.
     There is no such column where nobody looked."""
     embeddings: dict[str, NDArray[np.float32]]
     channels: tuple[str, ...] = ()

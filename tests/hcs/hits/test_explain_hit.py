@@ -9,7 +9,7 @@ import pytest
 from hcs.errors import InputRejectedError
 from hcs.hits.batches import batch_support
 from hcs.hits.count import count_ratios, explained_by_count
-from hcs.hits.explain_hit import Explanation, ScaledProfiles, WellFacts, explain_hit
+from hcs.hits.explain_hit import Explanation, ScaledProfiles, WellFacts, explain_hits
 from hcs.hits.fluorescence import channels_of_effect
 from hcs.hits.treatments import ScreenWells, screen_wells
 
@@ -24,7 +24,7 @@ def screen(make_screen) -> ScreenWells:
 def explained(screen: ScreenWells, **known) -> Explanation:
     ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
     hit = screen.treatments[0].wells
-    return explain_hit(screen, ratios, hit, facts=WellFacts(**known).of(screen), seed=0)
+    return explain_hits(screen, ratios, [hit], facts=WellFacts(**known).of(screen), seed=0)[0]
 
 
 def pool_of(screen: ScreenWells, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

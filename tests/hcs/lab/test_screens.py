@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from hcs.errors import StorageError
 from hcs.lab.screens import CELL_COUNT, PlateTask, compute_plate, embed_plate, embed_screens
 from hcs.pipeline.finish import WellTable, read_wells
+from hcs.pipeline.flags import flagged_in_run
 from hcs.simulation.design import ScreenDesign
 from hcs.simulation.library import CHANNELS
 from schemas.encoders import EncoderInfo
@@ -43,7 +44,9 @@ def same_vectors(one: WellTable, other: WellTable) -> bool:
 
 
 def test_wells_have_the_vectors_and_counts_that_a_run_gives_them(table: WellTable, small_run: Any) -> None:
-    of_run, holes = read_wells(small_run.catalog, small_run.run)
+    of_run, holes = read_wells(
+        small_run.catalog, small_run.run, flags=flagged_in_run(small_run.catalog, small_run.run.id)
+    )
     rows = table.wells.with_row_index("row").sort(KEYS)["row"].to_numpy()
     order = of_run.wells.with_row_index("row").sort(KEYS)["row"].to_numpy()
 

@@ -14,6 +14,7 @@ from hcs.catalog import Catalog, RunRecord, get_run, open_catalog, profiles_of
 from hcs.errors import NotFoundError, StorageError
 from hcs.io.storage import join, read_bytes, write_atomically
 from hcs.pipeline.finish import make_results, read_wells
+from hcs.pipeline.flags import flagged_in_run
 from hcs.pipeline.local import LocalExecutor
 from hcs.pipeline.stored import read_profile
 from hcs.simulation.deliver import simulate_screen
@@ -41,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
 
 
 def test_a_profile_is_read_as_it_was_published_with_the_batch_of_every_well(finished: Finished) -> None:
-    table, _ = read_wells(finished.catalog, finished.run)
+    table, _ = read_wells(finished.catalog, finished.run, flags=flagged_in_run(finished.catalog, finished.run.id))
     results = make_results(table, config=finished.run.config)
 
     wells, profile = read_profile(finished.catalog, finished.run, "named")
