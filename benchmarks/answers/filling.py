@@ -207,7 +207,10 @@ def _explanations(n: int, *, is_hit: NDArray[np.bool_], rng: np.random.Generator
     }
     shares = {name: rng.uniform(0, 1, n) for name in ("other_positions_precision", "flagged_share_of_controls")}
     columns = {**words, **counts, **shares}
-    return {name: pl.Series(np.where(is_hit, values, None).tolist(), strict=False) for name, values in columns.items()}
+    return {
+        name: pl.Series([value if hit else None for value, hit in zip(values.tolist(), is_hit, strict=True)])
+        for name, values in columns.items()
+    }
 
 
 def neighbours(wells: pl.DataFrame, *, seed: int) -> pl.DataFrame:

@@ -141,7 +141,7 @@ def table_of(shown: Sequence[Hit]) -> pl.DataFrame:
     frame = frame_of_rows(shown, [*COLUMNS, "channel"])
     alone = pl.when(pl.col("channel_verdict") == "one_channel").then(pl.format("{} alone", pl.col("channel")))
     told = frame.with_columns(pl.coalesce(alone, "channel_verdict").alias("channel_verdict"))
-    frame = told.select(COLUMNS).with_columns(
+    frame = told.select(*COLUMNS).with_columns(
         pl.col(name).cast(pl.String).replace({**words, "cannot_tell": UNTOLD}).fill_null(UNTESTED)
         for name, words in VERDICTS.items()
     )

@@ -98,24 +98,23 @@ def hits(
         "profile": profile,
     }
     with open_existing(catalog, parts) as store:
+        title = f"{get_run(store, run).name}, profile {profile}, q <= {q_max:g}"
         found = find_hits(store, **asked, min_batches=min_batches)
         if min_batches is not None:
             _say_untold(find_hits(store, **asked), min_batches)
         if found.is_empty():
             _say_why_empty(store, run, mechanism, profile)
         found = found.sort("q_value", pl.col("effect").neg(), nulls_last=True, maintain_order=True)
-        title = f"{get_run(store, run).name}, profile {profile}, q <= {q_max:g}"
         if wells:
             numbers = found.select("treatment", "call", "q_value", "effect")
             found = wells_of(store, run=run).join(numbers, on="treatment", how="inner").sort("plate", "well")
-    if form is not Format.TABLE or output is not None or wells:
+    if wells or form is not Format.TABLE or output is not None:
         print_table(_with_sentences(found, form, output) if explain else found, form=form, output=output, title=title)
         return
     shown = _with_doubts(found)
     print_table(_readable(shown, HIT_COLUMNS if everything else SHORT_COLUMNS), form=form, title=title)
-    if explain:
-        for line in _explained(found):
-            put(line)
+    for line in _explained(found) if explain else ():
+        put(line)
 
 
 def _with_doubts(calls: pl.DataFrame) -> pl.DataFrame:
@@ -158,8 +157,8 @@ def _say_untold(calls: pl.DataFrame, min_batches: int) -> None:
     ).height
     if n_untold:
         say(
-            f"{counted(n_untold, 'hit')} left out since it cannot be told in how many batches it holds: they have too "
-            "few wells by themselves, or the run is of a version that did not test it"
+            f"{counted(n_untold, 'hit')} left out since it cannot be told in how many batches they hold: these have "
+            "too few wells by themselves, or the run is of a version that did not test it"
         )
 
 

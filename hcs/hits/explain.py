@@ -123,9 +123,12 @@ def say_position(verdict: PositionVerdict | None, *, p_value: float | None, p_po
         return None
     match verdict:
         case "corrected":
+            corrected, plain = f"{p_position:.2g}", f"{p_value:.2g}"
+            if corrected == plain:
+                return f"the places of its wells explain nothing of it: its p-value stays {plain}"
             return (
-                f"its p-value is {p_position:.2g} without what the places of wells give for nothing, and {p_value:.2g} "
-                "with it; q is of the first"
+                f"its p-value is {corrected} without what the places of wells give for nothing, and {plain} with it; q "
+                "is of the first"
             )
         case "not_testable":
             return (
@@ -247,18 +250,17 @@ def say_quality(
         verdict: Of `hcs.hits.quality`.
         n_flagged: Its wells with a flag.
         n_judged: Its wells whose images were judged beside controls' that were.
-        share_of_controls: That were flagged; null or NaN if none was judged.
+        share_of_controls: That were flagged, from 0 to 1; not looked at if none was judged.
     """
-    if verdict is None or n_flagged is None or n_judged is None:
+    if verdict == "cannot_tell":
+        return "the images of its wells, or of the controls beside them, were not judged"
+    if verdict is None or n_flagged is None or n_judged is None or share_of_controls is None:
         return None
-    of_controls = f"{100 * (share_of_controls or 0.0):.0f} % of the controls"
-    wells = f"{n_flagged} of its {n_judged} wells are flagged, and {of_controls}"
+    wells = f"{n_flagged} of its {n_judged} wells are flagged, and {100 * share_of_controls:.0f} % of the controls"
     match verdict:
         case "flagged_more":
             return f"{wells}: look at its images first"
         case "as_controls":
             return f"{wells}: no more than by chance"
-        case "cannot_tell":
-            return "the images of its wells, or of the controls beside them, were not judged"
         case _:
             assert_never(verdict)

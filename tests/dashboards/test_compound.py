@@ -201,7 +201,9 @@ def test_a_hit_is_told_with_chance_effect_count_and_evidence() -> None:
     assert f"2.5 {TIMES} control" in said
     assert "0.3 \N{MULTIPLICATION SIGN} the cells" in said
     assert "it is toxic" in said
-    assert "Explained by the number of cells: its wells hold 30 % of the controls' cells" in plainly(explanations(hit))
+    assert "Explained by the number of cells: its wells hold 30 % of the controls' cells" in "\n".join(
+        plainly(explanations(hit))
+    )
     assert "predicted HDAC inhibitor, since the most similar annotated hit is vorinostat (similarity 0.81)" in said
     assert "1 of the 2 nearest agree" in said
 

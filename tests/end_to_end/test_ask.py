@@ -18,7 +18,9 @@ from hcs.cli.demo import by_mechanism
 HIT_COLUMNS = {
     "perturbation", "concentration_micromolar", "control_type", "profile", "mechanism", "mechanism_source", "name",
     "smiles", "n_replicates", "n_controls", "mean_average_precision", "p_value", "smallest_possible_p", "q_value",
-    "is_hit", "effect", "cell_count_ratio", "explained_by_count", "call",
+    "is_hit", "effect", "cell_count_ratio", "explained_by_count", "call", "p_position", "smallest_possible_p_position",
+    "position_verdict", "n_other_positions", "other_positions_precision", "channel_verdict", "channel", "batch_verdict",
+    "n_batches_testable", "n_batches_holding", "quality_verdict", "n_judged", "n_flagged", "flagged_share_of_controls",
 }  # fmt: skip
 
 

@@ -124,6 +124,20 @@ def test_hits_are_those_of_the_catalog(client, finished, mechanism, q_max):
     assert frame["treatment"].to_list() == [hit.treatment for hit in hits]
     assert frame.schema["q_value"] == pl.Float64
     assert frame.schema["n_plates"] == pl.Int64
+    assert frame["explanations"].to_list() == [" | ".join(hit.explanations) for hit in hits]
+    assert frame.schema["doubts"] == pl.String
+    assert frame.write_csv().count("\n") > len(hits)
+
+
+def test_every_filter_of_hits_is_asked_for(line, far):
+    nots = ("not_toxic", "not_by_count", "not_one_channel", "not_flagged")
+
+    hits = list(far.hits(q_max=1, run="run-1", min_batches=3, **dict.fromkeys(nots, True)))
+
+    (heard,) = line.heard
+    assert all(f"{name}=true" in heard.path for name in nots)
+    assert "min_batches=3" in heard.path
+    assert hits == []  # there are two batches
 
 
 def test_all_pages_are_read(line, far, monkeypatch):

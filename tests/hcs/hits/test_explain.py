@@ -99,6 +99,9 @@ def test_the_columns_of_a_hit_are_said_a_question_after_the_other_with_their_num
         "over replicates in other positions its mean average precision is 0.50 (4 of 6 replicates have such a partner)",
     )
     assert set(HIT) <= set(TreatmentCalls.column_names())
+    unmoved = sentences_of_call({**HIT, "p_position": HIT["p_value"]})
+    assert unmoved[0] == "the places of its wells explain nothing of it: its p-value stays 0.0002"
+    assert unmoved[1:] == sentences_of_call(HIT)[1:]
 
 
 @pytest.mark.parametrize(("column", "verdicts"), VERDICTS.items())
@@ -151,7 +154,7 @@ calls = st.fixed_dictionaries(
         "n_batches_holding": st.none() | st.integers(0, 3),
         "n_judged": st.none() | st.integers(0, 4),
         "n_flagged": st.none() | st.integers(0, 4),
-        "flagged_share_of_controls": st.none() | st.floats(0, 1) | st.just(float("nan")),
+        "flagged_share_of_controls": st.none() | st.floats(0, 1),
         "n_replicates": st.integers(0, 4),
         "n_batches": st.integers(0, 3),
     }

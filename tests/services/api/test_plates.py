@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hcs.catalog import acceptance_reports, calls_on_plate, get_run, open_catalog, site_rows
+from hcs.hits.explain import doubts_of_call
 
 
 def test_screens_are_listed_with_what_they_hold(reader):
@@ -67,7 +68,8 @@ def test_wells_say_what_was_done_what_became_of_it_and_what_is_said_of_it(reader
         if well["control_type"] == "negcon":
             assert well["call"] is None
         else:
-            said = calls[well["treatment"]]
+            row = calls[well["treatment"]]
+            said = {**row, "doubts": list(doubts_of_call(row))}
             assert well["call"] == {key: said[key] for key in well["call"]}
     assert reader.get(wells["A01"]["image"]).status_code == 200
 
