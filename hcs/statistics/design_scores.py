@@ -95,7 +95,7 @@ def score_tables(pools: Pools, blocks: Blocks) -> NDArray[np.float64]:
     """
     layout = blocks.layout
     n_dealt = sum(layout.n_drawn)
-    of_wells = [_of_wells(pools, plate) / n_dealt for plate in range(len(layout.n_drawn))]
+    wells = [of_wells(pools, plate) / n_dealt for plate in range(len(layout.n_drawn))]
     partner = _partners(blocks)
     tables = np.empty((len(pools.own), sum(blocks.sizes)))
     start = 0
@@ -106,9 +106,9 @@ def score_tables(pools: Pools, blocks: Blocks) -> NDArray[np.float64]:
         _fill_cosines(pools, a, b, out=block)
         block *= factor / n_dealt
         if partner[a] == b:
-            block -= of_wells[a][:, :, None] / (layout.n_drawn[b] - (a == b))
+            block -= wells[a][:, :, None] / (layout.n_drawn[b] - (a == b))
         if partner[b] == a:
-            block -= of_wells[b][:, None, :] / (layout.n_drawn[a] - (a == b))
+            block -= wells[b][:, None, :] / (layout.n_drawn[a] - (a == b))
     return tables
 
 
@@ -147,7 +147,7 @@ def _inverse_lengths(pools: Pools, plate: int) -> NDArray[np.float64]:
     return np.concatenate([pools.inverse_lengths[:, controls], pools.inverse_lengths[:, own]], axis=1)
 
 
-def _of_wells(pools: Pools, plate: int) -> NDArray[np.float64]:
+def of_wells(pools: Pools, plate: int) -> NDArray[np.float64]:
     """Return the sum of each well's cosines with the others of its plate, over the number of negatives: (T, wells)."""
     controls, own = pools.wells_of(plate)
     n = len(pools.controls.centred)

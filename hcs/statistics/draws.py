@@ -13,7 +13,7 @@ it is known how much that well can add at most.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from hcs.statistics.design_scores import Blocks, scores
 from hcs.statistics.designs import Layout, draw_designs
+from hcs.statistics.pool import Pools
+from hcs.statistics.shared_designs import SharedDesigns, shared_designs
+from hcs.statistics.similarity import TIE_TOLERANCE
 
 MIN_DRAWS = 999
 """A smaller floor would let early stopping pile p-values up near 1."""
@@ -61,12 +64,12 @@ class Batch:
 class Undecided:
     """A treatment whose p-value is not known yet."""
 
-    table: NDArray[np.float64]
-    """(L,), of `design_scores.score_tables`."""
     threshold: float
     """What counts as its score or more."""
     n_drawn: int = 0
     n_at_least: int = 0
+    table: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """(L,), of `design_scores.score_tables`, while it is wanted."""
 
     @property
     def is_decided(self) -> bool:
@@ -90,19 +93,23 @@ class Undecided:
         self.n_at_least += int(np.searchsorted(at_least, stop))
 
 
-def first_draws(waiting: Sequence[Undecided], blocks: Blocks, *, seed: int, max_draws: int) -> None:
-    """Count the draws that every treatment gets."""
-    batch = _batch(blocks, seed=seed, number=0, max_draws=max_draws)
-    for item in waiting:
-        at_least = [
-            numbers[scores(item.table, places) >= item.threshold]
-            for numbers, places in (
-                (batch.controls, batch.of_controls),
-                (batch.single, batch.of_single),
-                (batch.mixed, batch.of_mixed),
-            )
-        ]
-        item.count(batch.n_designs, np.sort(np.concatenate(at_least)), floor=min(MIN_DRAWS, max_draws))
+def first_draws(pools: Pools, blocks: Blocks, *, seed: int, max_draws: int) -> list[Undecided]:
+    """Return the treatments with the draws that every one gets counted, without tables."""
+    designs = _first_designs(blocks.layout, seed, _size(blocks, 0, max_draws))
+    scores = designs.scores(pools)
+    thresholds = scores[:, 0] - TIE_TOLERANCE
+    items = []
+    for threshold, is_at_least in zip(thresholds.tolist(), scores[:, 1:] >= thresholds[:, None], strict=True):
+        item = Undecided(threshold)
+        item.count(len(is_at_least), np.flatnonzero(is_at_least), floor=min(MIN_DRAWS, max_draws))
+        items.append(item)
+    return items
+
+
+@lru_cache(maxsize=2)
+def _first_designs(layout: Layout, seed: int, size: int) -> SharedDesigns:
+    """Return the design that was made, then those of the first batch."""
+    return shared_designs(layout, np.vstack([Blocks(layout).observed, _draw(layout, seed, 0, size)]))
 
 
 def further_draws(waiting: Sequence[Undecided], blocks: Blocks, *, seed: int, max_draws: int) -> None:
@@ -135,20 +142,29 @@ def further_draws(waiting: Sequence[Undecided], blocks: Blocks, *, seed: int, ma
 
 
 def _batch(blocks: Blocks, *, seed: int, number: int, max_draws: int) -> Batch:
-    """Return a batch of designs: few in the first, because most treatments need no more, then twice as many each."""
+    return _kept_batch(blocks.layout, seed, number, _size(blocks, number, max_draws))
+
+
+def _size(blocks: Blocks, number: int, max_draws: int) -> int:
+    """Return how many designs a batch has: few in the first, since most need no more, then twice as many each."""
     largest = max(1, _PAIRS_AT_ONCE // blocks.n_pairs)
     start, size = 0, min(MIN_DRAWS, largest)
     for _ in range(number):
         start, size = start + size, min(2 * size, largest)
-    return _kept_batch(blocks.layout, seed, number, min(size, max_draws - start))
+    return min(size, max_draws - start)
+
+
+def _draw(layout: Layout, seed: int, number: int, size: int) -> NDArray[np.int32]:
+    """Return designs that follow from the seed and the number of replicates and controls of each plate."""
+    counts = [count for plate in zip(layout.n_drawn, layout.n_wells, strict=True) for count in plate]
+    rng = np.random.default_rng(np.random.SeedSequence([seed, number, *counts]))
+    return draw_designs(layout, size, rng)
 
 
 @lru_cache(maxsize=_KEPT_BATCHES)
 def _kept_batch(layout: Layout, seed: int, number: int, size: int) -> Batch:
-    """Return designs that follow from the seed and the number of replicates and controls of each plate."""
-    counts = [count for plate in zip(layout.n_drawn, layout.n_wells, strict=True) for count in plate]
-    rng = np.random.default_rng(np.random.SeedSequence([seed, number, *counts]))
-    designs = draw_designs(layout, size, rng)
+    """Return designs, sorted by how many of the treatment's own wells they deal."""
+    designs = _draw(layout, seed, number, size)
     own_starts = np.add(layout.first_wells, layout.n_controls).repeat(layout.n_drawn)
     is_own = designs >= own_starts
     n_own = is_own.sum(axis=1)

@@ -45,7 +45,7 @@ class Pools:
     inverse_lengths: NDArray[np.float64]
     """(T, P), one over the distance of each well from its plate's middle; 0 for one that lies there."""
 
-    def part(self, treatments: slice) -> Pools:
+    def part(self, treatments: slice | NDArray[np.intp]) -> Pools:
         """Return the pools of some of the treatments."""
         return Pools(
             self.controls,
