@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from hcs.statistics.designs import Layout
 from hcs.statistics.pool import Pools
 
+_DESIGNS_AT_ONCE = 8_192
+"""Designs whose pairs are looked up together: 64 kB, which a core has near."""
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -69,14 +72,36 @@ class Blocks:
     def places(self, designs: NDArray[np.int32]) -> NDArray[np.intp]:
         """Return where the pairs of each design lie in a table: (pairs, B) for designs (B, R)."""
         firsts = np.repeat(self.layout.first_wells, self.layout.n_drawn)
-        local = designs.T.astype(np.intp) - firsts[:, None]
+        return self.places_on_plates(designs.T.astype(np.intp) - firsts[:, None])
+
+    def places_on_plates(self, wells: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Return the same for designs (R, B) whose wells are numbered from 0 on every plate."""
+        places = np.empty((self.n_pairs, wells.shape[1]), dtype=np.intp)
+        local = wells.astype(np.intp, copy=False)
+        for place, (i, j, start, width) in zip(places, self._pairs, strict=True):
+            np.multiply(local[i], width, out=place)
+            place += local[j]
+            place += start
+        return places
+
+    @property
+    def _pairs(self) -> list[tuple[int, int, int, int]]:
+        """Each two wells of a design, where their block starts, and how many wells its second plate has."""
         plate_of = np.repeat(np.arange(len(self.layout.n_drawn)), self.layout.n_drawn).tolist()
         starts = dict(zip(self.plates, np.cumsum((0, *self.sizes)).tolist(), strict=False))
-        places = [
-            starts[plate_of[i], plate_of[j]] + local[i] * self.layout.n_wells[plate_of[j]] + local[j]
+        return [
+            (i, j, starts[plate_of[i], plate_of[j]], self.layout.n_wells[plate_of[j]])
             for i, j in combinations(range(len(plate_of)), 2)
         ]
-        return np.stack(places)
+
+    def control_blocks(self, table: NDArray[np.float64]) -> dict[tuple[int, int], NDArray[np.float64]]:
+        """Return what each two wells of a design of controls add to its score, by the numbers of the controls."""
+        n_controls = np.repeat(self.layout.n_controls, self.layout.n_drawn).tolist()
+        n_wells = np.repeat(self.layout.n_wells, self.layout.n_drawn).tolist()
+        return {
+            (i, j): table[start : start + n_wells[i] * width].reshape(-1, width)[: n_controls[i], : n_controls[j]]
+            for i, j, start, width in self._pairs
+        }
 
     @property
     def observed(self) -> NDArray[np.int32]:
@@ -171,4 +196,11 @@ def of_wells(pools: Pools, plate: int) -> NDArray[np.float64]:
 
 def scores(table: NDArray[np.float64], places: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return the score of every design, (B,), from a treatment's table (L,) and the places of pairs (pairs, B)."""
-    return np.asarray(np.add.reduce(table.take(places), axis=0))
+    found = np.zeros(places.shape[1])
+    values = np.empty(min(len(found), _DESIGNS_AT_ONCE))
+    for start in range(0, len(found), _DESIGNS_AT_ONCE):
+        some = found[start : start + _DESIGNS_AT_ONCE]
+        for place in places[:, start : start + _DESIGNS_AT_ONCE]:
+            # Places lie in the table; with "raise" numpy would copy what it writes to.
+            some += np.take(table, place, out=values[: len(some)], mode="clip")
+    return found

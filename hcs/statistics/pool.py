@@ -123,14 +123,18 @@ def _plate_weights(
     """
     n_treatments, r, n = across.shape
     squares = np.hstack([np.broadcast_to(among.diagonal(), (n_treatments, n)), np.einsum("trr->tr", own)])
+    rounding = _ROUNDING * _typical(squares)
     weights = np.full((n_treatments, n + r), 1 / (n + r))
     for _ in range(_STEPS):
-        products = _times(weights, among, across, own)
-        lengths = np.sqrt(np.maximum(_distances(squares, products, weights), 0.0))
+        lengths = _distances(squares, _times(weights, among, across, own), weights, rounding)
+        np.sqrt(lengths, out=lengths)
         usual = _medians(lengths)
+        np.maximum(lengths, np.maximum(_SHORTEST * usual, _TINY), out=lengths)
         # Where most wells are one and the same there is no usual length.
-        pull = np.where(usual > 0, usual / np.maximum(lengths, np.maximum(_SHORTEST * usual, _TINY)), 1.0)
-        weights = weights + (pull - weights * pull.sum(axis=1, keepdims=True)) / (n + r)
+        pull = np.where(usual > 0, np.divide(usual, lengths, out=lengths), 1.0)
+        weights *= 1 - pull.sum(axis=1, keepdims=True) / (n + r)
+        pull /= n + r
+        weights += pull
     return weights[:, :n], weights[:, n:]
 
 
@@ -140,17 +144,26 @@ def _times(
     """Return the products of a weighted mean with all wells of its plate, (T, n + r)."""
     n = len(among)
     of_controls, of_own = weights[:, :n], weights[:, n:]
-    with_controls = of_controls @ among + (of_own[:, None, :] @ across)[:, 0]
-    with_own = (across @ of_controls[:, :, None])[:, :, 0] + (of_own[:, None, :] @ own)[:, 0]
-    return np.hstack([with_controls, with_own])
+    products = np.empty_like(weights)
+    np.matmul(of_controls, among, out=products[:, :n])
+    # Replicates of a plate are few, so that a loop over them is faster than as many small products of matrices.
+    for place in range(own.shape[1]):
+        products[:, :n] += of_own[:, place, None] * across[:, place]
+        products[:, n + place] = np.einsum("tn,tn->t", across[:, place], of_controls)
+        products[:, n + place] += np.einsum("tr,tr->t", own[:, place], of_own)
+    return products
 
 
 def _distances(
-    squares: NDArray[np.float64], products: NDArray[np.float64], weights: NDArray[np.float64]
+    squares: NDArray[np.float64],
+    products: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    rounding: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the squared distance of every well from the weighted mean, what is rounding as 0."""
-    distances = squares - 2 * products + np.einsum("tp,tp->t", weights, products)[:, None]
-    distances[distances <= _ROUNDING * _typical(squares)] = 0.0
+    """Return the squared distance of every well from the weighted mean, 0 up to `rounding` (T, 1)."""
+    distances = squares - 2 * products
+    distances += np.einsum("tp,tp->t", weights, products)[:, None]
+    distances[distances <= rounding] = 0.0
     return np.asarray(distances)
 
 
@@ -184,7 +197,8 @@ def _centred(controls: ControlPool, own: NDArray[np.float64], weights: NDArray[n
     inverse = np.zeros_like(squares)
     for plate in range(n_plates):
         on = is_on[plate]
-        distances = _distances(squares[:, on], middles[:, plate, on], weights[:, on])
+        rounding = _ROUNDING * _typical(squares[:, on])
+        distances = _distances(squares[:, on], middles[:, plate, on], weights[:, on], rounding)
         inverse[:, on] = np.divide(1.0, np.sqrt(distances), out=np.zeros_like(distances), where=distances > 0)
     return Pools(controls, own, middles, between, inverse)
 
