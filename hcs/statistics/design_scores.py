@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hcs.statistics.designs import Layout
 from hcs.statistics.pool import Pools
 
-_DESIGNS_AT_ONCE = 8_192
-"""Designs whose pairs are looked up together: 64 kB, which a core has near."""
+_PAIRS_AT_ONCE = 32_768
+"""Pairs that are looked up together: 256 kB, which a core has near."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Blocks:
             block = differences[start : start + size].reshape(n_wells[a], n_wells[b])[: n_controls[a], : n_controls[b]]
             start += size
             n_pairs = comb(n_drawn[a], 2) if a == b else n_drawn[a] * n_drawn[b]
-            total += n_pairs * max(float(block.max()), -float(block.min()))
+            # First over rows, which are long vectors.
+            total += n_pairs * max(float(block.max(axis=0).max()), -float(block.min(axis=0).min()))
         return total
 
     def most_of_one_replicate(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -78,10 +79,10 @@ class Blocks:
         """Return the same for designs (R, B) whose wells are numbered from 0 on every plate."""
         places = np.empty((self.n_pairs, wells.shape[1]), dtype=np.intp)
         local = wells.astype(np.intp, copy=False)
-        for place, (i, j, start, width) in zip(places, self._pairs, strict=True):
-            np.multiply(local[i], width, out=place)
-            place += local[j]
-            place += start
+        for row, (i, j, start, width) in enumerate(self._pairs):
+            np.multiply(local[i], width, out=places[row])
+            places[row] += local[j]
+            places[row] += start
         return places
 
     @property
@@ -196,11 +197,10 @@ def of_wells(pools: Pools, plate: int) -> NDArray[np.float64]:
 
 def scores(table: NDArray[np.float64], places: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return the score of every design, (B,), from a treatment's table (L,) and the places of pairs (pairs, B)."""
-    found = np.zeros(places.shape[1])
-    values = np.empty(min(len(found), _DESIGNS_AT_ONCE))
-    for start in range(0, len(found), _DESIGNS_AT_ONCE):
-        some = found[start : start + _DESIGNS_AT_ONCE]
-        for place in places[:, start : start + _DESIGNS_AT_ONCE]:
-            # Places lie in the table; with "raise" numpy would copy what it writes to.
-            some += np.take(table, place, out=values[: len(some)], mode="clip")
+    step = max(1, _PAIRS_AT_ONCE // len(places))
+    if places.shape[1] <= step:
+        return np.asarray(np.add.reduce(table.take(places), axis=0))
+    found = np.empty(places.shape[1])
+    for start in range(0, len(found), step):
+        np.add.reduce(table.take(places[:, start : start + step]), axis=0, out=found[start : start + step])
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import prod
 
 import numpy as np
@@ -72,7 +72,7 @@ def code_groups(layout: Layout) -> tuple[range, ...]:
         while end < len(sizes) and prod(sizes[ends[-1] : end + 1]) <= _LARGEST_CODE:
             end += 1
         ends.append(end)
-    return tuple(range(start, end) for start, end in zip(ends, ends[1:], strict=False)) if len(ends) <= 3 else ()
+    return tuple(range(start, end) for start, end in pairwise(ends)) if len(ends) <= 3 else ()
 
 
 def _size(blocks: Blocks, number: int, max_draws: int) -> int:

@@ -4,10 +4,8 @@ Sequential Monte-Carlo (Besag and Clifford 1991, Biometrika 78:301): at least 99
 least as high as the treatment. The rule looks at one treatment alone. One that also stopped where p is known to be on
 one side of a threshold of the whole family would make p depend on which other treatments there are.
 
-A strong treatment needs all draws there may be, and nearly none of them comes near its score. Most designs deal control
-wells alone, and how these score differs little between treatments: what that can be at most is known from their tables,
-so that only designs that might reach the score are looked at for each treatment. Of designs that deal one of its wells
-it is known how much that well can add at most.
+The first draws are scored for all treatments together. A strong treatment needs all draws there may be, and nearly none
+of them comes near its score: `hcs.statistics.near_designs` finds the few that might.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.statistics.design_scores import Blocks
-from hcs.statistics.draw_batches import MIN_DRAWS, draw_batch, first_designs
+from hcs.statistics.draw_batches import draw_batch, first_designs
 from hcs.statistics.near_designs import Likeness
 from hcs.statistics.pool import Pools
 from hcs.statistics.similarity import TIE_TOLERANCE
@@ -38,8 +36,8 @@ class Undecided:
 
     threshold: float
     """What counts as its score or more."""
-    n_drawn: int = 0
-    n_at_least: int = 0
+    n_at_least: int
+    n_drawn: int
     table: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     """(L,), of `design_scores.score_tables`, while it is wanted."""
 
@@ -48,19 +46,18 @@ class Undecided:
         """Whether enough draws scored as high."""
         return self.n_at_least >= ENOUGH_EXCEEDANCES
 
-    def count(self, n_designs: int, at_least: NDArray[np.intp], *, floor: int) -> None:
+    def count(self, n_designs: int, at_least: NDArray[np.intp]) -> None:
         """Count further draws, up to the one that decides.
 
         Args:
             n_designs: Number of draws.
             at_least: Which of them scored as high, in rising order.
-            floor: Number of draws in all before which nothing is decided.
         """
         missing = ENOUGH_EXCEEDANCES - self.n_at_least
         stop = n_designs
         if len(at_least) >= missing:
             # Stopping inside the batch keeps the rule that of the paper: at the draw that brings the last exceedance.
-            stop = max(int(at_least[missing - 1]) + 1, min(floor - self.n_drawn, n_designs))
+            stop = int(at_least[missing - 1]) + 1
         self.n_drawn += stop
         self.n_at_least += int(np.searchsorted(at_least, stop))
 
@@ -68,13 +65,11 @@ class Undecided:
 def first_draws(pools: Pools, blocks: Blocks, *, seed: int, max_draws: int) -> list[Undecided]:
     """Return the treatments with the draws that every one gets counted, and without tables."""
     scores = first_designs(blocks, seed=seed, max_draws=max_draws).scores(pools)
-    thresholds = scores[:, 0] - TIE_TOLERANCE
-    items = []
-    for threshold, is_at_least in zip(thresholds.tolist(), scores[:, 1:] >= thresholds[:, None], strict=True):
-        item = Undecided(threshold)
-        item.count(len(is_at_least), np.flatnonzero(is_at_least), floor=min(MIN_DRAWS, max_draws))
-        items.append(item)
-    return items
+    thresholds = scores[0] - TIE_TOLERANCE
+    n_at_least = np.count_nonzero(scores[1:] >= thresholds, axis=0)
+    return [
+        Undecided(*item, n_drawn=len(scores) - 1) for item in zip(thresholds.tolist(), n_at_least.tolist(), strict=True)
+    ]
 
 
 def further_draws(waiting: list[Undecided], blocks: Blocks, *, seed: int, max_draws: int) -> None:
@@ -94,16 +89,16 @@ def further_draws(waiting: list[Undecided], blocks: Blocks, *, seed: int, max_dr
         candidates = likeness.candidates(batches, [reaches[id(item)] for item in left])
         for item in left:
             at_least = candidates.at_least(item.table, item.threshold, reaches[id(item)])
-            item.count(candidates.n_designs, at_least, floor=0)
+            item.count(candidates.n_designs, at_least)
         left = [item for item in left if not item.is_decided and item.n_drawn < max_draws]
         if not left:
             return
 
 
 def _numbers_together() -> Iterator[range]:
-    """Yield the numbers of batches that are looked at together: at first one, later twice as many each time."""
+    """Yield the numbers of batches that are looked at together: at first one, later four times as many each time."""
     start, size = 1, 1
     while True:
         yield range(start, start + size)
         start += size
-        size = min(2 * size, _BATCHES_TOGETHER) if start > _BATCHES_APART else 1
+        size = min(4 * size, _BATCHES_TOGETHER) if start > _BATCHES_APART else 1

@@ -1,9 +1,9 @@
 """Which drawn designs may score as high as a treatment, found for all treatments of a layout together.
 
 Designs of controls score nearly the same for every treatment: by how much they differ at most from what they score on
-average is known from the tables. That average itself is bounded by one or two numbers looked up for each design, so that
-for strong treatments nearly no design is scored at all. Of designs with one of a treatment's wells it is known how much
-that well can add at most. Designs with several are few, and are all scored.
+average is known from the tables. That average itself is bounded by one or two numbers looked up for each design, so
+that for strong treatments nearly no design is scored at all. Of designs with one of a treatment's wells it is known how
+much that well can add at most. Designs with several are few, and are all scored.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from hcs.statistics.design_scores import Blocks, scores
 from hcs.statistics.draw_batches import Batch, code_groups
 
 _ROUNDING = 1e-9
+_ROUNDING_OF_BOUNDS = 1e-5
+"""Bounds have single precision; a score is a difference of mean cosines."""
+_DESIGNS_AT_ONCE = 16_384
+"""Designs whose bounds are looked up together: 128 kB of codes and bounds, which a core has near."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,8 @@ class Likeness:
         missing = np.min([reach.missing for reach in reaches], axis=0)
         starts = np.cumsum([0, *(batch.n_designs for batch in batches)])
         parts = [self._of_batch(batch, start, lowest, missing) for batch, start in zip(batches, starts, strict=False)]
-        return Candidates(
-            n_designs=int(starts[-1]), **{name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
-        )
+        joined = {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
+        return Candidates(n_designs=int(starts[-1]), **joined)
 
     def _of_batch(
         self, batch: Batch, start: int, lowest: float, missing: NDArray[np.float64]
@@ -119,13 +122,18 @@ class Likeness:
         """Return which designs of controls may score so much on average."""
         if not self._bounds:
             return np.arange(len(batch.controls))
-        bound = self._bounds[0].take(batch.codes[0])
-        for table, codes in zip(self._bounds[1:], batch.codes[1:], strict=True):
-            bound += table.take(codes)
-        return np.flatnonzero(bound >= lowest - _ROUNDING)
+        limit = np.float32(lowest - _ROUNDING_OF_BOUNDS)
+        found = []
+        for start in range(0, len(batch.controls), _DESIGNS_AT_ONCE):
+            some = slice(start, start + _DESIGNS_AT_ONCE)
+            bound = self._bounds[0].take(batch.codes[0][some])
+            for table, codes in zip(self._bounds[1:], batch.codes[1:], strict=True):
+                bound += table.take(codes[some])
+            found.append(start + np.flatnonzero(bound >= limit))
+        return np.concatenate(found) if found else np.empty(0, dtype=np.intp)
 
 
-def _bounds(table: NDArray[np.float64], blocks: Blocks) -> list[NDArray[np.float64]]:
+def _bounds(table: NDArray[np.float64], blocks: Blocks) -> list[NDArray[np.float32]]:
     """Return a number for each code, so that a design of controls scores at most the sum of its codes'.
 
     The first has the pairs within its wells. The second has those within its own, and the most that each of its wells
@@ -142,7 +150,7 @@ def _bounds(table: NDArray[np.float64], blocks: Blocks) -> list[NDArray[np.float
                 bound += _spread(block, (first - group.start, second - group.start), len(group))
             elif number and second in group:
                 bound += _spread(block.max(axis=0), (second - group.start,), len(group))
-        bounds.append(bound.ravel())
+        bounds.append(bound.ravel().astype(np.float32))
     return bounds
 
 

@@ -31,7 +31,7 @@ MAX_EXACT_DESIGNS = 20_000
 _TABLES_AT_ONCE = 500_000
 """Entries of the tables that are made together: 4 MB, which a core has near."""
 _PRODUCTS_AT_ONCE = 1_000_000
-"""Products of replicates with their pools that are made together, and features of replicates: 8 MB."""
+"""Products of replicates with their pools that are made together: 8 MB."""
 _WAITING_TABLES = 8_000_000
 """Entries of the tables that wait for further draws: 64 MB."""
 _NO_TABLE = np.empty(0)
@@ -126,7 +126,7 @@ def _check_pool(plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]) ->
 def _pools(controls: ControlPool, replicates: NDArray[np.floating]) -> Iterator[Pools]:
     """Yield the pools of a few treatments at a time."""
     n_own = replicates.shape[1]
-    together = max(1, _PRODUCTS_AT_ONCE // (n_own * (len(controls.centred) + n_own + replicates.shape[2])))
+    together = max(1, _PRODUCTS_AT_ONCE // (n_own * (len(controls.centred) + n_own)))
     for start in range(0, len(replicates), together):
         yield centred_pools(controls, replicates[start : start + together])
 
@@ -164,7 +164,7 @@ def _drawn(all_pools: Iterable[Pools], blocks: Blocks, *, seed: int, max_draws: 
     waiting: list[Undecided] = []
     for pools in all_pools:
         items = first_draws(pools, blocks, seed=seed, max_draws=max_draws)
-        left = np.flatnonzero([not item.is_decided for item in items])
+        left = np.flatnonzero([not item.is_decided and item.n_drawn < max_draws for item in items])
         tables = (table for some in _tables(pools.part(left), blocks) for table in some)
         for number, table in zip(left.tolist(), tables, strict=True):
             # A copy, since a view would keep the tables of all.

@@ -28,6 +28,8 @@ _STEPS = 8
 """Towards the middle of a pool; with D features each leaves about one Dth of the distance."""
 _ROUNDING = 1e-13
 """A squared length below this share of the plate's median one is what products of floats leave over."""
+_FEATURES_AT_ONCE = 250_000
+"""Features of replicates that are read together: 2 MB."""
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -69,17 +71,29 @@ def centred_pools(controls: ControlPool, replicates: NDArray[np.floating]) -> Po
         controls: Of the plates that all of these treatments lie on.
         replicates: (T, R, D), finite; the wells of each treatment, plate by plate in the order of `controls.plates`.
     """
-    plate_of = np.repeat(np.arange(len(controls.plates)), controls.layout.n_drawn)
-    vectors = np.asarray(replicates, dtype=np.float64) - controls.origins[plate_of]
-    vectors = without_rounding(vectors, controls.negligible[plate_of])
-    n_treatments, n_own, n_features = vectors.shape
-    flat = vectors.reshape(-1, n_features)
-    to_controls = (flat @ controls.centred.T).reshape(n_treatments, n_own, -1)
-    own = np.concatenate([to_controls, vectors @ vectors.transpose(0, 2, 1)], axis=2)
+    own = _own_products(controls, replicates)
     if max(controls.layout.n_drawn) > 1:
         own = _in_order(own, controls)
     weights = _middle_weights(controls, own)
     return _centred(controls, own, weights)
+
+
+def _own_products(controls: ControlPool, replicates: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the products of replicates with all wells of the pool, (T, R, P), taken from the plates' origins."""
+    n_treatments, n_own, n_features = replicates.shape
+    n = len(controls.centred)
+    plate_of = np.repeat(np.arange(len(controls.plates)), controls.layout.n_drawn)
+    origins, negligible = controls.origins[plate_of], controls.negligible[plate_of]
+    own = np.empty((n_treatments, n_own, n + n_own))
+    step = max(1, _FEATURES_AT_ONCE // (n_own * n_features))
+    for start in range(0, n_treatments, step):
+        some = slice(start, start + step)
+        vectors = replicates[some].astype(np.float64)
+        vectors -= origins
+        vectors = without_rounding(vectors, negligible)
+        own[some, :, :n] = (vectors.reshape(-1, n_features) @ controls.centred.T).reshape(-1, n_own, n)
+        np.matmul(vectors, vectors.transpose(0, 2, 1), out=own[some, :, n:])
+    return own
 
 
 def _in_order(own: NDArray[np.float64], controls: ControlPool) -> NDArray[np.float64]:

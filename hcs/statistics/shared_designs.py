@@ -43,13 +43,13 @@ class SharedDesigns:
     """(D, (1 + R) P), -1 for a dealt well; then the weights of pairs of a treatment's well, R, with any well, P."""
 
     def scores(self, pools: Pools) -> NDArray[np.float64]:
-        """Return the score of every design for every treatment, (T, D)."""
+        """Return the score of every design for every treatment, (D, T)."""
         products = self._shared_products(pools)
-        step = max(1, _VALUES_AT_ONCE // (self.dealt.shape[1] * len(self.layout.n_drawn)))
-        found = np.empty((len(pools.own), len(self.wells)))
-        for start in range(0, len(found), step):
+        step = max(1, _VALUES_AT_ONCE // (self.dealt.shape[1] * self.wells.shape[1]))
+        found = np.empty((len(self.wells), len(pools.own)))
+        for start in range(0, len(pools.own), step):
             some = slice(start, start + step)
-            found[some] = self._scores(pools.part(some), products).T
+            found[:, some] = self._scores(pools.part(some), products)
         return found
 
     def _shared_products(self, pools: Pools) -> NDArray[np.float64]:
@@ -65,7 +65,7 @@ class SharedDesigns:
     def _scores(self, pools: Pools, products: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (D, T)."""
         inverse, with_middles, own = _terms(pools, self.layout)
-        dealt = inverse[self.wells]
+        dealt = inverse.take(self.wells, axis=0)
         total = self.own @ own
         total += np.einsum("drt,drt->dt", dealt, products @ dealt)
         by_plate = self._by_plate(dealt)
@@ -107,7 +107,9 @@ def shared_designs(layout: Layout, designs: NDArray[np.integer]) -> SharedDesign
 
 def _pool_numbers(layout: Layout) -> NDArray[np.intp]:
     """Return the number in a pool of every well of the layout."""
-    is_own = np.concatenate([np.arange(n) >= n - drawn for n, drawn in zip(layout.n_wells, layout.n_drawn, strict=True)])
+    is_own = np.concatenate(
+        [np.arange(n) >= n - drawn for n, drawn in zip(layout.n_wells, layout.n_drawn, strict=True)]
+    )
     numbers = np.empty(len(is_own), dtype=np.intp)
     numbers[~is_own] = np.arange(sum(layout.n_controls))
     numbers[is_own] = sum(layout.n_controls) + np.arange(sum(layout.n_drawn))
@@ -134,10 +136,10 @@ def _terms(pools: Pools, layout: Layout) -> tuple[NDArray[np.float64], NDArray[n
     plates = np.arange(n_plates)
     plate_of = np.concatenate([plates.repeat(layout.n_controls), plates.repeat(layout.n_drawn)])
     weights = _weights(layout)
+    # Each is copied to its new order first: operations on two orders at once are slow.
     inverse = np.ascontiguousarray(pools.inverse_lengths.T)
-    between = pools.between.transpose(1, 2, 0)
-    with_middles = np.empty((n_wells, n_plates, n_treatments))
-    np.subtract(pools.middles.transpose(2, 1, 0), 0.5 * between[plate_of], out=with_middles)
+    with_middles = pools.middles.transpose(2, 1, 0).copy()
+    with_middles -= np.multiply(0.5, pools.between.transpose(1, 2, 0), order="C")[plate_of]
     with_middles *= inverse[:, None, :]
     # A dealt well has no cosine with itself, which the sum over all wells of its plate has: it is taken out here.
     own = np.empty((1 + n_own, n_wells, n_treatments))
@@ -145,9 +147,10 @@ def _terms(pools: Pools, layout: Layout) -> tuple[NDArray[np.float64], NDArray[n
     np.multiply(itself, inverse, out=own[0])
     own[0] *= -weights[plate_of, plate_of, None]
     for plate in range(n_plates):
-        own[0][plate_of == plate] += of_wells(pools, plate).T / n_own
+        of_plate = np.ascontiguousarray(of_wells(pools, plate).T) / n_own
+        own[0][plate_of == plate] += of_plate
     with_middles *= weights[plate_of][:, :, None]
-    n = n_wells - n_own
-    np.multiply(pools.own.transpose(1, 2, 0), inverse, out=own[1:])
-    own[1:] *= inverse[n:, None, :]
+    own[1:] = pools.own.transpose(1, 2, 0)
+    own[1:] *= inverse
+    own[1:] *= inverse[n_wells - n_own :, None, :]
     return inverse, with_middles.reshape(n_wells, -1), own.reshape(-1, n_treatments)
