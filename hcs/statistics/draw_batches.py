@@ -108,8 +108,8 @@ def _kept_batch(layout: Layout, seed: int, number: int, size: int) -> Batch:
     own_of_single = is_own[:, single]
     with_own = np.stack([own_of_single[i] | own_of_single[j] for i, j in combinations(range(len(wells)), 2)])
     plate_of = np.repeat(np.arange(len(layout.n_drawn)), layout.n_drawn)
-    kind = np.int16 if max(layout.n_wells) < np.iinfo(np.int16).max else np.int32
-    of_controls = wells.astype(kind)[:, controls]
+    is_small = max(layout.n_wells) < np.iinfo(np.int16).max
+    of_controls: NDArray[np.integer] = wells.astype(np.int16 if is_small else np.int32)[:, controls]
     return Batch(
         n_designs=size,
         controls=controls,
