@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from hcs.statistics.designs import Layout
 from hcs.statistics.pool import Pools
 
+_PAIRS_AT_ONCE = 32_768
+"""Pairs that are looked up together: 256 kB, which a core has near."""
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -50,7 +53,8 @@ class Blocks:
             block = differences[start : start + size].reshape(n_wells[a], n_wells[b])[: n_controls[a], : n_controls[b]]
             start += size
             n_pairs = comb(n_drawn[a], 2) if a == b else n_drawn[a] * n_drawn[b]
-            total += n_pairs * max(float(block.max()), -float(block.min()))
+            # First over rows, which are long vectors.
+            total += n_pairs * max(float(block.max(axis=0).max()), -float(block.min(axis=0).min()))
         return total
 
     def most_of_one_replicate(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -69,14 +73,36 @@ class Blocks:
     def places(self, designs: NDArray[np.int32]) -> NDArray[np.intp]:
         """Return where the pairs of each design lie in a table: (pairs, B) for designs (B, R)."""
         firsts = np.repeat(self.layout.first_wells, self.layout.n_drawn)
-        local = designs.T.astype(np.intp) - firsts[:, None]
+        return self.places_on_plates(designs.T.astype(np.intp) - firsts[:, None])
+
+    def places_on_plates(self, wells: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Return the same for designs (R, B) whose wells are numbered from 0 on every plate."""
+        places = np.empty((self.n_pairs, wells.shape[1]), dtype=np.intp)
+        local = wells.astype(np.intp, copy=False)
+        for row, (i, j, start, width) in enumerate(self._pairs):
+            np.multiply(local[i], width, out=places[row])
+            places[row] += local[j]
+            places[row] += start
+        return places
+
+    @property
+    def _pairs(self) -> list[tuple[int, int, int, int]]:
+        """Each two wells of a design, where their block starts, and how many wells its second plate has."""
         plate_of = np.repeat(np.arange(len(self.layout.n_drawn)), self.layout.n_drawn).tolist()
         starts = dict(zip(self.plates, np.cumsum((0, *self.sizes)).tolist(), strict=False))
-        places = [
-            starts[plate_of[i], plate_of[j]] + local[i] * self.layout.n_wells[plate_of[j]] + local[j]
+        return [
+            (i, j, starts[plate_of[i], plate_of[j]], self.layout.n_wells[plate_of[j]])
             for i, j in combinations(range(len(plate_of)), 2)
         ]
-        return np.stack(places)
+
+    def control_blocks(self, table: NDArray[np.float64]) -> dict[tuple[int, int], NDArray[np.float64]]:
+        """Return what each two wells of a design of controls add to its score, by the numbers of the controls."""
+        n_controls = np.repeat(self.layout.n_controls, self.layout.n_drawn).tolist()
+        n_wells = np.repeat(self.layout.n_wells, self.layout.n_drawn).tolist()
+        return {
+            (i, j): table[start : start + n_wells[i] * width].reshape(-1, width)[: n_controls[i], : n_controls[j]]
+            for i, j, start, width in self._pairs
+        }
 
     @property
     def observed(self) -> NDArray[np.int32]:
@@ -95,7 +121,7 @@ def score_tables(pools: Pools, blocks: Blocks) -> NDArray[np.float64]:
     """
     layout = blocks.layout
     n_dealt = sum(layout.n_drawn)
-    of_wells = [_of_wells(pools, plate) / n_dealt for plate in range(len(layout.n_drawn))]
+    wells = [of_wells(pools, plate) / n_dealt for plate in range(len(layout.n_drawn))]
     partner = _partners(blocks)
     tables = np.empty((len(pools.own), sum(blocks.sizes)))
     start = 0
@@ -106,9 +132,9 @@ def score_tables(pools: Pools, blocks: Blocks) -> NDArray[np.float64]:
         _fill_cosines(pools, a, b, out=block)
         block *= factor / n_dealt
         if partner[a] == b:
-            block -= of_wells[a][:, :, None] / (layout.n_drawn[b] - (a == b))
+            block -= wells[a][:, :, None] / (layout.n_drawn[b] - (a == b))
         if partner[b] == a:
-            block -= of_wells[b][:, None, :] / (layout.n_drawn[a] - (a == b))
+            block -= wells[b][:, None, :] / (layout.n_drawn[a] - (a == b))
     return tables
 
 
@@ -147,7 +173,7 @@ def _inverse_lengths(pools: Pools, plate: int) -> NDArray[np.float64]:
     return np.concatenate([pools.inverse_lengths[:, controls], pools.inverse_lengths[:, own]], axis=1)
 
 
-def _of_wells(pools: Pools, plate: int) -> NDArray[np.float64]:
+def of_wells(pools: Pools, plate: int) -> NDArray[np.float64]:
     """Return the sum of each well's cosines with the others of its plate, over the number of negatives: (T, wells)."""
     controls, own = pools.wells_of(plate)
     n = len(pools.controls.centred)
@@ -171,4 +197,10 @@ def _of_wells(pools: Pools, plate: int) -> NDArray[np.float64]:
 
 def scores(table: NDArray[np.float64], places: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return the score of every design, (B,), from a treatment's table (L,) and the places of pairs (pairs, B)."""
-    return np.asarray(np.add.reduce(table.take(places), axis=0))
+    step = max(1, _PAIRS_AT_ONCE // len(places))
+    if places.shape[1] <= step:
+        return np.asarray(np.add.reduce(table.take(places), axis=0))
+    found = np.empty(places.shape[1])
+    for start in range(0, len(found), step):
+        np.add.reduce(table.take(places[:, start : start + step]), axis=0, out=found[start : start + step])
+    return found

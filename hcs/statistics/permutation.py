@@ -23,7 +23,7 @@ from hcs.statistics.control_pool import ControlPool, control_pool
 from hcs.statistics.design_scores import Blocks, score_tables, scores
 from hcs.statistics.designs import Layout, all_designs
 from hcs.statistics.draws import MAX_DRAWS, Undecided, first_draws, further_draws
-from hcs.statistics.pool import centred_pools
+from hcs.statistics.pool import Pools, centred_pools
 from hcs.statistics.similarity import TIE_TOLERANCE
 
 MAX_EXACT_DESIGNS = 20_000
@@ -31,7 +31,7 @@ MAX_EXACT_DESIGNS = 20_000
 _TABLES_AT_ONCE = 500_000
 """Entries of the tables that are made together: 4 MB, which a core has near."""
 _PRODUCTS_AT_ONCE = 1_000_000
-"""Products of replicates with their pools that are made together, and features of replicates: 8 MB."""
+"""Products of replicates with their pools that are made together: 8 MB."""
 _WAITING_TABLES = 8_000_000
 """Entries of the tables that wait for further draws: 64 MB."""
 _NO_TABLE = np.empty(0)
@@ -102,10 +102,10 @@ def permutation_tests(
         max_draws: Upper limit of random draws.
     """
     blocks = Blocks(controls.layout)
-    tables = _tables(controls, replicates, blocks)
+    pools = _pools(controls, replicates)
     if controls.layout.n_designs <= MAX_EXACT_DESIGNS:
-        return [test for some in tables for test in _enumerated(some, blocks)]
-    return _drawn(tables, blocks, seed=seed, max_draws=max_draws)
+        return [test for some in pools for tables in _tables(some, blocks) for test in _enumerated(tables, blocks)]
+    return _drawn(pools, blocks, seed=seed, max_draws=max_draws)
 
 
 def smallest_possible_p(layout: Layout, *, max_draws: int = MAX_DRAWS) -> float:
@@ -123,15 +123,19 @@ def _check_pool(plates: NDArray[np.integer], is_replicate: NDArray[np.bool_]) ->
         raise ValueError("every plate of the pool needs a replicate and a negative control; one of them lacks either")
 
 
-def _tables(controls: ControlPool, replicates: NDArray[np.floating], blocks: Blocks) -> Iterator[NDArray[np.float64]]:
-    """Yield the tables of a few treatments at a time, (t, L)."""
+def _pools(controls: ControlPool, replicates: NDArray[np.floating]) -> Iterator[Pools]:
+    """Yield the pools of a few treatments at a time."""
     n_own = replicates.shape[1]
-    together = max(1, _PRODUCTS_AT_ONCE // (n_own * (len(controls.centred) + n_own + replicates.shape[2])))
-    size = max(1, _TABLES_AT_ONCE // sum(blocks.sizes))
+    together = max(1, _PRODUCTS_AT_ONCE // (n_own * (len(controls.centred) + n_own)))
     for start in range(0, len(replicates), together):
-        pools = centred_pools(controls, replicates[start : start + together])
-        for first in range(0, len(pools.own), size):
-            yield score_tables(pools.part(slice(first, first + size)), blocks)
+        yield centred_pools(controls, replicates[start : start + together])
+
+
+def _tables(pools: Pools, blocks: Blocks) -> Iterator[NDArray[np.float64]]:
+    """Yield the tables of a few treatments at a time, (t, L)."""
+    size = max(1, _TABLES_AT_ONCE // sum(blocks.sizes))
+    for first in range(0, len(pools.own), size):
+        yield score_tables(pools.part(slice(first, first + size)), blocks)
 
 
 def _enumerated(tables: NDArray[np.float64], blocks: Blocks) -> list[DesignTest]:
@@ -151,22 +155,22 @@ def _observed(tables: NDArray[np.float64], blocks: Blocks) -> NDArray[np.float64
     return np.array([scores(table, places)[0] for table in tables])
 
 
-def _drawn(all_tables: Iterable[NDArray[np.float64]], blocks: Blocks, *, seed: int, max_draws: int) -> list[DesignTest]:
+def _drawn(all_pools: Iterable[Pools], blocks: Blocks, *, seed: int, max_draws: int) -> list[DesignTest]:
     """Draw few designs for all treatments first, and more for those that few cannot tell.
 
-    Only these keep their tables; where they are many, they go on in several rounds.
+    Only these get tables; where they are many, they go on in several rounds.
     """
     drawn: list[Undecided] = []
     waiting: list[Undecided] = []
-    for tables in all_tables:
-        thresholds = _observed(tables, blocks) - TIE_TOLERANCE
-        items = [Undecided(table, low) for table, low in zip(tables, thresholds.tolist(), strict=True)]
-        first_draws(items, blocks, seed=seed, max_draws=max_draws)
-        for item in items:
-            # A copy, and no table for those who are decided, since a view would keep those of all.
-            item.table = _NO_TABLE if item.is_decided else item.table.copy()
+    for pools in all_pools:
+        items = first_draws(pools, blocks, seed=seed, max_draws=max_draws)
+        left = np.flatnonzero([not item.is_decided and item.n_drawn < max_draws for item in items])
+        tables = (table for some in _tables(pools.part(left), blocks) for table in some)
+        for number, table in zip(left.tolist(), tables, strict=True):
+            # A copy, since a view would keep the tables of all.
+            items[number].table = table.copy()
         drawn += items
-        waiting += [item for item in items if not item.is_decided]
+        waiting += [items[number] for number in left]
         if sum(len(item.table) for item in waiting) > _WAITING_TABLES:
             _go_on(waiting, blocks, seed=seed, max_draws=max_draws)
     _go_on(waiting, blocks, seed=seed, max_draws=max_draws)

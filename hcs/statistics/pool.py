@@ -28,6 +28,8 @@ _STEPS = 8
 """Towards the middle of a pool; with D features each leaves about one Dth of the distance."""
 _ROUNDING = 1e-13
 """A squared length below this share of the plate's median one is what products of floats leave over."""
+_FEATURES_AT_ONCE = 250_000
+"""Features of replicates that are read together: 2 MB."""
 _TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -45,7 +47,7 @@ class Pools:
     inverse_lengths: NDArray[np.float64]
     """(T, P), one over the distance of each well from its plate's middle; 0 for one that lies there."""
 
-    def part(self, treatments: slice) -> Pools:
+    def part(self, treatments: slice | NDArray[np.intp]) -> Pools:
         """Return the pools of some of the treatments."""
         return Pools(
             self.controls,
@@ -69,17 +71,29 @@ def centred_pools(controls: ControlPool, replicates: NDArray[np.floating]) -> Po
         controls: Of the plates that all of these treatments lie on.
         replicates: (T, R, D), finite; the wells of each treatment, plate by plate in the order of `controls.plates`.
     """
-    plate_of = np.repeat(np.arange(len(controls.plates)), controls.layout.n_drawn)
-    vectors = np.asarray(replicates, dtype=np.float64) - controls.origins[plate_of]
-    vectors = without_rounding(vectors, controls.negligible[plate_of])
-    n_treatments, n_own, n_features = vectors.shape
-    flat = vectors.reshape(-1, n_features)
-    to_controls = (flat @ controls.centred.T).reshape(n_treatments, n_own, -1)
-    own = np.concatenate([to_controls, vectors @ vectors.transpose(0, 2, 1)], axis=2)
+    own = _own_products(controls, replicates)
     if max(controls.layout.n_drawn) > 1:
         own = _in_order(own, controls)
     weights = _middle_weights(controls, own)
     return _centred(controls, own, weights)
+
+
+def _own_products(controls: ControlPool, replicates: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the products of replicates with all wells of the pool, (T, R, P), taken from the plates' origins."""
+    n_treatments, n_own, n_features = replicates.shape
+    n = len(controls.centred)
+    plate_of = np.repeat(np.arange(len(controls.plates)), controls.layout.n_drawn)
+    origins, negligible = controls.origins[plate_of], controls.negligible[plate_of]
+    own = np.empty((n_treatments, n_own, n + n_own))
+    step = max(1, _FEATURES_AT_ONCE // (n_own * n_features))
+    for start in range(0, n_treatments, step):
+        some = slice(start, start + step)
+        vectors = replicates[some].astype(np.float64)
+        vectors -= origins
+        vectors = without_rounding(vectors, negligible)
+        own[some, :, :n] = (vectors.reshape(-1, n_features) @ controls.centred.T).reshape(-1, n_own, n)
+        np.matmul(vectors, vectors.transpose(0, 2, 1), out=own[some, :, n:])
+    return own
 
 
 def _in_order(own: NDArray[np.float64], controls: ControlPool) -> NDArray[np.float64]:
@@ -123,14 +137,18 @@ def _plate_weights(
     """
     n_treatments, r, n = across.shape
     squares = np.hstack([np.broadcast_to(among.diagonal(), (n_treatments, n)), np.einsum("trr->tr", own)])
+    rounding = _ROUNDING * _typical(squares)
     weights = np.full((n_treatments, n + r), 1 / (n + r))
     for _ in range(_STEPS):
-        products = _times(weights, among, across, own)
-        lengths = np.sqrt(np.maximum(_distances(squares, products, weights), 0.0))
+        lengths = _distances(squares, _times(weights, among, across, own), weights, rounding)
+        np.sqrt(lengths, out=lengths)
         usual = _medians(lengths)
+        np.maximum(lengths, np.maximum(_SHORTEST * usual, _TINY), out=lengths)
         # Where most wells are one and the same there is no usual length.
-        pull = np.where(usual > 0, usual / np.maximum(lengths, np.maximum(_SHORTEST * usual, _TINY)), 1.0)
-        weights = weights + (pull - weights * pull.sum(axis=1, keepdims=True)) / (n + r)
+        pull = np.where(usual > 0, np.divide(usual, lengths, out=lengths), 1.0)
+        weights *= 1 - pull.sum(axis=1, keepdims=True) / (n + r)
+        pull /= n + r
+        weights += pull
     return weights[:, :n], weights[:, n:]
 
 
@@ -140,17 +158,26 @@ def _times(
     """Return the products of a weighted mean with all wells of its plate, (T, n + r)."""
     n = len(among)
     of_controls, of_own = weights[:, :n], weights[:, n:]
-    with_controls = of_controls @ among + (of_own[:, None, :] @ across)[:, 0]
-    with_own = (across @ of_controls[:, :, None])[:, :, 0] + (of_own[:, None, :] @ own)[:, 0]
-    return np.hstack([with_controls, with_own])
+    products = np.empty_like(weights)
+    np.matmul(of_controls, among, out=products[:, :n])
+    # Replicates of a plate are few, so that a loop over them is faster than as many small products of matrices.
+    for place in range(own.shape[1]):
+        products[:, :n] += of_own[:, place, None] * across[:, place]
+        products[:, n + place] = np.einsum("tn,tn->t", across[:, place], of_controls)
+        products[:, n + place] += np.einsum("tr,tr->t", own[:, place], of_own)
+    return products
 
 
 def _distances(
-    squares: NDArray[np.float64], products: NDArray[np.float64], weights: NDArray[np.float64]
+    squares: NDArray[np.float64],
+    products: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    rounding: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the squared distance of every well from the weighted mean, what is rounding as 0."""
-    distances = squares - 2 * products + np.einsum("tp,tp->t", weights, products)[:, None]
-    distances[distances <= _ROUNDING * _typical(squares)] = 0.0
+    """Return the squared distance of every well from the weighted mean, 0 up to `rounding` (T, 1)."""
+    distances = squares - 2 * products
+    distances += np.einsum("tp,tp->t", weights, products)[:, None]
+    distances[distances <= rounding] = 0.0
     return np.asarray(distances)
 
 
@@ -184,7 +211,8 @@ def _centred(controls: ControlPool, own: NDArray[np.float64], weights: NDArray[n
     inverse = np.zeros_like(squares)
     for plate in range(n_plates):
         on = is_on[plate]
-        distances = _distances(squares[:, on], middles[:, plate, on], weights[:, on])
+        rounding = _ROUNDING * _typical(squares[:, on])
+        distances = _distances(squares[:, on], middles[:, plate, on], weights[:, on], rounding)
         inverse[:, on] = np.divide(1.0, np.sqrt(distances), out=np.zeros_like(distances), where=distances > 0)
     return Pools(controls, own, middles, between, inverse)
 
