@@ -218,3 +218,24 @@ def test_where_nearly_all_are_active_the_middle_of_the_plate_is_given_too(tmp_pa
     assert "warning: only" in ended.err
     assert (ended.table["effect_from_plate_centre"][5:] < ended.table["effect"][5:]).all()
     assert "effect_from_plate_centre" not in score(written(table, tmp_path)).table.columns
+
+
+def test_where_controls_lie_at_the_edge_alone_the_middle_of_the_plate_is_given_too(tmp_path: Path) -> None:
+    is_control = pl.col("Metadata_type") == "negcon"
+    names = [f"{row}{column:02d}" for column in range(2, 12) for row in "BCDEFG"][:30]
+    at_edge = [f"{row}01" for row in "ABCDEFGH"] + ["A12", "H12"]
+    table = make_table(n_compounds=30).with_columns(Metadata_Well=pl.Series((names + at_edge) * 5))
+    # What the edge does, controls alone have; treatments seem to be away from them.
+    dried = table.with_columns(pl.col("^F.$") + pl.when(is_control).then(1.0).otherwise(0.0))
+
+    ended = score(written(dried, tmp_path))
+
+    assert (
+        "warning: treatments inside 5 plates (P0, P1, P2, P3, P4) have negative controls in the outermost" in ended.err
+    )
+    nothing = ended.table.filter(~pl.col("perturbation").is_in(["c00", "c01", "c02", "c03"]))
+    assert nothing["effect"].median() > 2 > nothing["effect_from_plate_centre"].median()
+    one_inside = dried.with_columns(
+        Metadata_Well=pl.when(pl.col("Metadata_Well") == "C01").then(pl.lit("C11")).otherwise("Metadata_Well")
+    )
+    assert "outermost" not in score(written(one_inside, tmp_path)).err
