@@ -239,3 +239,25 @@ def test_where_controls_lie_at_the_edge_alone_the_middle_of_the_plate_is_given_t
         Metadata_Well=pl.when(pl.col("Metadata_Well") == "C01").then(pl.lit("C11")).otherwise("Metadata_Well")
     )
     assert "outermost" not in score(written(one_inside, tmp_path)).err
+
+
+def test_with_cell_counts_it_is_said_of_hits_whether_the_count_explains_them(tmp_path: Path) -> None:
+    table = make_table(n_compounds=24, n_controls=16)
+    number = pl.col("Metadata_compound").str.slice(1).cast(pl.Int64, strict=False)
+    is_killer = number.is_between(4, 11).fill_null(value=False)
+    # Killers look alike, as wells with so few cells do; the first four compounds do something and kill nothing.
+    looks = pl.col("^F.$") + pl.when(is_killer).then(2.0).otherwise(0.0)
+    spread = pl.Series(np.random.default_rng(0).poisson(100, table.height))
+    counts = pl.when(is_killer).then(spread * 0.4).otherwise(spread)
+
+    source = written(table.with_columns(looks, Metadata_count=counts), tmp_path)
+
+    calls = score(source, "--cells", "Metadata_count").table
+    hits = calls.filter("is_hit")
+    killers = hits.filter(hits["perturbation"].is_in([f"c{i:02d}" for i in range(4, 12)]))
+    others = hits.filter(hits["perturbation"].is_in(["c00", "c01", "c02"]))
+    assert killers.height >= 6
+    assert killers["cell_count_ratio"].max() < 0.6 < others["cell_count_ratio"].min()
+    assert (killers["explained_by_count"] == "explained").mean() >= 0.7
+    assert others["explained_by_count"].to_list() == ["not_explained"] * 3
+    assert set(score(source).table.filter("is_hit")["explained_by_count"]) == {"cannot_tell"}
