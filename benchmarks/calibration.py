@@ -188,21 +188,29 @@ def doses(n_seeds: int) -> Iterator[str]:
 def singlicates(n_seeds: int) -> Iterator[str]:
     """Yield the same of 200 wells without a replicate, ten on each of 20 plates, a tenth of them active by .60 or 1."""
     yield from _heading("screen")
-    for effect, n_controls in ((0.6, 32), (0.6, 64), (0.6, 128), (1.0, 32), (1.0, 64)):
+    normalized = [(effect, n, "robust z") for effect, n in ((0.6, 32), (0.6, 64), (0.6, 128), (1.0, 32), (1.0, 64))]
+    for effect, n_controls, how in [*normalized, (1.0, 32, "clean")]:
         results = []
         for seed in range(n_seeds):
             rng = np.random.default_rng([seed, 3, n_controls])
-            results.append(_of_singlicates(rng, effect, n_plates=20, n_controls=n_controls, n_wells=10))
-        yield _row(f"200 wells, {effect:.2f}, 20 plates of {n_controls} controls", results)
+            results.append(_of_singlicates(rng, effect, how=how, n_plates=20, n_controls=n_controls, n_wells=10))
+        yield _row(f"200 wells, {effect:.2f}, {how}, 20 plates of {n_controls} controls", results)
 
 
 def _of_singlicates(
-    rng: np.random.Generator, effect: float, *, n_plates: int, n_controls: int, n_wells: int, n_active: int = 1
+    rng: np.random.Generator,
+    effect: float,
+    *,
+    how: str,
+    n_plates: int,
+    n_controls: int,
+    n_wells: int,
+    n_active: int = 1,
 ) -> tuple[float, float]:
     profiles = []
     for _ in range(n_plates):
         shifts = effect * rng.standard_normal((n_wells, N_FEATURES)) * (np.arange(n_wells) < n_active)[:, None]
-        treated, controls = plates_of(rng, 1, n_controls, shifts, how="robust z")
+        treated, controls = plates_of(rng, 1, n_controls, shifts, how=how)
         profiles += [treated[:, 0], controls[0]]
     place = np.tile(np.arange(n_wells + n_controls), n_plates)
     calls = call_singlicates(
