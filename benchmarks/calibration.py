@@ -1,6 +1,6 @@
 """Do p-values keep their promise, and what do calls find? Prints the tables of the documentation.
 
-    python benchmarks/calibration.py [rates] [power] [discoveries] [statistic] [--sets 100] [--seeds 200]
+    python benchmarks/calibration.py [rates] [power] [discoveries] [doses] [singlicates] [statistic] [--seeds 200]
 
 Simulated wells of 64 correlated features whose spectrum falls by e over 20 components, normal or with Student's t of
 4 degrees of freedom. "5x64" is five plates with one replicate of each treatment and 64 controls a plate.
@@ -8,7 +8,9 @@ Simulated wells of 64 correlated features whose spectrum falls by e over 20 comp
 - rates: treatments that do nothing, 200 to a set of controls. `clean` compares wells as they were drawn, `robust z`
   normalizes each plate on the controls that are scored, `split z` on one half of them and scores against the other.
 - power: 30 % of 100 treatments active, beside copairs' null on the same wells.
-- discoveries: 10 % of 200 treatments active at .60, after robust z on the scored controls; also of dose families.
+- discoveries: 10 % of 200 treatments active at .60, after robust z on the scored controls.
+- doses: the same where four of them are doses of a compound, by compounds and by doses.
+- singlicates: the same of 200 wells without a replicate, 10 on each of 20 plates, also active at 1.00.
 - statistic: mean similarity, which is what is used, beside mean average precision with ties broken by it.
 """
 
@@ -25,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from hcs.hits.activity import evaluate
 from hcs.hits.copairs import call_as_copairs
+from hcs.hits.singlicates import call_singlicates
 from hcs.hits.treatments import ScreenWells, screen_wells
 from hcs.statistics.control_pool import control_pool
 from hcs.statistics.designs import Layout, draw_designs
@@ -151,33 +154,87 @@ def power(n_screens: int) -> Iterator[str]:
 
 def discoveries(n_seeds: int) -> Iterator[str]:
     """Yield the table of false discovery proportions."""
-    yield "| screen | found | mean FDP | mean - 1.65 SE | sd |"
-    yield "| --- | ---: | ---: | ---: | ---: |"
-    for name, n_doses, n_controls in (
-        ("200 treatments, 5x32", 1, 32),
-        ("200 treatments, 5x64", 1, 64),
-        ("50 compounds x 4 doses, the upper two active, 5x32", 4, 32),
-    ):
+    yield from _heading("screen")
+    for n_controls in (32, 64):
         results = []
         for seed in range(n_seeds):
-            rng = np.random.default_rng([seed, n_doses, n_controls])
-            compounds = np.arange(200) // n_doses
-            is_active = (compounds < 0.1 * 200 / n_doses) & (np.arange(200) % n_doses >= n_doses // 2)
-            direction = rng.standard_normal((200 // n_doses, N_FEATURES))[compounds]
-            screen = screen_of(
-                *plates_of(rng, 5, n_controls, 0.6 * direction * is_active[:, None], how="robust z"), n_doses=n_doses
-            )
+            rng = np.random.default_rng([seed, 1, n_controls])
+            is_active = np.arange(200) < 20
+            shifts = 0.6 * rng.standard_normal((200, N_FEATURES)) * is_active[:, None]
+            screen = screen_of(*plates_of(rng, 5, n_controls, shifts, how="robust z"))
+            results.append(found(evaluate(screen, q_max=0.05, seed=0).calls["is_hit"].to_numpy(), is_active))
+        yield _row(f"200 treatments, 5x{n_controls}", results)
+
+
+def doses(n_seeds: int) -> Iterator[str]:
+    """Yield the same of families: 50 compounds at 4 doses, of a tenth of which the upper two doses are active."""
+    yield from _heading("screen")
+    for n_controls in (32, 64):
+        compounds, singly = [], []
+        for seed in range(n_seeds):
+            rng = np.random.default_rng([seed, 4, n_controls])
+            number = np.arange(200) // 4
+            is_active = (number < 5) & (np.arange(200) % 4 >= 2)
+            shifts = 0.6 * rng.standard_normal((50, N_FEATURES))[number] * is_active[:, None]
+            screen = screen_of(*plates_of(rng, 5, n_controls, shifts, how="robust z"), n_doses=4)
             calls = evaluate(screen, q_max=0.05, seed=0).calls.sort("perturbation", "concentration_micromolar")
             hits = calls["is_hit"].to_numpy()
-            # Compounds are the family: one is found if a dose of it is.
-            by_compound = hits.reshape(-1, n_doses).any(axis=1), is_active.reshape(-1, n_doses).any(axis=1)
-            results.append(found(*by_compound))
-        recall, false = np.array(results).T
-        error = false.std(ddof=1) / np.sqrt(n_seeds)
-        yield (
-            f"| {name} | {recall.mean():.3f} | {false.mean():.4f} | {false.mean() - 1.65 * error:.4f} | "
-            f"{false.std(ddof=1):.3f} |"
-        )
+            compounds.append(found(hits.reshape(-1, 4).any(axis=1), is_active.reshape(-1, 4).any(axis=1)))
+            singly.append(found(hits, is_active))
+        yield _row(f"50 compounds x 4 doses, 5x{n_controls}: compounds", compounds)
+        yield _row(f"50 compounds x 4 doses, 5x{n_controls}: doses", singly)
+
+
+def singlicates(n_seeds: int) -> Iterator[str]:
+    """Yield the same of 200 wells without a replicate, ten on each of 20 plates, a tenth of them active by .60 or 1."""
+    yield from _heading("screen")
+    normalized = [(effect, n, "robust z") for effect, n in ((0.6, 32), (0.6, 64), (0.6, 128), (1.0, 32), (1.0, 64))]
+    for effect, n_controls, how in [*normalized, (1.0, 32, "clean")]:
+        results = []
+        for seed in range(n_seeds):
+            rng = np.random.default_rng([seed, 3, n_controls])
+            results.append(_of_singlicates(rng, effect, how=how, n_plates=20, n_controls=n_controls, n_wells=10))
+        yield _row(f"200 wells, {effect:.2f}, {how}, 20 plates of {n_controls} controls", results)
+
+
+def _of_singlicates(
+    rng: np.random.Generator,
+    effect: float,
+    *,
+    how: str,
+    n_plates: int,
+    n_controls: int,
+    n_wells: int,
+    n_active: int = 1,
+) -> tuple[float, float]:
+    profiles = []
+    for _ in range(n_plates):
+        shifts = effect * rng.standard_normal((n_wells, N_FEATURES)) * (np.arange(n_wells) < n_active)[:, None]
+        treated, controls = plates_of(rng, 1, n_controls, shifts, how=how)
+        profiles += [treated[:, 0], controls[0]]
+    place = np.tile(np.arange(n_wells + n_controls), n_plates)
+    calls = call_singlicates(
+        np.concatenate(profiles),
+        plates=[f"p{number}" for number in np.repeat(np.arange(n_plates), n_wells + n_controls)],
+        wells=[f"w{number}" for number in place],
+        is_control=place >= n_wells,
+        q_max=0.05,
+    )
+    return found(calls["is_hit"].to_numpy(), place[calls["row"].to_numpy()] < n_active)
+
+
+def _heading(first: str) -> Iterator[str]:
+    yield f"| {first} | found | mean FDP | mean - 1.65 SE | sd |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+
+
+def _row(name: str, results: list[tuple[float, float]]) -> str:
+    recall, false = np.array(results).T
+    error = false.std(ddof=1) / np.sqrt(len(results))
+    return (
+        f"| {name} | {recall.mean():.3f} | {false.mean():.4f} | {false.mean() - 1.65 * error:.4f} | "
+        f"{false.std(ddof=1):.3f} |"
+    )
 
 
 def statistic(n_screens: int) -> Iterator[str]:
@@ -248,7 +305,7 @@ def _scores(
 def main() -> None:
     """Print the tables that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help="rates, power, discoveries, statistic [all]")
+    parser.add_argument("parts", nargs="*", help="rates, power, discoveries, doses, singlicates, statistic [all]")
     parser.add_argument("--sets", type=int, default=100, help="sets of controls a row of the rates")
     parser.add_argument("--seeds", type=int, default=200, help="screens a row of the discoveries")
     parser.add_argument("--screens", type=int, default=20, help="screens a row of the others")
@@ -257,6 +314,8 @@ def main() -> None:
         "rates": lambda: rates(options.sets),
         "power": lambda: power(options.screens),
         "discoveries": lambda: discoveries(options.seeds),
+        "doses": lambda: doses(options.seeds),
+        "singlicates": lambda: singlicates(options.seeds),
         "statistic": lambda: statistic(options.screens),
     }
     with threadpool_limits(limits=1):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-BANDWIDTH = 0.25
-"""Half width of the neighbourhood that a point of the curve is fitted to, in square roots of the count ratio."""
+BANDWIDTH = 0.45
+"""Half width of the neighbourhood that a point of the curve is fitted to, in square roots of the count ratio. It
+reaches from wells with half of the cells to those with all of them: a line through a few killers alone errs by more
+than what their counts do."""
 MIN_NEIGHBOURS, MAX_NEIGHBOURS = 20, 2_000
 """A neighbourhood with fewer wells is widened until it holds as many, one with more is narrowed."""
 _GRID_STEP = 0.05

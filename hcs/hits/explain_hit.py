@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from hcs.errors import InputRejectedError
 from hcs.hits.batches import BatchSupport, batch_support
 from hcs.hits.count import CountVerdict, explained_by_count
-from hcs.hits.explain import say_batches, say_channels, say_count, say_other_positions, say_quality
 from hcs.hits.evidence import Siblings, siblings
+from hcs.hits.explain import say_batches, say_channels, say_count, say_other_positions, say_quality
 from hcs.hits.fluorescence import ChannelEffect, Channels, channels_of_effects
 from hcs.hits.position import OtherPositions, precision_in_other_positions
 from hcs.hits.quality import WellQuality, quality_of_wells

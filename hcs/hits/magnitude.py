@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hcs.errors import InputRejectedError
 from hcs.hits.finite import refuse_missing
 from hcs.hits.magnitude_mahalanobis import white_wells
+from hcs.hits.repeated import refuse_repeated_wells
 from hcs.statistics.energy import energy_test
 from hcs.statistics.grit import grit
 from hcs.statistics.multiple_testing import benjamini_hochberg
@@ -52,7 +53,7 @@ def magnitudes(
         seed: Of the deals of the E-test.
 
     Raises:
-        InputRejectedError: If a profile is not finite, or the controls are too few for a covariance.
+        InputRejectedError: If a profile is not finite, a well comes twice, or controls are too few for a covariance.
     """
     values = np.asarray(profiles, dtype=np.float64)
     _check(values, plates, wells, is_control)
@@ -139,6 +140,7 @@ def _check(
     values: NDArray[np.float64], plates: Sequence[str], wells: Sequence[str], is_control: NDArray[np.bool_]
 ) -> None:
     refuse_missing(values, np.arange(len(values)), name=lambda row: f"well {wells[row]} of plate {plates[row]}")
+    refuse_repeated_wells(plates, wells)
     n_controls = int(is_control.sum())
     if not 0 < n_controls < len(values):
         raise InputRejectedError(

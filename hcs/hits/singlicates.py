@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hcs.errors import InputRejectedError
 from hcs.hits.control_halves import fitted_controls
 from hcs.hits.finite import refuse_missing
+from hcs.hits.repeated import refuse_repeated_wells
 from hcs.statistics.conformal import conformal_p_values
 from hcs.statistics.ledoit_wolf import ledoit_wolf
 from hcs.statistics.multiple_testing import benjamini_hochberg
@@ -137,11 +138,7 @@ def _check(
     values: NDArray[np.float64], plates: Sequence[str], wells: Sequence[str], is_control: NDArray[np.bool_]
 ) -> None:
     refuse_missing(values, np.arange(len(values)), name=lambda row: f"well {wells[row]} of plate {plates[row]}")
-    seen: set[tuple[str, str]] = set()
-    for place in zip(plates, wells, strict=True):
-        if place in seen:
-            raise InputRejectedError(f"well {place[1]} of plate {place[0]} comes more than once; wells are tested once")
-        seen.add(place)
+    refuse_repeated_wells(plates, wells)
     if not is_control.any():
         raise InputRejectedError(
             f"negative controls are expected, but none of {len(values)} wells is one; say which are, or take a table "

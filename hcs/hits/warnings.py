@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -13,6 +13,7 @@ FEW_INACTIVE = 0.3
 SURPRISING = 0.001
 MIN_TESTS = 20
 """Fewer p-values tell nothing of their distribution."""
+_NAMED = 5
 
 
 def p_value_summary(calls: pl.DataFrame) -> PValueSummary:
@@ -21,21 +22,44 @@ def p_value_summary(calls: pl.DataFrame) -> PValueSummary:
     return summarize_p_values(tested.cast(pl.Float64).fill_null(float("nan")).to_numpy())
 
 
-def needs_plate_centre(summary: PValueSummary) -> bool:
-    """Say whether so few treatments seem inactive that the controls may be to blame."""
+def needs_plate_centre(summary: PValueSummary, *, edge_plates: Sequence[str] = ()) -> bool:
+    """Say whether the controls may be to blame: they lie at the edge alone, or hardly a treatment seems inactive."""
+    return bool(edge_plates) or _hardly_inactive(summary)
+
+
+def _hardly_inactive(summary: PValueSummary) -> bool:
     return summary.n >= MIN_TESTS and summary.share_inactive < FEW_INACTIVE
 
 
-def activity_warnings(calls: pl.DataFrame) -> Iterator[str]:
-    """Yield a sentence for each thing that is odd about the p-values of the treatments.
+def edge_warnings(edge_plates: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence if treatments are compared with controls at the edge alone.
+
+    Args:
+        edge_plates: Where they are (`hcs.hits.edge.plates_with_controls_at_edge`).
+    """
+    if edge_plates:
+        named = ", ".join(edge_plates[:_NAMED]) + " ..." * (len(edge_plates) > _NAMED)
+        noun = "plate" if len(edge_plates) == 1 else "plates"
+        yield (
+            f"treatments inside {len(edge_plates)} {noun} ({named}) have negative controls in the outermost rows and "
+            "columns alone: what the edge does to a well is taken for what treatments do; compare the effect from the "
+            "controls with that from the middle of the plate, take out what rows and columns add, or put controls "
+            "inside"
+        )
+
+
+def activity_warnings(calls: pl.DataFrame, *, edge_plates: Sequence[str] = ()) -> Iterator[str]:
+    """Yield a sentence for each thing that is odd about the controls and the p-values of the treatments.
 
     Args:
         calls: `control_type, p_value`.
+        edge_plates: As for `edge_warnings`.
     """
+    yield from edge_warnings(edge_plates)
     summary = p_value_summary(calls)
     if summary.n < MIN_TESTS:
         return
-    if needs_plate_centre(summary):
+    if _hardly_inactive(summary):
         yield (
             f"only {summary.share_inactive:.0%} of {summary.n} treatments seem to do nothing: either most of them are "
             "active, or the negative controls differ from all other wells, as controls at the edge of a plate do; "

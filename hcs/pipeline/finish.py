@@ -28,10 +28,12 @@ from hcs.catalog import (
 )
 from hcs.errors import InputRejectedError
 from hcs.hits.activity import evaluate, table_of_calls
+from hcs.hits.edge import plates_with_controls_at_edge
 from hcs.hits.treatments import screen_wells
-from hcs.hits.warnings import activity_warnings
+from hcs.hits.warnings import activity_warnings, edge_warnings
 from hcs.io.storage import join, sha256_of_bytes, write_atomically
 from hcs.io.tables import embedding_table_bytes, read_embedding_table
+from hcs.io.well_places import with_places
 from hcs.mechanisms.annotate import annotate_calls
 from hcs.mechanisms.neighbours import treatment_neighbours
 from hcs.pipeline.ahead import in_order
@@ -141,7 +143,11 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
         profiles=dict(profiles.blocks),
         calls=pl.concat(calls),
         neighbours=pl.concat(neighbours),
-        notes=(*profiles.notes, *told),
+        notes=(
+            *profiles.notes,
+            *edge_warnings(plates_with_controls_at_edge(with_places(table.wells).filter(used))),
+            *told,
+        ),
     )
 
 

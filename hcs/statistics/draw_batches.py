@@ -109,7 +109,8 @@ def _kept_batch(layout: Layout, seed: int, number: int, size: int) -> Batch:
     with_own = np.stack([own_of_single[i] | own_of_single[j] for i, j in combinations(range(len(wells)), 2)])
     plate_of = np.repeat(np.arange(len(layout.n_drawn)), layout.n_drawn)
     is_small = max(layout.n_wells) < np.iinfo(np.int16).max
-    of_controls: NDArray[np.integer] = wells.astype(np.int16 if is_small else np.int32)[:, controls]
+    dealt = wells[:, controls]
+    of_controls: NDArray[np.int16] | NDArray[np.int32] = dealt.astype(np.int16) if is_small else dealt.astype(np.int32)
     return Batch(
         n_designs=size,
         controls=controls,

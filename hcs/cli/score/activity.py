@@ -110,6 +110,7 @@ def activity(
     from threadpoolctl import threadpool_limits
 
     from hcs.hits.profile_table import WellColumns
+    from hcs.hits.treatments import screen_wells
 
     if null is Null.JOINT and not same_plate:
         raise UsageError(
@@ -129,20 +130,21 @@ def activity(
     }
     sentences: tuple[str, ...] = ()
     with threadpool_limits(limits=1):
-        screen = _screen(profiles, columns, {"is_negcon": controls, "is_poscon": positives, "is_fitted": fitted})
+        wells = _wells(profiles, columns, {"is_negcon": controls, "is_poscon": positives, "is_fitted": fitted})
+        edge_plates = _edge_plates(wells)
+        screen = screen_wells(profiles.values, wells)
         if null is Null.COPAIRS:
             calls = _as_copairs(screen, same_plate=same_plate, q_max=q_max, seed=seed)
         else:
             facts = _facts(profiles, channels=channels, flagged=flagged)
-            calls, sentences = _calls(screen, facts, q_max=q_max, seed=seed)
+            calls, sentences = _calls(screen, facts, q_max=q_max, seed=seed, edge_plates=edge_plates)
     kept = [name for name in COLUMNS if name in calls.columns and not unknown.get(name)]
     print_table(calls.select(kept), form=form, output=output)
-    _say_what_they_are_like(calls, sentences, q_max=q_max)
+    _say_what_they_are_like(calls, sentences, q_max=q_max, edge_plates=edge_plates)
 
 
-def _screen(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str, str | None]) -> ScreenWells:
+def _wells(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str, str | None]) -> pl.DataFrame:
     from hcs.hits.profile_table import wells_of
-    from hcs.hits.treatments import screen_wells
     from hcs.profiling.selection import select_rows
 
     chosen = {name: select_rows(profiles.metadata, text) for name, text in selections.items() if text is not None}
@@ -150,7 +152,14 @@ def _screen(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str,
     n_empty = wells.filter(wells["control_type"] == "empty").height
     if n_empty:
         say(f"{counted(n_empty, 'row')} left out, which are no controls and name no {columns.perturbation}")
-    return screen_wells(profiles.values, wells)
+    return wells
+
+
+def _edge_plates(wells: pl.DataFrame) -> tuple[str, ...]:
+    from hcs.hits.edge import plates_with_controls_at_edge
+    from hcs.io.well_places import with_places
+
+    return plates_with_controls_at_edge(with_places(wells))
 
 
 def _as_copairs(screen: ScreenWells, *, same_plate: bool, q_max: float, seed: int) -> pl.DataFrame:
@@ -181,7 +190,9 @@ def _facts(profiles: ProfileMatrix, *, channels: str | None, flagged: str | None
     return WellFacts(flags=flags, scaled=scaled)
 
 
-def _calls(screen: ScreenWells, facts: WellFacts, *, q_max: float, seed: int) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _calls(
+    screen: ScreenWells, facts: WellFacts, *, q_max: float, seed: int, edge_plates: tuple[str, ...]
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Return the calls, and sentences about what control positions show."""
     import polars as pl
 
@@ -191,12 +202,14 @@ def _calls(screen: ScreenWells, facts: WellFacts, *, q_max: float, seed: int) ->
 
     found = evaluate(screen, q_max=q_max, seed=seed, facts=facts)
     calls = found.calls
-    if needs_plate_centre(p_value_summary(calls)):
+    if needs_plate_centre(p_value_summary(calls), edge_plates=edge_plates):
         calls = calls.with_columns(effect_from_plate_centre=pl.Series(effects_from_plate_centre(screen)).fill_nan(None))
     return calls, found.sentences
 
 
-def _say_what_they_are_like(calls: pl.DataFrame, sentences: Sequence[str], *, q_max: float) -> None:
+def _say_what_they_are_like(
+    calls: pl.DataFrame, sentences: Sequence[str], *, q_max: float, edge_plates: tuple[str, ...]
+) -> None:
     from hcs.hits.warnings import activity_warnings, p_value_summary
 
     tested = calls.drop_nulls("p_value")
@@ -213,5 +226,5 @@ def _say_what_they_are_like(calls: pl.DataFrame, sentences: Sequence[str], *, q_
         say(f"p-values in twentieths: {' '.join(map(str, summary.histogram))}; inactive: {summary.share_inactive:.0%}")
     for sentence in sentences:
         say(sentence)
-    for warning in activity_warnings(calls):
+    for warning in activity_warnings(calls, edge_plates=edge_plates):
         say(f"warning: {warning}")

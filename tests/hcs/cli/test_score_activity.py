@@ -265,3 +265,46 @@ def test_columns_and_channels_that_there_are_not_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         _ = score(written(told_table(), tmp_path), *arguments).table
+
+
+def test_where_controls_lie_at_the_edge_alone_the_middle_of_the_plate_is_given_too(tmp_path: Path) -> None:
+    is_control = pl.col("Metadata_type") == "negcon"
+    names = [f"{row}{column:02d}" for column in range(2, 12) for row in "BCDEFG"][:30]
+    at_edge = [f"{row}01" for row in "ABCDEFGH"] + ["A12", "H12"]
+    table = make_table(n_compounds=30).with_columns(Metadata_Well=pl.Series((names + at_edge) * 5))
+    # What the edge does, controls alone have; treatments seem to be away from them.
+    dried = table.with_columns(pl.col("^F.$") + pl.when(is_control).then(1.0).otherwise(0.0))
+
+    ended = score(written(dried, tmp_path))
+
+    assert (
+        "warning: treatments inside 5 plates (P0, P1, P2, P3, P4) have negative controls in the outermost" in ended.err
+    )
+    nothing = ended.table.filter(~pl.col("perturbation").is_in(["c00", "c01", "c02", "c03"]))
+    assert nothing["effect"].median() > 2 > nothing["effect_from_plate_centre"].median()
+    one_inside = dried.with_columns(
+        Metadata_Well=pl.when(pl.col("Metadata_Well") == "C01").then(pl.lit("C11")).otherwise("Metadata_Well")
+    )
+    assert "outermost" not in score(written(one_inside, tmp_path)).err
+
+
+def test_with_cell_counts_it_is_said_of_hits_whether_the_count_explains_them(tmp_path: Path) -> None:
+    table = make_table(n_compounds=24, n_controls=16)
+    number = pl.col("Metadata_compound").str.slice(1).cast(pl.Int64, strict=False)
+    is_killer = number.is_between(4, 11).fill_null(value=False)
+    # Killers look alike, as wells with so few cells do; the first four compounds do something and kill nothing.
+    looks = pl.col("^F.$") + pl.when(is_killer).then(2.0).otherwise(0.0)
+    spread = pl.Series(np.random.default_rng(0).poisson(100, table.height))
+    counts = pl.when(is_killer).then(spread * 0.4).otherwise(spread)
+
+    source = written(table.with_columns(looks, Metadata_count=counts), tmp_path)
+
+    calls = score(source, "--cells", "Metadata_count").table
+    hits = calls.filter("is_hit")
+    killers = hits.filter(hits["perturbation"].is_in([f"c{i:02d}" for i in range(4, 12)]))
+    others = hits.filter(hits["perturbation"].is_in(["c00", "c01", "c02"]))
+    assert killers.height >= 6
+    assert killers["cell_count_ratio"].max() < 0.6 < others["cell_count_ratio"].min()
+    assert (killers["explained_by_count"] == "explained").mean() >= 0.7
+    assert others["explained_by_count"].to_list() == ["not_explained"] * 3
+    assert set(score(source).table.filter("is_hit")["explained_by_count"]) == {"cannot_tell"}

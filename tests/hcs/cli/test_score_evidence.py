@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hcs.cli.main import app
 from hcs.errors import HcsError, InputRejectedError, UsageError
 
-HOW_TO = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "score-profiles.md"
+HOW_TO = Path(__file__).resolve().parents[3] / "docs" / "how-to"
 NAME = "Metadata_compound"
 CONTROLS = ("--controls", "Metadata_type == 'negcon'")
 
@@ -156,6 +156,11 @@ def test_power_compares_layouts_and_says_which_can_find_nothing(tmp_path: Path) 
             InputRejectedError,
             "comes more than once",
         ),
+        (
+            ("magnitude", "IN", "--perturbation", NAME, "--well", "Metadata_type", *CONTROLS),
+            InputRejectedError,
+            "comes more than once",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_paragraph(
@@ -195,12 +200,13 @@ def steps(page: str) -> list[tuple[str, str]]:
     return [(step.partition("\n")[0], step.partition("\n")[2]) for block in found for step in block]
 
 
+@pytest.mark.parametrize("page", ["score-profiles.md", "score-a-public-plate.md"])
 def test_the_how_to_shows_what_comes_out_on_the_real_plates(
-    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data").symlink_to(real_data)
     monkeypatch.chdir(tmp_path)
-    for command, shown in steps(HOW_TO.read_text(encoding="utf-8")):
+    for command, shown in steps((HOW_TO / page).read_text(encoding="utf-8")):
         ended = CliRunner().invoke(app, shlex.split(command)[1:])
         assert ended.exception is None, (command, ended.exception)
         printed = _bare(ended.stderr + ended.stdout)

@@ -182,3 +182,22 @@ def test_blank_images_end_in_a_note_and_not_in_calls(fill: float) -> None:
 
     assert results.calls.is_empty()
     assert "nothing is called" in results.notes[0]
+
+
+def test_a_run_tells_once_of_negative_controls_that_lie_at_the_edge_alone() -> None:
+    table = make_table(0, n_plates=2, n_negcon=8)
+    places = {
+        "negcon": [f"{row}01" for row in "ABCDEFGH"],
+        "treatment": [f"{row}{column:02d}" for row in "BCDE" for column in (3, 5, 7)],
+        "poscon": ["F06", "H12"],
+    }
+    kinds = table.wells["control_type"].to_list()
+    wells = [places[kind][kinds[:row].count(kind) % len(places[kind])] for row, kind in enumerate(kinds)]
+    edge = table.wells.with_columns(well=pl.Series(wells))
+
+    notes = results_of(replace(table, wells=edge)).notes
+
+    told = [note for note in notes if "outermost rows and columns" in note]
+    assert len(told) == 1
+    assert told[0].startswith("treatments inside 2 plates (plate0, plate1)")
+    assert not [note for note in results_of(table).notes if "outermost" in note]
