@@ -359,8 +359,8 @@ class Hit(Body):
     )
     smallest_possible_p: float | None = Field(description="The p that a perfect score gets in this design.")
     p_position: float | None = Field(
-        description="`p_value` without what the places of wells give for nothing; as it came where that is "
-        "`not_testable`."
+        description="`p_value` without what the places of wells give for nothing; as it came where they "
+        "are `not_shared` or `not_testable`."
     )
     smallest_possible_p_position: float | None = Field(description="`smallest_possible_p`, corrected alike.")
     position_verdict: PositionVerdict

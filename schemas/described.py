@@ -11,7 +11,7 @@ ControlType = Literal["treatment", "negcon", "poscon", "empty"]
 CallName = Literal["active", "inactive", "underpowered", "not_callable"]
 MechanismSource = Literal["annotated", "predicted", "none"]
 Explanation = Literal["explained", "not_explained", "cannot_tell"]
-PositionName = Literal["corrected", "not_testable"]
+PositionName = Literal["corrected", "not_shared", "not_testable"]
 ChannelName = Literal["one_channel", "several_channels", "cannot_tell"]
 BatchName = Literal["every_batch", "some_batches", "no_batch", "one_batch", "cannot_tell"]
 QualityName = Literal["flagged_more", "as_controls", "cannot_tell"]
@@ -87,8 +87,8 @@ ExplainedByCount = Annotated[
 PositionVerdict = Annotated[
     PositionName | None,
     Field(
-        description="Whether `p_position` is `corrected` by control wells that share a place over plates, or "
-        "`not_testable` since none do. Null where it was not tested."
+        description="Whether `p_position` is `corrected` by control wells that share a place over plates, as it came "
+        "since its own wells do not (`not_shared`), or `not_testable` since no controls do. Null where it was not tested."
     ),
 ]
 ChannelVerdict = Annotated[

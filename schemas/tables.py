@@ -101,7 +101,7 @@ class EmbeddingPart(dy.Schema):
     n_tiles = dy.Int32(min=1)
 
 
-POSITION_VERDICTS = ("corrected", "not_testable")
+POSITION_VERDICTS = ("corrected", "not_shared", "not_testable")
 COUNT_VERDICTS = ("explained", "not_explained", "cannot_tell")
 CHANNEL_VERDICTS = ("one_channel", "several_channels", "cannot_tell")
 BATCH_VERDICTS = ("every_batch", "some_batches", "no_batch", "one_batch", "cannot_tell")

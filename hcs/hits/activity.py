@@ -49,10 +49,10 @@ def call_activity(
     Replicates are compared with the negative controls of their own plate, all of them together; controls are never
     pooled over plates. `p_value` is that of the joint design permutation (`hcs.statistics.permutation`), for which each
     plate's pool is centred; `mean_average_precision` is the plain one. `p_position` is the p-value without what control
-    wells get that share a position over the plates (`hcs.hits.position`); where none do it is `p_value`, and
-    `position_verdict` is `not_testable`. q-values are of `p_position` and made within treatments and within positive
-    controls, so that controls do not change what is called of compounds; of several doses, the perturbation is found
-    first.
+    wells get that share a position over the plates (`hcs.hits.position`); where the treatment's own wells share none,
+    or no controls do, it is `p_value`, and `position_verdict` says so. q-values are of `p_position` and made within
+    treatments and within positive controls, so that controls do not change what is called of compounds; of several
+    doses, the perturbation is found first.
 
     A treatment is `active` if its q-value is at most `q_max`; else `underpowered` if even the smallest p-value that its
     layout and its positions leave, at that many doses, exceeds `q_max` over the number of callable perturbations, so
@@ -154,13 +154,22 @@ def _sentences(calls: pl.DataFrame, inflation: Inflation, *, q_max: float) -> It
     treated = calls.filter((pl.col("control_type") == "treatment") & pl.col("p_value").is_not_null())
     if treated.is_empty():
         return
+    n_left_alone = treated.filter(position_verdict="not_shared").height
+    if n_left_alone == treated.height:
+        yield "no two wells of a treatment lie in one position, so that no place makes them alike: p-values stay"
+        return
     yield say_inflation(inflation)
+    if n_left_alone:
+        yield f"{n_left_alone} of {treated.height} treatments have no two wells in one position: their p-values stay"
+    treated = treated.filter(position_verdict="corrected")
+    if treated.is_empty():
+        return
     left = say_what_is_left(
         treated["smallest_possible_p_position"].to_numpy().min(),
         q_max=q_max,
         n_tested=treated["perturbation"].n_unique(),
     )
-    if left is not None and inflation.n_sets:
+    if left is not None:
         yield left
 
 

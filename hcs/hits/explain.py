@@ -130,6 +130,10 @@ def say_position(verdict: PositionVerdict | None, *, p_value: float | None, p_po
                 f"its p-value is {corrected} without what the places of wells give for nothing, and {plain} with it; q "
                 "is of the first"
             )
+        case "not_shared":
+            return (
+                f"no two of its wells lie in one place, which could make them alike: its p-value, {p_value:.2g}, stays"
+            )
         case "not_testable":
             return (
                 "whether the places of its wells explain it cannot be told: no position holds a negative control on "

@@ -19,7 +19,7 @@ from hcs.statistics.position_inflation import Inflation, estimate_inflation
 from hcs.statistics.similarity import unit_rows
 from hcs.statistics.threads import on_threads
 
-PositionVerdict = Literal["corrected", "not_testable"]
+PositionVerdict = Literal["corrected", "not_shared", "not_testable"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,12 @@ class ScoredPositions:
     sets: tuple[PositionSet, ...]
     families: NDArray[np.intp]
     """(N,), a number for all plates that treatments connect, within one stratum."""
+    positions: NDArray[np.str_]
+    """(N,), names of wells."""
+
+    def is_shared(self, rows: NDArray[np.intp]) -> bool:
+        """Return whether two of these wells lie in one position, each on its plate."""
+        return len(np.unique(self.positions[rows])) < len(rows)
 
     def inflation(self, rows: NDArray[np.intp] | None = None) -> Inflation:
         """Return what positions do on the plates of a treatment's wells, and on those that treatments connect to them.
@@ -124,7 +130,7 @@ def score_positions(
         )
         return PositionSet(position, members, int(families[members[0]]), test)
 
-    return ScoredPositions(tuple(on_threads(score, pools, n_threads=None)), families)
+    return ScoredPositions(tuple(on_threads(score, pools, n_threads=None)), families, positions)
 
 
 def correct_by_position(
@@ -134,7 +140,12 @@ def correct_by_position(
     p_values: NDArray[np.float64],
     smallest_possible: NDArray[np.float64],
 ) -> PositionCorrection:
-    """Return the p-values of treatments without what their positions give for nothing, always, each by its own plates.
+    """Return the p-values of treatments without what their positions give for nothing, each by its own plates.
+
+    - `corrected`: two replicates or more share a position, and so do controls on these plates. It is always done then.
+    - `not_shared`: no two replicates do, so that no place can make them alike; p-values are as they came.
+    - `not_testable`: replicates do, and no control position is shared: what places do is not known, and p-values are as
+      they came.
 
     Args:
         scored: The control positions.
@@ -143,15 +154,20 @@ def correct_by_position(
         smallest_possible: (T,), what the best conceivable treatment would get.
     """
     by_families: dict[tuple[int, ...], Inflation] = {}
-    inflations = []
+    inflations: list[Inflation] = []
+    verdicts: list[PositionVerdict] = []
     for rows in replicates:
+        if not scored.is_shared(rows):
+            inflations.append(Inflation())
+            verdicts.append("not_shared")
+            continue
         key = tuple(np.unique(scored.families[rows]).tolist())
         if key not in by_families:
             by_families[key] = scored.inflation(rows)
         inflations.append(by_families[key])
+        verdicts.append("corrected" if by_families[key].n_sets else "not_testable")
     together = np.stack([p_values, smallest_possible], axis=1)
     corrected = np.array([one.corrected(both) for one, both in zip(inflations, together, strict=True)]).reshape(-1, 2)
-    verdicts: list[PositionVerdict] = ["corrected" if one.n_sets else "not_testable" for one in inflations]
     return PositionCorrection(corrected[:, 0], corrected[:, 1], tuple(verdicts))
 
 

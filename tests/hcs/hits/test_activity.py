@@ -55,9 +55,12 @@ def test_what_could_be_called_is_not_underpowered_and_the_family_decides(make_sc
     assert set(many["call"]) == {"underpowered"}
 
 
-def without_positions(profiles: np.ndarray, wells: pl.DataFrame) -> tuple[np.ndarray, pl.DataFrame]:
-    """No position holds a control on two plates."""
-    return profiles, wells.with_columns(well=pl.concat_str("plate", "well"))
+def without_positions(
+    profiles: np.ndarray, wells: pl.DataFrame, *, of: str = "negcon"
+) -> tuple[np.ndarray, pl.DataFrame]:
+    """No position holds a well of this kind on two plates."""
+    own = pl.concat_str("plate", "well")
+    return profiles, wells.with_columns(well=pl.when(pl.col("control_type") == of).then(own).otherwise("well"))
 
 
 def test_without_shared_control_positions_the_p_value_is_as_it_came(make_screen: Callable) -> None:
@@ -66,6 +69,19 @@ def test_without_shared_control_positions_the_p_value_is_as_it_came(make_screen:
     assert set(calls["position_verdict"]) == {"not_testable"}
     assert calls["p_position"].to_list() == calls["p_value"].to_list()
     assert calls["smallest_possible_p_position"].to_list() == calls["smallest_possible_p"].to_list()
+
+
+def test_treatments_that_share_no_position_keep_their_p_value(make_screen: Callable) -> None:
+    profiles, wells = make_screen([0.0, 0.5, 3.0], n_plates=4, n_controls=12)
+    moved = without_positions(profiles, wells, of="treatment")
+
+    dealt, fixed = (evaluate(screen_wells(*each), q_max=0.05, seed=0) for each in (moved, (profiles, wells)))
+
+    assert set(dealt.calls["position_verdict"]) == {"not_shared"}
+    assert dealt.calls["p_position"].to_list() == dealt.calls["p_value"].to_list() == fixed.calls["p_value"].to_list()
+    assert "no two wells of a treatment lie in one position" in dealt.sentences[0]
+    assert set(fixed.calls["position_verdict"]) == {"corrected"}
+    assert "of 12 positions" in fixed.sentences[0]
 
 
 def test_positions_that_are_alike_for_nothing_leave_nothing_to_be_called(make_screen: Callable) -> None:

@@ -143,6 +143,22 @@ def test_a_control_well_is_in_one_set_at_most_where_treatments_lie_on_odd_plates
     assert {len(item.rows) for item in found.sets} == {4}
 
 
+def test_a_treatment_with_two_wells_in_one_position_is_corrected_and_one_with_none_is_not() -> None:
+    screen = Layout(n_plates=3, n_controls=10, n_treatments=3, place=0.5)
+    own = np.array([f"{name}-{plate}" for name, plate in zip(screen.positions, screen.plates, strict=True)])
+    # Treatment 0 shares its position on all plates, 1 on two of three, 2 on none.
+    is_alone = (screen.treatments == 2) | ((screen.treatments == 1) & (screen.plates == 2))
+    scored = screen.score(positions=np.where(is_alone, own, screen.positions))
+    wells = [np.flatnonzero(screen.treatments == treatment) for treatment in range(3)]
+    p = np.full(3, 0.01)
+
+    found = correct_by_position(scored, wells, p_values=p, smallest_possible=p / 2)
+
+    assert found.verdicts == ("corrected", "corrected", "not_shared")
+    assert found.p_position[0] == found.p_position[1] > 0.01
+    assert (found.p_position[2], found.smallest_possible_p[2]) == (0.01, 0.005)
+
+
 @pytest.mark.parametrize("why", ["one plate", "other positions", "no treatment", "single controls", "no well"])
 def test_without_shared_control_positions_position_is_not_testable(why: str) -> None:
     screen = Layout(
@@ -164,7 +180,8 @@ def test_without_shared_control_positions_position_is_not_testable(why: str) -> 
     )
     np.testing.assert_array_equal(left.p_position, p)
     np.testing.assert_array_equal(left.smallest_possible_p, p / 2)
-    assert left.verdicts == ("not_testable", "not_testable")
+    verdict = "not_shared" if why in {"one plate", "other positions", "no well"} else "not_testable"
+    assert left.verdicts == (verdict, verdict)
     assert say_inflation(found.inflation()).startswith("position not testable")
 
 
