@@ -88,7 +88,7 @@ PositionVerdict = Annotated[
     PositionName | None,
     Field(
         description="Whether `p_position` is `corrected` by control wells that share a place over plates, as it came "
-        "since its own wells do not (`not_shared`), or `not_testable` since no controls do. Null where it was not tested."
+        "since its own wells do not (`not_shared`), or `not_testable` since no controls do."
     ),
 ]
 ChannelVerdict = Annotated[
