@@ -156,11 +156,17 @@ def _sentences(calls: pl.DataFrame, inflation: Inflation, *, q_max: float) -> It
         return
     n_left_alone = treated.filter(position_verdict="not_shared").height
     if n_left_alone == treated.height:
-        yield "no two wells of a treatment lie in one position, so that no place makes them alike: p-values stay"
+        yield (
+            "treatments lie in another position on each plate, so that no place by itself makes their wells alike: "
+            "p-values are as they came"
+        )
         return
     yield say_inflation(inflation)
     if n_left_alone:
-        yield f"{n_left_alone} of {treated.height} treatments have no two wells in one position: their p-values stay"
+        yield (
+            f"{n_left_alone} of {treated.height} treatments lie in another position on each plate: their p-values are "
+            "as they came"
+        )
     treated = treated.filter(position_verdict="corrected")
     if treated.is_empty():
         return

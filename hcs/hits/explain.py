@@ -132,7 +132,8 @@ def say_position(verdict: PositionVerdict | None, *, p_value: float | None, p_po
             )
         case "not_shared":
             return (
-                f"no two of its wells lie in one place, which could make them alike: its p-value, {p_value:.2g}, stays"
+                "its wells lie in another place on each plate, so that no place by itself makes them alike: its p-value "
+                f"of {p_value:.2g} is as it came"
             )
         case "not_testable":
             return (

@@ -50,12 +50,14 @@ class ScoredPositions:
     sets: tuple[PositionSet, ...]
     families: NDArray[np.intp]
     """(N,), a number for all plates that treatments connect, within one stratum."""
+    plates: NDArray[np.integer]
+    """(N,)."""
     positions: NDArray[np.str_]
     """(N,), names of wells."""
 
-    def is_shared(self, rows: NDArray[np.intp]) -> bool:
-        """Return whether two of these wells lie in one position, each on its plate."""
-        return len(np.unique(self.positions[rows])) < len(rows)
+    def are_elsewhere(self, rows: NDArray[np.intp]) -> bool:
+        """Return whether these wells lie on several plates, and no two of them in one position."""
+        return len(np.unique(self.plates[rows])) > 1 and len(np.unique(self.positions[rows])) == len(rows)
 
     def inflation(self, rows: NDArray[np.intp] | None = None) -> Inflation:
         """Return what positions do on the plates of a treatment's wells, and on those that treatments connect to them.
@@ -130,7 +132,7 @@ def score_positions(
         )
         return PositionSet(position, members, int(families[members[0]]), test)
 
-    return ScoredPositions(tuple(on_threads(score, pools, n_threads=None)), families, positions)
+    return ScoredPositions(tuple(on_threads(score, pools, n_threads=None)), families, plates, positions)
 
 
 def correct_by_position(
@@ -143,9 +145,10 @@ def correct_by_position(
     """Return the p-values of treatments without what their positions give for nothing, each by its own plates.
 
     - `corrected`: two replicates or more share a position, and so do controls on these plates. It is always done then.
-    - `not_shared`: no two replicates do, so that no place can make them alike; p-values are as they came.
-    - `not_testable`: replicates do, and no control position is shared: what places do is not known, and p-values are as
-      they came.
+    - `not_shared`: replicates lie on several plates, no two of them in one position, so that no place by itself makes
+      them alike; p-values are as they came.
+    - `not_testable`: replicates share a position or all lie on one plate, and no control position is shared: what
+      places do is not known, and p-values are as they came.
 
     Args:
         scored: The control positions.
@@ -157,7 +160,7 @@ def correct_by_position(
     inflations: list[Inflation] = []
     verdicts: list[PositionVerdict] = []
     for rows in replicates:
-        if not scored.is_shared(rows):
+        if scored.are_elsewhere(rows):
             inflations.append(Inflation())
             verdicts.append("not_shared")
             continue

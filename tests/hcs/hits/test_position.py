@@ -180,7 +180,7 @@ def test_without_shared_control_positions_position_is_not_testable(why: str) -> 
     )
     np.testing.assert_array_equal(left.p_position, p)
     np.testing.assert_array_equal(left.smallest_possible_p, p / 2)
-    verdict = "not_shared" if why in {"one plate", "other positions", "no well"} else "not_testable"
+    verdict = "not_shared" if why == "other positions" else "not_testable"
     assert left.verdicts == (verdict, verdict)
     assert say_inflation(found.inflation()).startswith("position not testable")
 
