@@ -157,14 +157,14 @@ def _sentences(calls: pl.DataFrame, inflation: Inflation, *, q_max: float) -> It
     n_left_alone = treated.filter(position_verdict="not_shared").height
     if n_left_alone == treated.height:
         yield (
-            "treatments lie in another position on each plate, so that no place by itself makes their wells alike: "
+            "treatments lie in other positions on other plates, so that no place by itself makes their wells alike: "
             "p-values are as they came"
         )
         return
     yield say_inflation(inflation)
     if n_left_alone:
         yield (
-            f"{n_left_alone} of {treated.height} treatments lie in another position on each plate: their p-values are "
+            f"{n_left_alone} of {treated.height} treatments lie in other positions on other plates: their p-values are "
             "as they came"
         )
     treated = treated.filter(position_verdict="corrected")

@@ -132,8 +132,8 @@ def say_position(verdict: PositionVerdict | None, *, p_value: float | None, p_po
             )
         case "not_shared":
             return (
-                "its wells lie in another place on each plate, so that no place by itself makes them alike: its p-value "
-                f"of {p_value:.2g} is as it came"
+                "its wells lie in other places on other plates, so that no place by itself makes them alike: its "
+                f"p-value of {p_value:.2g} is as it came"
             )
         case "not_testable":
             return (

@@ -22,6 +22,11 @@ from hcs.statistics.threads import on_threads
 PositionVerdict = Literal["corrected", "not_shared", "not_testable"]
 
 
+SHARED = 0.1
+"""Of the pairs of a treatment's wells on two plates, the share in one position from which on places count. Dealing ten
+wells over plates of 96 puts a hundredth of the pairs there."""
+
+
 @dataclass(frozen=True)
 class PositionSet:
     """The control wells of one position on plates that treatments share, tested as if they were a treatment."""
@@ -56,8 +61,9 @@ class ScoredPositions:
     """(N,), names of wells."""
 
     def are_elsewhere(self, rows: NDArray[np.intp]) -> bool:
-        """Return whether these wells lie on several plates, and no two of them in one position."""
-        return len(np.unique(self.plates[rows])) > 1 and len(np.unique(self.positions[rows])) == len(rows)
+        """Return whether these wells lie on several plates, and hardly any two of them in one position."""
+        n_pairs = len(rows) * (len(rows) - 1) // 2 - _pairs_within(self.plates[rows])
+        return n_pairs > 0 and _pairs_within(self.positions[rows]) < SHARED * n_pairs
 
     def inflation(self, rows: NDArray[np.intp] | None = None) -> Inflation:
         """Return what positions do on the plates of a treatment's wells, and on those that treatments connect to them.
@@ -144,9 +150,9 @@ def correct_by_position(
 ) -> PositionCorrection:
     """Return the p-values of treatments without what their positions give for nothing, each by its own plates.
 
-    - `corrected`: two replicates or more share a position, and so do controls on these plates. It is always done then.
-    - `not_shared`: replicates lie on several plates, no two of them in one position, so that no place by itself makes
-      them alike; p-values are as they came.
+    - `corrected`: replicates share positions, and so do controls on these plates. It is always done then.
+    - `not_shared`: replicates lie on several plates, and of their pairs less than a tenth in one position, so that no
+      place by itself makes them alike; p-values are as they came.
     - `not_testable`: replicates share a position or all lie on one plate, and no control position is shared: what
       places do is not known, and p-values are as they came.
 
@@ -201,6 +207,12 @@ def precision_in_other_positions(
     is_negative = ~is_replicate[None, :] & (plates[queries][:, None] == plates[None, :])
     found = average_precisions(np.clip(units[queries] @ units.T, -1.0, 1.0), is_positive, is_negative)
     return OtherPositions(n_replicates=len(queries), mean_average_precision=float(found.mean()))
+
+
+def _pairs_within(names: NDArray[np.generic]) -> int:
+    """Return how many pairs have the same name."""
+    counts = np.unique(names, return_counts=True)[1]
+    return int((counts * (counts - 1) // 2).sum())
 
 
 def _numbered(names: NDArray[np.integer], strata: NDArray[np.integer] | None) -> NDArray[np.intp]:

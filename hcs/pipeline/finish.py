@@ -129,12 +129,13 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
     except InputRejectedError as error:
         return _no_results(wells, str(error))
     calls, neighbours = [], []
-    told: list[str] = []
+    told: dict[str, list[str]] = {}
     for name, matrix in sorted(profiles.blocks.items()):
         facts = facts_of_wells(profiles, name, wells, channels=table.channels)
         found = evaluate(screen_wells(matrix, wells), q_max=config.hits.q_max, seed=config.hits.seed, facts=facts)
         called = table_of_calls(found.calls, name)
-        told += [f"calls on {name}: {sentence}" for sentence in (*found.sentences, *activity_warnings(called))]
+        for sentence in (*found.sentences, *activity_warnings(called)):
+            told.setdefault(sentence, []).append(name)
         near = treatment_neighbours(matrix, wells, profile_name=name, operation=config.profile.consensus)
         calls.append(annotate_calls(called, matrix, wells, operation=config.profile.consensus))
         neighbours.append(near)
@@ -146,7 +147,7 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
         notes=(
             *profiles.notes,
             *edge_warnings(plates_with_controls_at_edge(with_places(table.wells).filter(used))),
-            *told,
+            *(f"calls on {', '.join(names)}: {sentence}" for sentence, names in told.items()),
         ),
     )
 

@@ -79,7 +79,7 @@ def test_treatments_that_share_no_position_keep_their_p_value(make_screen: Calla
 
     assert set(dealt.calls["position_verdict"]) == {"not_shared"}
     assert dealt.calls["p_position"].to_list() == dealt.calls["p_value"].to_list() == fixed.calls["p_value"].to_list()
-    assert "treatments lie in another position on each plate" in dealt.sentences[0]
+    assert "treatments lie in other positions on other plates" in dealt.sentences[0]
     assert set(fixed.calls["position_verdict"]) == {"corrected"}
     assert "of 12 positions" in fixed.sentences[0]
 

@@ -143,6 +143,20 @@ def test_a_control_well_is_in_one_set_at_most_where_treatments_lie_on_odd_plates
     assert {len(item.rows) for item in found.sets} == {4}
 
 
+def test_a_treatment_whose_wells_were_dealt_over_positions_keeps_its_p_value_though_two_meet_by_chance() -> None:
+    screen = Layout(n_plates=10, n_controls=8, n_treatments=1, place=0.5)
+    own = np.array([f"{name}-{plate}" for name, plate in zip(screen.positions, screen.plates, strict=True)])
+    met = {}
+    for n_together in (2, 4, 5):
+        # 1, 6 and 10 of the 45 pairs.
+        is_alone = (screen.treatments == 0) & (screen.plates >= n_together)
+        scored = screen.score(positions=np.where(is_alone, own, screen.positions))
+        met[n_together] = scored.are_elsewhere(np.flatnonzero(screen.treatments == 0))
+
+    assert met == {2: True, 4: False, 5: False}
+    assert not scored.are_elsewhere(np.flatnonzero((screen.treatments == 0) & (screen.plates == 0)))
+
+
 def test_a_treatment_with_two_wells_in_one_position_is_corrected_and_one_with_none_is_not() -> None:
     screen = Layout(n_plates=3, n_controls=10, n_treatments=3, place=0.5)
     own = np.array([f"{name}-{plate}" for name, plate in zip(screen.positions, screen.plates, strict=True)])
