@@ -153,7 +153,7 @@ def test_a_hit_says_what_else_could_explain_it_as_the_command_does(judged):
         ({"min_batches": 1}, "n_batches_holding", lambda n: (n or 0) >= 1),
         ({"min_batches": 2}, "n_batches_holding", lambda n: (n or 0) >= 2),
     ],
-    ids=str,
+    ids=["not_by_count", "not_one_channel", "not_flagged", "in_one_batch", "in_two_batches"],
 )
 def test_what_else_explains_a_hit_can_be_left_out(judged, query, column, is_kept):
     everything = judged[0].get("/v1/hits").json()["items"]
