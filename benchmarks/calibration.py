@@ -117,7 +117,8 @@ def screen_of(treated: Wells, controls: Wells, *, n_doses: int = 1) -> ScreenWel
     wells = pl.DataFrame(
         {
             "plate": [f"p{p}" for p in range(n_plates) for _ in range(n)],
-            "well": [f"w{w}" for _ in range(n_plates) for w in range(n)],
+            # Dealt anew on every plate: what is looked at here is the null, without positions.
+            "well": [f"w{p}-{w}" for p in range(n_plates) for w in range(n)],
             "batch": "b",
             "perturbation": names * n_plates,
             "concentration_micromolar": doses * n_plates,

@@ -20,8 +20,12 @@ from hcs.statistics.conformal import conformal_p_values
 from hcs.statistics.ledoit_wolf import ledoit_wolf
 from hcs.statistics.multiple_testing import benjamini_hochberg
 
+ROUNDING = 1e-9
+"""A spread below this share of the largest value comes from adding floats, not from wells."""
 _LEAST = 2
 """Controls of a plate: one to fit on, one to compare with."""
+_LEAST_FOR_SCALE = 8
+"""Fitted controls of a plate: fewer tell the spread of a feature too badly to divide by it."""
 
 
 def call_singlicates(
@@ -34,10 +38,12 @@ def call_singlicates(
 ) -> pl.DataFrame:
     """Return one call for every well that is no control.
 
-    One half of each plate's controls (`fitted_controls`) gives the plate's centre, and all of these halves together one
-    covariance, shrunk by Ledoit and Wolf. The Mahalanobis distance of a well is compared with those of all controls of
-    the other halves: p is the share of them, the well itself among them, that lie at least as far. q is that of
-    Benjamini and Hochberg over wells.
+    One half of each plate's controls (`fitted_controls`) gives the plate's centre and, of 8 or more, the spread of
+    every feature; all of these halves together give one covariance, shrunk by Ledoit and Wolf. Profiles that were
+    normalized on all controls were made smaller by the spread of those that are compared with, too: dividing by that
+    of one half takes it out again. The Mahalanobis distance of a well is compared with those of all controls of the
+    other halves: p is the share of them, the well itself among them, that lie at least as far. q is that of Benjamini
+    and Hochberg over wells.
 
     A well is `active` if its q is at most `q_max`; else `underpowered` if even the smallest p exceeds `q_max` over the
     number of wells that were tested; else `inactive`. On a plate with fewer than two controls it is `not_callable`.
@@ -115,11 +121,12 @@ def _distances(
     fitted: NDArray[np.bool_],
     is_callable: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Return the Mahalanobis distance of every well from the middle of its plate's fitted controls; NaN without any."""
+    """Return the Mahalanobis distance of every well from its plate's fitted controls; NaN where there are none."""
     deviations = np.full_like(values, np.nan)
     for plate in np.unique(plates[is_callable]):
         on_plate = plates == plate
-        deviations[on_plate] = values[on_plate] - values[on_plate & fitted].mean(axis=0)
+        own = values[on_plate & fitted]
+        deviations[on_plate] = (values[on_plate] - own.mean(axis=0)) / _spreads(own)
     # Around the mean of one well nothing varies: such a plate tells nothing of the covariance.
     counts = np.bincount(plates[fitted], minlength=len(plates))
     telling = np.sort(np.flatnonzero(fitted & (counts >= 2)[plates]))
@@ -127,6 +134,14 @@ def _distances(
     distances = np.full(len(values), np.nan)
     distances[is_callable] = np.sqrt(np.square(deviations[is_callable] @ white).sum(axis=1))
     return distances
+
+
+def _spreads(fitted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard deviation of each feature over a plate's fitted controls; 1 where these do not tell it."""
+    if len(fitted) < _LEAST_FOR_SCALE:
+        return np.ones(fitted.shape[1])
+    spreads = fitted.std(axis=0, ddof=1)
+    return np.where(spreads > ROUNDING * np.abs(fitted).max(axis=0), spreads, 1.0)
 
 
 def _in_order(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import pytest
 
 from hcs.errors import InputRejectedError
 from hcs.hits.control_halves import fitted_controls
-from hcs.hits.singlicates import call_singlicates
+from hcs.hits.singlicates import _distances, call_singlicates
 
 D = 64
 
@@ -43,7 +43,7 @@ def test_null_rates_false_discoveries_and_recall_are_as_promised() -> None:
     null, proportions, recalls = [], [], []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        screen = primary_screen(rng, n_plates=20, n_controls=32, n_wells=40, effect=1.0, n_active=4)
+        screen = primary_screen(rng, n_plates=20, n_controls=64, n_wells=40, effect=1.0, n_active=4)
         calls = calls_of(screen)
         is_active = screen["is_active"][calls["row"].to_numpy()]
         hits = calls["is_hit"].to_numpy()
@@ -124,10 +124,27 @@ def test_bad_input_is_refused_in_one_sentence(change: dict[str, object], message
 
 
 def test_features_that_do_not_vary_change_no_p_value() -> None:
-    screen = primary_screen(np.random.default_rng(5), n_plates=4, n_controls=20, n_wells=6, effect=1.0, n_active=2)
-    constant = np.column_stack([screen["profiles"], np.full(104, 7.0)])
+    screen = primary_screen(np.random.default_rng(5), n_plates=4, n_controls=64, n_wells=6, effect=1.0, n_active=2)
+    constant = np.column_stack([screen["profiles"], np.full(280, 7.0)])
 
     found = calls_of(screen | {"profiles": constant})
 
     assert found["p_value"].len() == 24
+    # Another hash, and so other halves.
     assert np.corrcoef(found["p_value"].to_numpy(), calls_of(screen)["p_value"].to_numpy())[0, 1] > 0.95
+
+
+def test_normalizing_a_plate_on_all_its_controls_changes_nothing_where_halves_are_the_same() -> None:
+    screen = primary_screen(np.random.default_rng(6), n_plates=3, n_controls=20, n_wells=6, effect=1.0, n_active=2)
+    numbers = np.repeat(np.arange(3), 26)
+    values = screen["profiles"]
+    fitted = fitted_controls(values, numbers, screen["wells"], screen["is_control"])
+    is_callable = np.ones(len(values), dtype=np.bool_)
+    scaled = values.copy()
+    for plate in range(3):
+        controls = values[(numbers == plate) & screen["is_control"]]
+        scaled[numbers == plate] = (values[numbers == plate] - controls.mean(axis=0)) / controls.std(axis=0)
+
+    before, after = (_distances(each, numbers, fitted, is_callable) for each in (values, scaled))
+
+    np.testing.assert_allclose(after, before, rtol=1e-9)
