@@ -71,7 +71,7 @@ def doubts_of_call(call: Mapping[str, Any]) -> tuple[str, ...]:
     Args:
         call: As for `sentences_of_call`.
     """
-    count = {"explained": "cell count", "cannot_tell": "cell count?"}.get(call["explained_by_count"])
+    count = {"explained": "cell count", "cannot_tell": "maybe cell count"}.get(call["explained_by_count"])
     said = (
         count,
         f"{call['channel']} alone" if call["channel_verdict"] == "one_channel" else None,

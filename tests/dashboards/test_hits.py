@@ -147,8 +147,8 @@ def test_the_answer_tells_compounds_mechanism_and_doubt() -> None:
 
     assert said == (
         "**7 treatments of 5 compounds** are hits with mechanism tubulin inhibitor at q "
-        f"{AT_MOST} 0.05; 3 of them may be explained otherwise (1 ER alone, 1 cell count, 1 cell count?, 1 flagged "
-        "images)."
+        f"{AT_MOST} 0.05; 3 of them may be explained otherwise (1 ER alone, 1 cell count, 1 flagged images, "
+        "1 maybe cell count)."
     )
 
 
@@ -257,7 +257,7 @@ def test_a_table_says_each_verdict_in_words_and_what_was_not_tested() -> None:
     assert frame["doubts"].to_list() == [
         "cell count; ER alone; flagged images",
         "",
-        "cell count?",
+        "maybe cell count",
         "no batch by itself",
         "",
         "",

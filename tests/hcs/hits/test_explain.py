@@ -177,7 +177,7 @@ def test_whatever_is_null_the_sentences_hold_no_trace_of_it(call: dict[str, Any]
         ({}, ()),
         (UNTESTED, ()),
         ({"explained_by_count": "explained"}, ("cell count",)),
-        ({"explained_by_count": "cannot_tell"}, ("cell count?",)),
+        ({"explained_by_count": "cannot_tell"}, ("maybe cell count",)),
         ({"channel_verdict": "one_channel"}, ("ER alone",)),
         ({"channel_verdict": "cannot_tell", "batch_verdict": "cannot_tell", "quality_verdict": "cannot_tell"}, ()),
         ({"batch_verdict": "no_batch", "quality_verdict": "flagged_more"}, ("no batch by itself", "flagged images")),
