@@ -269,7 +269,7 @@ def _print_status(told: RunStatus, failures: pl.DataFrame, *, with_plates: bool)
     if again:
         first = f"attempt {again[0].attempt}, of {one_line(again[0].plate)}: {one_line(again[0].reason)}"
         put(f"{counted(len(again), 'unit')} failed once or more and will be tried again; the first, {first}")
-    for note in told.notes if told.state is RunState.FAILED else ():
+    for note in told.notes:
         put(f"  note: {one_line(note)}")
     if with_plates and told.plates:
         print_table(_plates(told).select(COLUMNS), form=Format.TABLE)

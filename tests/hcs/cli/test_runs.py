@@ -102,7 +102,7 @@ class Terminal:
         return code
 
 
-def finish_run(worker, make):
+def finish_run(worker, make, *, notes=()):
     publish(
         worker.catalog,
         worker.run_id,
@@ -110,7 +110,18 @@ def finish_run(worker, make):
         neighbours=make.neighbours([]),
         profiles=[],
         state=RunState.COMPLETE,
+        notes=notes,
     )
+
+
+def test_a_finished_run_says_what_was_done_to_its_profiles(start_run, make, command):
+    worker = start_run([make.unit(1)])
+    worker.finish()
+    finish_run(worker, make, notes=["2 batches; an audit chooses", "named: batches are not corrected"])
+
+    told = command("status", "run-1").stdout
+
+    assert "  note: 2 batches; an audit chooses\n  note: named: batches are not corrected\n" in told
 
 
 def test_the_numbers_for_scripts_are_those_of_the_ledger(start_run, make, command, catalog):
