@@ -22,7 +22,7 @@ from hcs.statistics.threads import on_threads
 PositionVerdict = Literal["corrected", "not_shared", "not_testable"]
 
 
-SHARED = 0.1
+SHARED = 0.25
 """Of the pairs of a treatment's wells on two plates, the share in one position from which on places count. Dealing ten
 wells over plates of 96 puts a hundredth of the pairs there."""
 
@@ -151,7 +151,7 @@ def correct_by_position(
     """Return the p-values of treatments without what their positions give for nothing, each by its own plates.
 
     - `corrected`: replicates share positions, and so do controls on these plates. It is always done then.
-    - `not_shared`: replicates lie on several plates, and of their pairs less than a tenth in one position, so that no
+    - `not_shared`: replicates lie on several plates, and of their pairs less than a quarter in one position, so that no
       place by itself makes them alike; p-values are as they came.
     - `not_testable`: replicates share a position or all lie on one plate, and no control position is shared: what
       places do is not known, and p-values are as they came.

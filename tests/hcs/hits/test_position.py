@@ -147,13 +147,13 @@ def test_a_treatment_whose_wells_were_dealt_over_positions_keeps_its_p_value_tho
     screen = Layout(n_plates=10, n_controls=8, n_treatments=1, place=0.5)
     own = np.array([f"{name}-{plate}" for name, plate in zip(screen.positions, screen.plates, strict=True)])
     met = {}
-    for n_together in (2, 4, 5):
-        # 1, 6 and 10 of the 45 pairs.
+    for n_together in (2, 5, 6):
+        # 1, 10 and 15 of the 45 pairs.
         is_alone = (screen.treatments == 0) & (screen.plates >= n_together)
         scored = screen.score(positions=np.where(is_alone, own, screen.positions))
         met[n_together] = scored.are_elsewhere(np.flatnonzero(screen.treatments == 0))
 
-    assert met == {2: True, 4: False, 5: False}
+    assert met == {2: True, 5: True, 6: False}
     assert not scored.are_elsewhere(np.flatnonzero((screen.treatments == 0) & (screen.plates == 0)))
 
 
