@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +110,7 @@ def figures(result: Tested, n_splits: int, rng: np.random.Generator) -> dict[str
     raw_hits = benjamini_hochberg(result.treatments) <= Q_MAX
     for _ in range(n_splits):
         half, other = np.array_split(rng.permutation(positions), 2)
-        inflation = ScoredPositions(tuple(result.sets.sets[i] for i in half), result.sets.families).inflation()
+        inflation = replace(result.sets, sets=tuple(result.sets.sets[i] for i in half)).inflation()
         corrected = inflation.corrected(result.treatments)
         hits = benjamini_hochberg(corrected) <= Q_MAX
         for name, value in (
