@@ -12,7 +12,6 @@ from hcs.errors import InputRejectedError
 from hcs.hits.batches import BatchSupport, batch_support
 from hcs.hits.count import CountVerdict, explained_by_count
 from hcs.hits.evidence import Siblings, siblings
-from hcs.hits.explain import say_batches, say_channels, say_count, say_other_positions, say_quality
 from hcs.hits.fluorescence import ChannelEffect, Channels, channels_of_effects
 from hcs.hits.position import OtherPositions, precision_in_other_positions
 from hcs.hits.quality import WellQuality, quality_of_wells
@@ -79,32 +78,6 @@ class Explanation:
     quality: WellQuality
     other_positions: OtherPositions
     n_replicates: int
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """One a question, for a person."""
-        said = (
-            say_count(self.count, cell_count_ratio=self.cell_count_ratio),
-            say_channels(self.channels.verdict, channel=self.channels.channel),
-            say_batches(
-                self.batches.verdict,
-                n_batches=self.batches.n_batches,
-                n_testable=self.batches.n_testable,
-                n_holding=self.batches.n_holding,
-            ),
-            say_quality(
-                self.quality.verdict,
-                n_flagged=self.quality.n_flagged,
-                n_judged=self.quality.n_wells,
-                share_of_controls=self.quality.share_of_controls,
-            ),
-            say_other_positions(
-                self.other_positions.n_replicates,
-                mean_average_precision=self.other_positions.mean_average_precision,
-                n_replicates=self.n_replicates,
-            ),
-        )
-        return tuple(sentence for sentence in said if sentence is not None)
 
     @property
     def columns(self) -> Mapping[str, object]:
