@@ -30,12 +30,13 @@ def with_treatment_keys(frame: pl.DataFrame) -> pl.DataFrame:
     Args:
         frame: With the columns `perturbation`, `concentration_micromolar` and `dose_step`.
     """
-    rows = frame.select("perturbation", "concentration_micromolar", "dose_step").iter_rows()
-    keys = [
-        None if name is None else treatment_key(name, concentration_micromolar=dose, dose_step=step)
-        for name, dose, step in rows
-    ]
-    return frame.with_columns(pl.Series("treatment", keys, dtype=pl.String))
+    rows = frame.select("perturbation", "concentration_micromolar", "dose_step").rows()
+    keys = {
+        (name, dose, step): treatment_key(name, concentration_micromolar=dose, dose_step=step)
+        for name, dose, step in set(rows)
+        if name is not None
+    }
+    return frame.with_columns(pl.Series("treatment", [keys.get(row) for row in rows], dtype=pl.String))
 
 
 def _dose(value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hcs.hits.calls import with_calls
 from hcs.hits.treatments import ScreenWells
@@ -37,11 +38,6 @@ def call_as_copairs(screen: ScreenWells, *, same_plate: bool, q_max: float, seed
         found.precisions, number[found.rows], found.configurations, n_treatments=n_treatments, seed=seed
     )
     scored = found.rows[~np.isnan(found.precisions)]
-    negcons = np.bincount(screen.plates[screen.is_negcon], minlength=screen.plates.max(initial=0) + 1)
-    n_controls = [
-        int(negcons[np.unique(screen.plates[treatment.wells])].sum() if same_plate else negcons.sum())
-        for treatment in screen.treatments
-    ]
     rows = pl.DataFrame(
         {
             "perturbation": [treatment.perturbation for treatment in screen.treatments],
@@ -50,10 +46,22 @@ def call_as_copairs(screen: ScreenWells, *, same_plate: bool, q_max: float, seed
             ),
             "control_type": [treatment.control_type for treatment in screen.treatments],
             "n_replicates": np.bincount(number[scored], minlength=n_treatments),
-            "n_controls": n_controls,
+            "n_controls": _negatives(screen, number, same_plate=same_plate),
             "mean_average_precision": means,
             "p_value": p_values,
             "smallest_possible_p": np.where(np.isnan(p_values), np.nan, 1 / (1 + NULL_SIZE)),
         }
     ).with_columns(pl.col(pl.Float64).fill_nan(None))
     return with_calls(rows, q_max=q_max)
+
+
+def _negatives(screen: ScreenWells, numbers: NDArray[np.intp], *, same_plate: bool) -> NDArray[np.int64]:
+    """Return how many controls the wells of each treatment are compared with, (T,), given each well's treatment."""
+    if not same_plate:
+        return np.full(len(screen.treatments), int(screen.is_negcon.sum()))
+    n_plates = int(screen.plates.max(initial=0)) + 1
+    negcons = np.bincount(screen.plates[screen.is_negcon], minlength=n_plates)
+    treated = numbers >= 0
+    treatment, plate = np.divmod(np.unique(numbers[treated] * n_plates + screen.plates[treated]), n_plates)
+    counts = np.bincount(treatment, weights=negcons[plate], minlength=len(screen.treatments))
+    return counts.astype(np.int64)

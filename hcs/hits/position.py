@@ -16,7 +16,7 @@ from hcs.statistics.average_precision import average_precisions
 from hcs.statistics.draws import MAX_DRAWS
 from hcs.statistics.permutation import DesignTest, permutation_test
 from hcs.statistics.position_inflation import Inflation, estimate_inflation
-from hcs.statistics.similarity import unit_rows
+from hcs.statistics.similarity import cosines
 from hcs.statistics.threads import on_threads
 
 PositionVerdict = Literal["corrected", "not_shared", "not_testable"]
@@ -203,16 +203,14 @@ def precision_in_other_positions(
     queries, is_positive = queries[is_positive.any(axis=1)], is_positive[is_positive.any(axis=1)]
     if not len(queries):
         return OtherPositions(n_replicates=0, mean_average_precision=None)
-    units, _ = unit_rows(profiles.astype(np.float64))
     is_negative = ~is_replicate[None, :] & (plates[queries][:, None] == plates[None, :])
-    found = average_precisions(np.clip(units[queries] @ units.T, -1.0, 1.0), is_positive, is_negative)
+    found = average_precisions(cosines(profiles[queries], profiles), is_positive, is_negative)
     return OtherPositions(n_replicates=len(queries), mean_average_precision=float(found.mean()))
 
 
 def _pairs_within(names: NDArray[np.generic]) -> int:
     """Return how many pairs have the same name."""
-    counts = np.unique(names, return_counts=True)[1]
-    return int((counts * (counts - 1) // 2).sum())
+    return sum(count * (count - 1) // 2 for count in Counter(names.tolist()).values())
 
 
 def _numbered(names: NDArray[np.integer], strata: NDArray[np.integer] | None) -> NDArray[np.intp]:

@@ -7,6 +7,7 @@ that every sum runs over the same numbers in the same order whatever the plates 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
 from schemas.treatments import with_treatment_keys
+
+_NO_ROWS = np.empty(0, dtype=np.intp)
 
 DOSES = ("concentration_micromolar", "dose_step")
 _FIRST_FEATURES = 4
@@ -67,8 +70,16 @@ class ScreenWells:
         return numbers
 
     def negcons_of(self, plates: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return the rows of the negative controls on these plates."""
-        return np.flatnonzero(self.is_negcon & np.isin(self.plates, plates))
+        """Return the rows of the negative controls on these plates, from the first."""
+        rows = [self._negcons_by_plate.get(plate, _NO_ROWS) for plate in set(plates.tolist())]
+        return np.sort(np.concatenate([_NO_ROWS, *rows]))
+
+    @cached_property
+    def _negcons_by_plate(self) -> dict[int, NDArray[np.intp]]:
+        rows = np.flatnonzero(self.is_negcon)
+        rows = rows[np.argsort(self.plates[rows], kind="stable")]
+        plates, starts = np.unique(self.plates[rows], return_index=True)
+        return dict(zip(plates.tolist(), np.split(rows, starts[1:]), strict=False))
 
 
 def screen_wells(profiles: NDArray[np.floating], wells: pl.DataFrame) -> ScreenWells:
@@ -166,10 +177,10 @@ def _treatments(wells: pl.DataFrame) -> tuple[Treatment, ...]:
     groups = (
         with_treatment_keys(tested)
         .group_by("control_type", "treatment")
-        .agg(pl.col("perturbation").first(), pl.col(*DOSES).min(), "row")
+        .agg(pl.col("perturbation").first(), pl.col(*DOSES).min(), pl.col("row").sort())
         .sort(pl.col("control_type") == "poscon", "perturbation", *DOSES)
     )
     return tuple(
-        Treatment(control_type, perturbation, micromolar, step, wells=np.array(sorted(rows), dtype=np.intp))
+        Treatment(control_type, perturbation, micromolar, step, wells=np.array(rows, dtype=np.intp))
         for control_type, _, perturbation, micromolar, step, rows in groups.iter_rows()
     )

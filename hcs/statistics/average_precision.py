@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.statistics.similarity import TIE_TOLERANCE
+from hcs.statistics.true_counts import true_counts
 
 _COMPARED_AT_ONCE = 1_000_000
 """Pairs of a positive and a negative."""
@@ -33,7 +34,7 @@ def negatives_above(
     for column in range(n_positives):
         for start in range(0, n_queries, step):
             some = slice(start, start + step)
-            above[some, column] = np.count_nonzero(negatives[some] > limits[some, column, None], axis=1)
+            above[some, column] = true_counts(negatives[some] > limits[some, column, None])
     return above
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hcs.statistics.average_precision import precisions_of_counts
 from hcs.statistics.threads import on_threads
+from hcs.statistics.true_counts import true_counts
 
 _CLOSE = np.float32(4e-6)
 """Similarities of float32 vectors are off by less than a tenth of this."""
@@ -114,11 +115,14 @@ def _positives(profiles: NDArray[np.floating], members: NDArray[np.intp], invers
     n_treatments, size = members.shape
     distances = np.empty((n_treatments, size, size), dtype=np.float32)
     step = max(1, _VALUES_AT_ONCE // (size * profiles.shape[1]))
-    for start in range(0, n_treatments, step):
+
+    def fill(start: int) -> None:
         some = members[start : start + step]
         values = profiles[some]
         products = values @ values.transpose(0, 2, 1)
         distances[start : start + step] = _distances(products, inverse[some], inverse[some])
+
+    on_threads(fill, range(0, n_treatments, step), n_threads=None)
     is_other = ~np.eye(size, dtype=np.bool_)
     rows = np.broadcast_to(members[:, None, :], distances.shape)
     return _Positives(rows[:, is_other].reshape(-1, size - 1), distances[:, is_other].reshape(-1, size - 1))
@@ -175,24 +179,34 @@ class _Block:
         """Return how many negatives stand above each positive, (q, M), given the distances from them, (q, C)."""
         limits = self.positives.distances
         above = np.empty(limits.shape, dtype=np.int64)
+        step = max(1, _VALUES_AT_ONCE // distances.shape[1])
         for column in range(limits.shape[1]):
             limit = limits[:, column, None]
-            above[:, column] = np.count_nonzero(distances < limit - _CLOSE, axis=1)
-            at_most = np.count_nonzero(distances <= limit + _CLOSE, axis=1)
-            for place in np.flatnonzero(at_most > above[:, column]).tolist():
-                close = np.flatnonzero(np.abs(distances[place] - limit[place]) <= _CLOSE + _CLOSE / 4)
-                surely = np.count_nonzero(distances[place] < limit[place]) - np.count_nonzero(
-                    distances[place, close] < limit[place]
-                )
-                above[place, column] = surely + self._close_above(place, column, close)
+            above[:, column] = true_counts(distances < limit - _CLOSE)
+            unsure = np.flatnonzero(true_counts(distances <= limit + _CLOSE) > above[:, column])
+            for start in range(0, len(unsure), step):
+                some = unsure[start : start + step]
+                above[some, column] = self._decided(some, column, distances[some])
         return above
 
-    def _close_above(self, query: int, column: int, close: NDArray[np.intp]) -> int:
-        """Return how many of these negatives stand above a positive by the arithmetic of copairs."""
-        others = np.concatenate([[self.positives.rows[query, column]], self.controls[close]])
-        pairs = np.broadcast_to(self.rows[query], len(others))
-        distances = np.float32(1) - _as_copairs(self.profiles[pairs], self.profiles[others])
-        return int(np.count_nonzero(distances[1:] < distances[0]))
+    def _decided(self, places: NDArray[np.intp], column: int, distances: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return how many negatives stand above one positive of some queries, those beside it as copairs has them."""
+        limits = self.positives.distances[places, column, None]
+        is_close = np.abs(distances - limits) <= _CLOSE + _CLOSE / 4
+        surely = true_counts((distances < limits) & ~is_close)
+        query, control = np.nonzero(is_close)
+        limit = self._distances_as_copairs(self.rows[places], self.positives.rows[places, column])
+        close = self._distances_as_copairs(self.rows[places[query]], self.controls[control])
+        return surely + np.bincount(query[close < limit[query]], minlength=len(places))
+
+    def _distances_as_copairs(self, left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return one minus the similarity of each two rows of the profiles by the arithmetic of copairs."""
+        distances = np.empty(len(left), dtype=np.float32)
+        step = max(1, _VALUES_AT_ONCE // self.profiles.shape[1])
+        for start in range(0, len(left), step):
+            some = slice(start, start + step)
+            distances[some] = np.float32(1) - _as_copairs(self.profiles[left[some]], self.profiles[right[some]])
+        return distances
 
 
 def _as_copairs(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hcs.statistics.neighbours import DECIMALS
 from hcs.statistics.similarity import unit_rows
+from hcs.statistics.true_counts import true_counts
 
 _BLOCK = 200_000
 """Similarities held at once: 1.6 MB a matrix, which stays in the cache of a core while it is gone through."""
@@ -68,8 +69,8 @@ def _precisions(
     near: NDArray[np.float64], is_same: NDArray[np.bool_], is_positive: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the average precision of a block of queries and what chance gives, (B,) each."""
-    n_negatives = is_same.shape[1] - np.count_nonzero(is_same, axis=1)
-    n_positives = np.count_nonzero(is_positive, axis=1)
+    n_negatives = is_same.shape[1] - true_counts(is_same)
+    n_positives = true_counts(is_positive)
     precision, expected = np.full(len(near), np.nan), np.full(len(near), np.nan)
     asked = (n_positives > 0) & (n_negatives > 0)
     few = np.flatnonzero(asked & (n_positives <= _FEW))
@@ -87,7 +88,7 @@ def _precisions(
 
 def _ranked(near: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return the similarities of each query's positives from high to low, (B, K), NaN beyond their number, (B,)."""
-    counts = np.count_nonzero(is_positive, axis=1)
+    counts = true_counts(is_positive)
     rows, columns = np.nonzero(is_positive)
     values = near[rows, columns]
     places = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -102,7 +103,7 @@ def _precisions_counted(
     """Return average precisions by comparing each positive with all negatives, (B,): quick where these are few."""
     total = np.zeros(len(found))
     for place in range(found.shape[1]):
-        above = np.count_nonzero(negatives > found[:, place, None], axis=1)
+        above = true_counts(negatives > found[:, place, None])
         total += np.where(place < counts, (place + 1) / (place + 1 + above), 0.0)
     return np.asarray(total / counts)
 

@@ -22,10 +22,31 @@ def unit_rows(
     Returns:
         (N, D) float64, and the lengths (N,) float64 with 0 for a zero row.
     """
-    # einsum adds each row by itself, so a row's length does not depend on its neighbours.
-    lengths = np.sqrt(np.einsum("nd,nd->n", profiles, profiles))
+    lengths = _lengths(profiles)
     lengths = np.where(lengths <= negligible, 0.0, lengths)
-    return profiles * np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)[:, None], lengths
+    return profiles * _inverse(lengths)[:, None], lengths
+
+
+def cosines(queries: NDArray[np.float64], profiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cosine similarity of every query to every profile, (Q, N); 0 to a row of zeros.
+
+    Args:
+        queries: (Q, D), finite.
+        profiles: (N, D), finite, of which no copy is made.
+    """
+    products = queries @ profiles.T
+    products *= _inverse(_lengths(queries))[:, None]
+    products *= _inverse(_lengths(profiles))
+    return np.clip(products, -1.0, 1.0, out=products)
+
+
+def _lengths(profiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    # einsum adds each row by itself, so a row's length does not depend on its neighbours.
+    return np.sqrt(np.einsum("nd,nd->n", profiles, profiles))
+
+
+def _inverse(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
 
 def descending_ranks(values: NDArray[np.float64], *, tolerance: float = TIE_TOLERANCE) -> NDArray[np.int32]:
