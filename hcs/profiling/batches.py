@@ -26,6 +26,7 @@ from hcs.profiling.corrections.correction import Corrected, Correction, Design
 from hcs.profiling.corrections.harmony import harmony
 from hcs.profiling.corrections.registry import uncorrected
 from hcs.profiling.row_order import order_by_content
+from hcs.statistics.intervals import MeanInterval
 
 BatchMethod = Literal["auto", "none", "whiten", "combat", "harmony"]
 """As `ProfileConfig.correct` has them: neither `none` nor `whiten` looks at batches."""
@@ -216,7 +217,13 @@ def _told(audit: Audit) -> Iterator[str]:
 def _figures(one: MethodAudit) -> str | None:
     if one.reported is None:
         return None
-    found = f"{one.method} {one.reported.mean:.3f} [{one.reported.low:.3f}, {one.reported.high:.3f}]"
+    found = f"{one.method} {_with_interval(one.reported)}"
     if one.gain is None or one.method == BASELINE:
         return found
-    return f"{found} (gain {one.gain.mean:+.3f} [{one.gain.low:+.3f}, {one.gain.high:+.3f}])"
+    return f"{found} (gain {_with_interval(one.gain, sign='+')})"
+
+
+def _with_interval(one: MeanInterval, *, sign: str = "") -> str:
+    """Return the mean and, where there is one, its interval: a single perturbation has none."""
+    interval = "" if one.low is None or one.high is None else f" [{one.low:{sign}.3f}, {one.high:{sign}.3f}]"
+    return f"{one.mean:{sign}.3f}{interval}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -92,6 +94,21 @@ def test_batches_with_compounds_of_their_own_are_not_corrected():
     _, notes = built(own, values)
 
     assert "batches are not corrected: batch and perturbation are confounded" in notes
+
+
+def test_one_perturbation_in_all_batches_has_a_figure_without_an_interval():
+    """As a positive control has, where every batch brings compounds of its own."""
+    wells, values = screen(905, varies=1.5)
+    shared = pl.col("perturbation").is_in(["DMSO", "c01"])
+    own = wells.with_columns(
+        perturbation=pl.when(shared).then("perturbation").otherwise(pl.concat_str("batch", "perturbation")),
+        control_type=pl.when(pl.col("perturbation") == "c01").then(pl.lit("poscon")).otherwise("control_type"),
+    )
+
+    profiles, notes = built(own, values)
+
+    assert re.search(r"retrieval none 0\.\d{3}, combat 0\.\d{3} \(gain [+-]0\.\d{3}\), harmony", notes)
+    assert profiles.tobytes() == built(own, values, "whiten")[0].tobytes()
 
 
 def test_neither_the_order_of_wells_nor_names_of_plates_change_a_bit(strong):
