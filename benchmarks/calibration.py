@@ -1,6 +1,7 @@
 """Do p-values keep their promise, and what do calls find? Prints the tables of the documentation.
 
-    python benchmarks/calibration.py [rates] [power] [discoveries] [doses] [singlicates] [statistic] [--seeds 200]
+    python benchmarks/calibration.py [rates] [power] [discoveries] [doses] [singlicates] [auto] [primary] [statistic]
+        [--seeds 200] [--layouts 8x32 ...]
 
 Simulated wells of 64 correlated features whose spectrum falls by e over 20 components, normal or with Student's t of
 4 degrees of freedom. "5x64" is five plates with one replicate of each treatment and 64 controls a plate.
@@ -11,6 +12,9 @@ Simulated wells of 64 correlated features whose spectrum falls by e over 20 comp
 - discoveries: 10 % of 200 treatments active at .60, after robust z on the scored controls.
 - doses: the same where four of them are doses of a compound, by compounds and by doses.
 - singlicates: the same of 200 wells without a replicate, 10 on each of 20 plates, also active at 1.00.
+- auto: 10 % of 200 treatments active at .60, six plates of 32 controls in three batches without and with an effect of
+  their own, from raw profiles through a run's stop 5 with `correct: auto`.
+- primary: as singlicates, from raw profiles through stops 5 and 6 of a run, whitened on all wells.
 - statistic: mean similarity, which is what is used, beside mean average precision with ties broken by it.
 """
 
@@ -18,7 +22,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import polars as pl
@@ -29,11 +34,16 @@ from hcs.hits.activity import evaluate
 from hcs.hits.copairs import call_as_copairs
 from hcs.hits.singlicates import call_singlicates
 from hcs.hits.treatments import ScreenWells, screen_wells
+from hcs.profiling.batches import WITHOUT_LABELS
+from hcs.profiling.profiles import build_profiles
+from hcs.simulation.deliver_profiles import BATCH_EFFECTS
+from hcs.simulation.profiles import ProfileDesign, simulate_profiles
 from hcs.statistics.control_pool import control_pool
 from hcs.statistics.designs import Layout, draw_designs
 from hcs.statistics.multiple_testing import benjamini_hochberg
 from hcs.statistics.permutation import permutation_tests
 from hcs.statistics.robust import median_and_mad, spatial_median
+from schemas.screen import ProfileConfig
 
 N_FEATURES = 64
 LAYOUTS = ((2, 16), (2, 64), (3, 16), (5, 16), (8, 16), (8, 32), (5, 64))
@@ -79,11 +89,11 @@ def p_values(treated: Wells, controls: Wells) -> NDArray[np.float64]:
     return np.array([test.p_value for test in tests])
 
 
-def rates(n_sets: int) -> Iterator[str]:
+def rates(n_sets: int, layouts: Iterable[tuple[int, int]]) -> Iterator[str]:
     """Yield the table of rates among treatments that do nothing, with the standard error between sets of controls."""
     yield "| layout | wells | noise | " + " | ".join(f"p <= {a:g}" for a in LEVELS) + " | p > .95 | above a + 3.5 SE |"
     yield "| --- | --- | --- |" + " ---: |" * 5 + " --- |"
-    for n_plates, n_controls in LAYOUTS:
+    for n_plates, n_controls in layouts:
         for how in ("clean", "robust z", "split z"):
             for tails in (False, True):
                 rng = np.random.default_rng([n_plates, n_controls, tails, len(how)])
@@ -198,6 +208,68 @@ def singlicates(n_seeds: int) -> Iterator[str]:
         yield _row(f"200 wells, {effect:.2f}, {how}, 20 plates of {n_controls} controls", results)
 
 
+def auto(n_seeds: int) -> Iterator[str]:
+    """Yield the same of screens whose correction for batches the run chooses, and what it chose."""
+    yield from _heading("screen")
+    for effect in ("none", "medium"):
+        results, picks = [], Counter()
+        for seed in range(n_seeds):
+            design = ProfileDesign(
+                n_batches=3, n_plates=2, n_features=N_FEATURES, n_compounds=200, n_mechanisms=20, n_negcon=32,
+                n_poscon=4, active_share=0.1, effect=0.6, nuisances=BATCH_EFFECTS[effect],
+            )  # fmt: skip
+            screen = simulate_profiles(design, seed=seed)
+            truth = dict(screen.truth.select("perturbation", "is_active").iter_rows())
+            calls, notes = _of_a_run(screen.wells, screen.profiles)
+            is_active = np.array([truth[name] for name in calls["perturbation"]])
+            results.append(found(calls["is_hit"].to_numpy(), is_active))
+            picks[next((name for name in WITHOUT_LABELS if f"corrected by {name}:" in notes), "none")] += 1
+        told = ", ".join(f"{name} {n}" for name, n in sorted(picks.items()))
+        yield _row(f"200 treatments, 6x32, batch effect {effect}, picked {told}", results)
+
+
+def primary(n_seeds: int) -> Iterator[str]:
+    """Yield the same of wells without a replicate as a run calls them."""
+    yield from _heading("screen")
+    for effect, n_controls in ((0.6, 32), (0.6, 64), (1.0, 32), (1.0, 64)):
+        results = []
+        for seed in range(n_seeds):
+            rng = np.random.default_rng([seed, 5, n_controls])
+            treated, controls = [], []
+            for _ in range(20):
+                shifts = effect * rng.standard_normal((10, N_FEATURES)) * (np.arange(10) < 1)[:, None]
+                own, negatives = plates_of(rng, 1, n_controls, shifts, how="clean")
+                treated.append(own[:, 0])
+                controls.append(negatives[0])
+            names = [[f"c{plate}-{well}" for well in range(10)] + ["DMSO"] * n_controls for plate in range(20)]
+            wells = pl.DataFrame(
+                {
+                    "plate": np.repeat([f"p{plate}" for plate in range(20)], 10 + n_controls),
+                    "well": [f"w{plate}-{well}" for plate in range(20) for well in range(10 + n_controls)],
+                    "batch": "b",
+                    "perturbation": [name for plate in names for name in plate],
+                    "control_type": ["negcon" if name == "DMSO" else "treatment" for plate in names for name in plate],
+                    "cell_count": 100.0,
+                }
+            )
+            profiles = np.concatenate([np.concatenate(pair) for pair in zip(treated, controls, strict=True)])
+            calls, _ = _of_a_run(wells, profiles)
+            results.append(found(calls["is_hit"].to_numpy(), calls["perturbation"].str.ends_with("-0").to_numpy()))
+        yield _row(f"200 wells, {effect:.2f}, 20 plates of {n_controls} controls", results)
+
+
+def _of_a_run(wells: pl.DataFrame, profiles: Wells) -> tuple[pl.DataFrame, str]:
+    """Return the calls that a run makes of raw profiles of one encoder, controls left out, and the notes of stop 5."""
+    unknown = pl.lit(None, dtype=pl.Float64)
+    columns = ("plate", "well", "batch", "perturbation", "control_type", "cell_count")
+    known = wells.select(columns).with_columns(
+        pl.col("cell_count").cast(pl.Float64), concentration_micromolar=unknown, dose_step=unknown
+    )
+    made = build_profiles(known, {"one": profiles.astype(np.float64)}, config=ProfileConfig())
+    calls = evaluate(screen_wells(made.blocks["one"], known), q_max=0.05, seed=0).calls
+    return calls.filter(control_type="treatment"), "\n".join(made.notes)
+
+
 def _of_singlicates(
     rng: np.random.Generator,
     effect: float,
@@ -303,20 +375,28 @@ def _scores(
     return contrast, precision
 
 
+def _layout(text: str) -> tuple[int, int]:
+    n_plates, n_controls = text.split("x")
+    return int(n_plates), int(n_controls)
+
+
 def main() -> None:
     """Print the tables that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help="rates, power, discoveries, doses, singlicates, statistic [all]")
+    parser.add_argument("parts", nargs="*", help="rates, power, discoveries, doses, ... [all]")
+    parser.add_argument("--layouts", nargs="+", default=LAYOUTS, type=_layout, help="of the rates, as 5x64")
     parser.add_argument("--sets", type=int, default=100, help="sets of controls a row of the rates")
     parser.add_argument("--seeds", type=int, default=200, help="screens a row of the discoveries")
     parser.add_argument("--screens", type=int, default=20, help="screens a row of the others")
     options = parser.parse_args()
     tables = {
-        "rates": lambda: rates(options.sets),
+        "rates": lambda: rates(options.sets, options.layouts),
         "power": lambda: power(options.screens),
         "discoveries": lambda: discoveries(options.seeds),
         "doses": lambda: doses(options.seeds),
         "singlicates": lambda: singlicates(options.seeds),
+        "auto": lambda: auto(options.seeds),
+        "primary": lambda: primary(options.seeds),
         "statistic": lambda: statistic(options.screens),
     }
     with threadpool_limits(limits=1):

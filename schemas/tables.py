@@ -131,7 +131,7 @@ class TreatmentCalls(dy.Schema):
     q_value = dy.Float64(nullable=True, min_exclusive=0, max=1, description="Of p_position.")
     is_hit = dy.Bool()
     call = dy.Enum(["active", "inactive", "underpowered", "not_callable"])
-    reason = dy.String(nullable=True, description="Why a treatment is not callable.")
+    reason = dy.String(nullable=True, description="Why it is not callable, what was left out, or that it has one well.")
     effect = dy.Float64(
         nullable=True, min=0, description="Length of the mean profile, in lengths of such a control mean."
     )

@@ -68,19 +68,29 @@ def _alike(hit: Hit) -> list[str]:
         f"{counted(hit.n_replicates, 'well')} on {counted(hit.n_plates, 'plate')} in {counted(hit.n_batches, 'batch')}"
     )
     controls = f"{counted(hit.n_controls, 'negative control well')} of the same plates"
-    if hit.mean_average_precision is None:
+    if hit.mean_average_precision is not None:
+        said = (
+            f"**Alike**: searched for with one of its {seen}, the others stand before the {controls} with a mean "
+            f"average precision of {number(hit.mean_average_precision)} (1 is always before every control)."
+        )
+    elif hit.p_value is not None:
+        said = (
+            f"**Far**: it was in {seen}, with no other well to be like. Its distance from the middle of the plate is "
+            f"compared with that of control wells that were held out for it, {hit.n_controls} of them on the same plate."
+        )
+    else:
         return [f"It was in {seen}, beside {controls}."]
-    said = [
-        f"**Alike**: searched for with one of its {seen}, the others stand before the {controls} with a mean "
-        f"average precision of {number(hit.mean_average_precision)} (1 is always before every control)."
-    ]
-    if hit.p_value is not None:
-        least = hit.smallest_possible_p
-        limit = "" if least is None else f"; the smallest that this layout can give is {number(least)}"
-        if least is not None and hit.p_value <= least:
-            limit = ", the smallest that this layout can give"
-        said.append(f"**Sure**: by chance that happens with p {number(hit.p_value)}{limit}.")
-    return said
+    return [said, *_sure(hit)]
+
+
+def _sure(hit: Hit) -> list[str]:
+    if hit.p_value is None:
+        return []
+    least = hit.smallest_possible_p
+    limit = "" if least is None else f"; the smallest that this layout can give is {number(least)}"
+    if least is not None and hit.p_value <= least:
+        limit = ", the smallest that this layout can give"
+    return [f"**Sure**: by chance that happens with p {number(hit.p_value)}{limit}."]
 
 
 def _strong(hit: Hit) -> list[str]:

@@ -16,6 +16,7 @@ from hcs.hits.evidence import Evidence, gather_evidence
 from hcs.hits.explain import say_inflation, say_what_is_left
 from hcs.hits.explain_hit import WellFacts, explain_hits
 from hcs.hits.position import ScoredPositions, correct_by_position, score_positions
+from hcs.hits.single_wells import with_single_wells
 from hcs.hits.treatments import ScreenWells, screen_wells
 from hcs.statistics.position_inflation import Inflation
 from schemas.tables import TreatmentCalls
@@ -56,8 +57,10 @@ def call_activity(
 
     A treatment is `active` if its q-value is at most `q_max`; else `underpowered` if even the smallest p-value that its
     layout and its positions leave, at that many doses, exceeds `q_max` over the number of callable perturbations, so
-    that alone it could not have been called; else `inactive`. It is `not_callable`, with a reason, if fewer than two
-    replicates lie on plates with a negative control. Hits carry what else could explain them (`hcs.hits.explain_hit`).
+    that alone it could not have been called; else `inactive`. A treatment of one well cannot agree with itself: its
+    p-value is that of its distance from controls (`hcs.hits.single_wells`), its q is made among such treatments, and
+    `reason` says so. It is `not_callable`, with a reason, if no replicate lies on a plate with a negative control, or
+    a single one on a plate with fewer than two. Hits carry what else could explain them (`hcs.hits.explain_hit`).
 
     Args:
         profiles: (N, D), one row a well in the order of `wells`, normalized, finite. Treatment wells without an effect
@@ -102,7 +105,7 @@ def evaluate(screen: ScreenWells, *, q_max: float, seed: int, facts: WellFacts |
     """
     known = (facts or WellFacts()).of(screen)
     ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
-    evidence = gather_evidence(screen, seed=seed)
+    evidence = with_single_wells(gather_evidence(screen, seed=seed), screen, strata=known.strata)
     scored = score_positions(
         screen.profiles,
         screen.plates,

@@ -15,6 +15,9 @@ from hcs.statistics.permutation import DesignTest, permutation_tests
 from hcs.statistics.query_precision import means_of_treatments, query_precisions
 from hcs.statistics.threads import on_threads
 
+NO_OTHER = "no other to agree with"
+"""What is said of a single replicate."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -30,11 +33,6 @@ class Evidence:
     mean_average_precision: float | None = None
     test: DesignTest | None = None
     effect: float | None = None
-
-    @property
-    def is_callable(self) -> bool:
-        """Whether there are two replicates to agree with each other."""
-        return self.test is not None
 
 
 @dataclass(frozen=True)
@@ -135,5 +133,5 @@ def _reason(treatment: Treatment, used: NDArray[np.intp]) -> str | None:
     if n_used >= 2:
         return f"left out: {left_out}" if n_left_out else None
     if n_used == 1:
-        return "one replicate: no other to agree with" + (f"; left out: {left_out}" if n_left_out else "")
+        return f"one replicate: {NO_OTHER}" + (f"; left out: {left_out}" if n_left_out else "")
     return f"no negative control on the plates of its {n_left_out} replicates: nothing to compare with"

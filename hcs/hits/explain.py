@@ -156,6 +156,8 @@ def say_other_positions(
     """
     if n_other_positions is None:
         return None
+    if n_replicates == 1:
+        return "it has one well: whether it would look alike in another one is not known"
     if mean_average_precision is None:
         return "all its replicates lie in one position: whether it would look alike in another one is not known"
     return (
@@ -261,7 +263,10 @@ def say_quality(
         return "the images of its wells, or of the controls beside them, were not judged"
     if verdict is None or n_flagged is None or n_judged is None or share_of_controls is None:
         return None
-    wells = f"{n_flagged} of its {n_judged} wells are flagged, and {100 * share_of_controls:.0f} % of the controls"
+    flagged = f"{n_flagged} of its {n_judged} wells are flagged"
+    if n_judged == 1:
+        flagged = "its one well is flagged" if n_flagged else "its one well is not flagged"
+    wells = f"{flagged}, and {100 * share_of_controls:.0f} % of the controls"
     match verdict:
         case "flagged_more":
             return f"{wells}: look at its images first"

@@ -112,7 +112,7 @@ def explain_hits(
     Args:
         screen: The wells.
         ratios: (N,), of `hcs.hits.count.count_ratios`.
-        hits: Rows of each hit's wells on plates with negative controls, at least two.
+        hits: Rows of each hit's wells on plates with negative controls; of one well most cannot be told.
         facts: What is known of the wells, `WellFacts.of` this screen.
         seed: Of the run.
 
@@ -135,7 +135,7 @@ def _channels_of_hits(
     scaled = facts.scaled
     if scaled is None:
         return found
-    groups = [part for group in siblings(screen, hits) for part in group.parts(_HITS_AT_ONCE)]
+    groups = [part for group in siblings(screen, hits) if len(group.plates) > 1 for part in group.parts(_HITS_AT_ONCE)]
 
     def look(group: Siblings) -> list[ChannelEffect]:
         controls = screen.negcons_of(group.plates)

@@ -7,6 +7,7 @@ control wells do that nothing was fitted on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -24,8 +25,61 @@ ROUNDING = 1e-9
 """A spread below this share of the largest value comes from adding floats, not from wells."""
 _LEAST = 2
 """Controls of a plate: one to fit on, one to compare with."""
+TOO_FEW_CONTROLS = f"fewer than {_LEAST} negative controls on its plate: one half is fitted on, the other compared with"
 _LEAST_FOR_SCALE = 8
 """Fitted controls of a plate: fewer tell the spread of a feature too badly to divide by it."""
+
+
+@dataclass(frozen=True)
+class SingleWells:
+    """N wells, each by itself beside the controls that nothing was fitted on."""
+
+    distances: NDArray[np.float64]
+    """(N,), Mahalanobis distance from the centre of the plate; NaN where a plate has fewer than two controls."""
+    p_values: NDArray[np.float64]
+    """(N,), NaN for wells that were not asked about, and on such plates."""
+    smallest_possible_p: float
+    n_references: int
+    """Controls of all plates that distances are compared with."""
+    n_controls: NDArray[np.intp]
+    """(N,), those of them that are on the well's own plate."""
+
+
+def compare_single_wells(
+    values: NDArray[np.float64],
+    plates: NDArray[np.intp],
+    wells: Sequence[str],
+    *,
+    is_control: NDArray[np.bool_],
+    is_asked: NDArray[np.bool_],
+) -> SingleWells:
+    """Return whether wells lie further from the controls of their plate than controls do that nothing was fitted on.
+
+    One half of each plate's controls (`fitted_controls`) gives the plate's centre and, of 8 or more, the spread of
+    every feature; all of these halves together give one covariance, shrunk by Ledoit and Wolf. Profiles that were
+    normalized on all controls were made smaller by the spread of those that are compared with, too: dividing by that
+    of one half takes it out again. The Mahalanobis distance of a well is compared with those of all controls of the
+    other halves: p is the share of them, the well itself among them, that lie at least as far.
+
+    Args:
+        values: (N, D), finite, normalized plate by plate.
+        plates: (N,), 0, 1, ...
+        wells: (N,), names.
+        is_control: (N,).
+        is_asked: (N,), disjoint from the controls.
+
+    Raises:
+        InputRejectedError: If there are too few controls for a covariance, or they do not differ.
+    """
+    fitted = fitted_controls(values, plates, wells, is_control)
+    n_fitted, n_held = (np.bincount(plates[half], minlength=len(plates)) for half in (fitted, is_control & ~fitted))
+    is_callable = (n_fitted >= 1)[plates]
+    distances = _distances(values, plates, fitted, is_callable)
+    references = distances[is_control & ~fitted & is_callable]
+    tested = is_asked & is_callable
+    p_values = np.full(len(values), np.nan)
+    p_values[tested] = conformal_p_values(distances[tested], references)
+    return SingleWells(distances, p_values, 1 / (1 + len(references)), len(references), n_held[plates])
 
 
 def call_singlicates(
@@ -36,17 +90,11 @@ def call_singlicates(
     is_control: NDArray[np.bool_],
     q_max: float = 0.05,
 ) -> pl.DataFrame:
-    """Return one call for every well that is no control.
+    """Return one call for every well that is no control, as `compare_single_wells` compares it.
 
-    One half of each plate's controls (`fitted_controls`) gives the plate's centre and, of 8 or more, the spread of
-    every feature; all of these halves together give one covariance, shrunk by Ledoit and Wolf. Profiles that were
-    normalized on all controls were made smaller by the spread of those that are compared with, too: dividing by that
-    of one half takes it out again. The Mahalanobis distance of a well is compared with those of all controls of the
-    other halves: p is the share of them, the well itself among them, that lie at least as far. q is that of Benjamini
-    and Hochberg over wells.
-
-    A well is `active` if its q is at most `q_max`; else `underpowered` if even the smallest p exceeds `q_max` over the
-    number of wells that were tested; else `inactive`. On a plate with fewer than two controls it is `not_callable`.
+    q is that of Benjamini and Hochberg over wells. A well is `active` if its q is at most `q_max`; else `underpowered`
+    if even the smallest p exceeds `q_max` over the number of wells that were tested; else `inactive`. On a plate with
+    fewer than two controls it is `not_callable`.
 
     Args:
         profiles: (N, D), finite, normalized plate by plate.
@@ -65,53 +113,31 @@ def call_singlicates(
     values = np.asarray(profiles, dtype=np.float64)
     numbers = np.unique(np.asarray(plates, dtype=np.str_), return_inverse=True)[1]
     _check(values, plates, wells, is_control)
-    fitted = fitted_controls(values, numbers, wells, is_control)
-    n_fitted, n_held = (np.bincount(numbers[half], minlength=len(numbers)) for half in (fitted, is_control & ~fitted))
-    is_callable = (n_fitted >= 1)[numbers]
-    distances = _distances(values, numbers, fitted, is_callable)
-    tested = np.flatnonzero(~is_control & is_callable)
-    references = distances[is_control & ~fitted & is_callable]
-    p_values, q_values = np.full((2, len(values)), np.nan)
-    p_values[tested] = conformal_p_values(distances[tested], references)
-    q_values[tested] = benjamini_hochberg(p_values[tested])
-    smallest = 1 / (1 + len(references))
+    found = compare_single_wells(values, numbers, wells, is_control=is_control, is_asked=~is_control)
     rows = np.flatnonzero(~is_control)
-    is_underpowered = smallest > q_max / max(len(tested), 1)
-    reason = f"fewer than {_LEAST} negative controls on its plate: one half is fitted on, the other compared with"
-    return (
-        pl.DataFrame(
-            {
-                "row": rows,
-                "distance": distances[rows],
-                "p_value": p_values[rows],
-                "q_value": q_values[rows],
-                "n_controls": n_held[numbers[rows]],
-            }
-        )
-        .with_columns(pl.col("distance", "p_value", "q_value").fill_nan(None))
-        .with_columns(
-            is_hit=(pl.col("q_value") <= q_max).fill_null(value=False),
-            smallest_possible_p=pl.when(pl.col("p_value").is_not_null()).then(smallest),
-            reason=pl.when(pl.col("p_value").is_null()).then(pl.lit(reason)),
-        )
-        .with_columns(
-            call=pl.when(pl.col("p_value").is_null())
-            .then(pl.lit("not_callable"))
-            .when("is_hit")
-            .then(pl.lit("active"))
-            .otherwise(pl.lit("underpowered" if is_underpowered else "inactive"))
-        )
-        .select(
-            "row",
-            "distance",
-            "p_value",
-            "smallest_possible_p",
-            "q_value",
-            "is_hit",
-            "call",
-            "reason",
-            "n_controls",
-        )
+    p_values = found.p_values[rows]
+    is_tested = ~np.isnan(p_values)
+    q_values = np.full(len(rows), np.nan)
+    q_values[is_tested] = benjamini_hochberg(p_values[is_tested])
+    is_underpowered = found.smallest_possible_p > q_max / max(int(is_tested.sum()), 1)
+    is_called = pl.col("p_value").is_not_null()
+    return pl.DataFrame(
+        {
+            "row": rows,
+            "distance": pl.Series(found.distances[rows]).fill_nan(None),
+            "p_value": pl.Series(p_values).fill_nan(None),
+            "smallest_possible_p": pl.Series(np.where(is_tested, found.smallest_possible_p, np.nan)).fill_nan(None),
+            "q_value": pl.Series(q_values).fill_nan(None),
+        }
+    ).with_columns(
+        is_hit=(pl.col("q_value") <= q_max).fill_null(value=False),
+        call=pl.when(~is_called)
+        .then(pl.lit("not_callable"))
+        .when(pl.col("q_value") <= q_max)
+        .then(pl.lit("active"))
+        .otherwise(pl.lit("underpowered" if is_underpowered else "inactive")),
+        reason=pl.when(~is_called).then(pl.lit(TOO_FEW_CONTROLS)),
+        n_controls=pl.Series(found.n_controls[rows]),
     )
 
 

@@ -20,8 +20,17 @@ class ShrunkCovariance:
     """How far, from 0 (not at all) to 1 (all the way)."""
 
     def inverse_root(self) -> NDArray[np.float64]:
-        """Return the symmetric matrix that gives deviations a covariance of 1, (D, D)."""
+        """Return the symmetric matrix that gives deviations a covariance of 1, (D, D).
+
+        Raises:
+            InputRejectedError: If rows were so few or so alike that nothing was known of some direction.
+        """
         variances, directions = np.linalg.eigh(self.matrix)
+        if variances[0] <= variances[-1] * len(variances) * np.finfo(np.float64).eps:
+            raise InputRejectedError(
+                "a covariance that can be inverted is expected, but the control wells that it is of are too few or too "
+                "alike to tell how features vary; take more controls"
+            )
         root: NDArray[np.float64] = (directions / np.sqrt(variances)) @ directions.T
         return root
 

@@ -232,6 +232,25 @@ def test_no_name_becomes_markup(name: str) -> None:
     assert "\n" not in said
 
 
+def test_a_hit_of_one_well_is_said_to_be_far_and_not_alike() -> None:
+    hit = made(
+        n_replicates=1,
+        n_plates=1,
+        n_batches=1,
+        n_controls=12,
+        mean_average_precision=None,
+        p_value=0.01,
+        smallest_possible_p=0.01,
+    )
+
+    said = "\n".join(reasons(hit, names={}))
+
+    assert "**Alike**" not in said
+    assert "it was in 1 well on 1 plate in 1 batch, with no other well to be like" in said
+    assert "12 of them on the same plate" in said
+    assert "p 0.01, the smallest that this layout can give" in said
+
+
 def test_evidence_of_another_kind_is_left_out() -> None:
     hit = made(predicted_mechanism="x", mechanism_evidence=json.dumps({"neighbours": 5, "similarity": 0.6}))
 

@@ -190,14 +190,27 @@ def test_controls_of_all_plates_are_for_copairs_alone(source: Path) -> None:
         _ = score(source, "--any-plate").table
 
 
-def test_a_compound_on_plates_without_controls_is_told_and_not_scored(tmp_path: Path) -> None:
+def test_compounds_of_which_one_well_lies_beside_controls_are_called_by_its_distance(tmp_path: Path) -> None:
     table = make_table().filter((pl.col("Metadata_type") == "trt") | (pl.col("Metadata_Plate") == "P0"))
 
-    for null in ("joint", "copairs"):
-        calls = score(written(table, tmp_path), "--null", null).table
-        assert calls["p_value"].null_count() == (12 if null == "joint" else 0)
     ended = score(written(table, tmp_path))
-    assert "one replicate" in ended.table["reason"][0]
+
+    assert ended.table["reason"].unique().to_list() == [
+        "one replicate: p is of its distance from controls, beside those of 5 held out for it; left out: 4 on plates "
+        "without a negative control"
+    ]
+    assert set(ended.table["call"]) == {"underpowered"}
+    assert ended.table["p_value"].min() == pytest.approx(1 / 6)
+
+
+def test_compounds_on_plates_without_controls_are_told_and_not_scored(tmp_path: Path) -> None:
+    apart = pl.col("Metadata_Plate") == "P0"
+    table = make_table().filter((pl.col("Metadata_type") == "trt") != apart)
+
+    ended = score(written(table, tmp_path))
+
+    assert ended.table["p_value"].null_count() == 12
+    assert "no negative control on the plates of its 4 replicates" in ended.table["reason"][0]
     assert "nothing could be tested" in ended.err
 
 

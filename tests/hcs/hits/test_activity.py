@@ -117,23 +117,6 @@ def test_many_strong_treatments_are_active_together_where_one_alone_would_be_und
     assert set(calls["call"]) == {"active"}
 
 
-def test_one_replicate_is_a_row_without_a_score(make_screen: Callable) -> None:
-    profiles, wells = make_screen([3.0, 3.0], n_plates=3)
-    gone = ((pl.col("perturbation") == "c0") & (pl.col("plate") != "P0")).not_()
-    rows = wells.with_row_index().filter(gone)["index"].to_numpy()
-
-    calls = call(profiles[rows], wells[rows])
-
-    first = calls.row(0, named=True)
-    assert (first["perturbation"], first["call"], first["n_replicates"]) == ("c0", "not_callable", 1)
-    assert first["reason"] == "one replicate: no other to agree with"
-    assert [first[name] for name in ("mean_average_precision", "p_value", "q_value", "smallest_possible_p")] == [
-        None
-    ] * 4
-    # What was not tested is no part of the family.
-    assert calls["q_value"][1] == calls["p_position"][1]
-
-
 def test_a_screen_without_negative_controls_is_not_callable(make_screen: Callable) -> None:
     calls = call(*make_screen([3.0, 0.0], n_plates=3, n_controls=0, poscon=3.0))
 

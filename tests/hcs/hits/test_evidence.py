@@ -66,7 +66,7 @@ def test_a_replicate_on_a_plate_without_controls_is_left_out_and_told(make_scree
 
     assert (len(evidence.replicates), evidence.n_plates, evidence.n_controls) == (4, 2, 16)
     assert evidence.reason == "left out: 2 on plates without a negative control"
-    assert evidence.is_callable
+    assert evidence.test is not None
 
 
 def test_one_replicate_has_an_effect_but_no_score(make_screen: Callable) -> None:
@@ -75,7 +75,7 @@ def test_one_replicate_has_an_effect_but_no_score(make_screen: Callable) -> None
 
     evidence = gather_evidence(screen, seed=0)[0]
 
-    assert not evidence.is_callable
+    assert evidence.test is None
     assert evidence.mean_average_precision is None
     assert evidence.reason == "one replicate: no other to agree with"
     assert evidence.effect is not None

@@ -31,3 +31,9 @@ def test_it_is_that_of_scikit_learn(seed: int, n: int, d: int) -> None:
 def test_wells_that_tell_nothing_are_refused(rows: np.ndarray) -> None:
     with pytest.raises(InputRejectedError, match="2 or more control wells that differ"):
         ledoit_wolf(rows)
+
+
+@pytest.mark.parametrize("rows", [np.array([[1.0, 2.0], [-1.0, -2.0]]), np.array([[1.0, 2.0], [-1.0, -2.0]] * 3)])
+def test_rows_along_one_line_give_no_distance_off_it(rows: np.ndarray) -> None:
+    with pytest.raises(InputRejectedError, match="too few or too alike"):
+        ledoit_wolf(rows).inverse_root()
