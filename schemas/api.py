@@ -367,7 +367,9 @@ class Hit(Body):
     q_value: QValue
     is_hit: IsHit
     call: Call
-    reason: str | None = Field(description="Why a treatment is `not_callable`, what of it was left out, or that it has one well.")
+    reason: str | None = Field(
+        description="Why a treatment is `not_callable`, what of it was left out, or that it has one well."
+    )
     effect: Effect
     cell_count_ratio: CellCountRatio
     explained_by_count: ExplainedByCount

@@ -76,7 +76,7 @@ def _alike(hit: Hit) -> list[str]:
     elif hit.p_value is not None:
         said = (
             f"**Far**: it was in {seen}, with no other well to be like. Its distance from the middle of the plate is "
-            f"compared with that of control wells that were held out for it, {hit.n_controls} of them on the same plate."
+            f"compared with that of controls that were held out for it, {hit.n_controls} of them on the same plate."
         )
     else:
         return [f"It was in {seen}, beside {controls}."]

@@ -208,7 +208,8 @@ def precision_in_other_positions(
     if not len(queries):
         return OtherPositions(n_replicates=0, mean_average_precision=None)
     is_negative = ~is_replicate[None, :] & (plates[queries][:, None] == plates[None, :])
-    found = average_precisions(cosines(profiles[queries], profiles), is_positive, is_negative)
+    values = profiles.astype(np.float64, copy=False)
+    found = average_precisions(cosines(values[queries], values), is_positive, is_negative)
     return OtherPositions(n_replicates=len(queries), mean_average_precision=float(found.mean()))
 
 

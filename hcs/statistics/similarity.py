@@ -42,7 +42,8 @@ def cosines(queries: NDArray[np.float64], profiles: NDArray[np.float64]) -> NDAr
 
 def _lengths(profiles: NDArray[np.float64]) -> NDArray[np.float64]:
     # einsum adds each row by itself, so a row's length does not depend on its neighbours.
-    return np.sqrt(np.einsum("nd,nd->n", profiles, profiles))
+    lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", profiles, profiles))
+    return lengths
 
 
 def _inverse(lengths: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,9 +40,7 @@ def test_wells_far_from_the_controls_are_hits_with_what_is_known_of_them(make_sc
     assert first["smallest_possible_p"] == pytest.approx(1 / (1 + 8 * 12))
     assert first["mean_average_precision"] is None
     assert first["p_position"] == first["p_value"]
-    assert first["reason"] == (
-        "one replicate: p is of its distance from controls, beside those of 96 held out for it"
-    )
+    assert first["reason"] == ("one replicate: p is of its distance from controls, beside those of 96 held out for it")
     said = sentences_of_call(first)
     assert said[0].startswith("whether the places of its wells explain it cannot be told")
     assert "it has one well: whether it would look alike in another one is not known" in said
