@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hcs.statistics.p_values import PValueSummary, summarize_p_values
 
@@ -14,6 +16,8 @@ SURPRISING = 0.001
 MIN_TESTS = 20
 """Fewer p-values tell nothing of their distribution."""
 _NAMED = 5
+_MOSTLY_CONTROLS = 0.5
+"""Of the effect from the controls, less than this from the middle of the plate: the controls lie apart."""
 
 
 def p_value_summary(calls: pl.DataFrame) -> PValueSummary:
@@ -46,6 +50,29 @@ def edge_warnings(edge_plates: Sequence[str]) -> Iterator[str]:
             "controls with that from the middle of the plate, take out what rows and columns add, or put controls "
             "inside"
         )
+
+
+def say_plate_centre(calls: pl.DataFrame, effects: NDArray[np.float64]) -> str | None:
+    """Return how far hits lie from the middle of their plates beside how far from the controls; nothing without hits.
+
+    Args:
+        calls: `perturbation, control_type, is_hit, effect`.
+        effects: Of each call, from the middle of its plates (`hcs.hits.plate_centre`); NaN where there is none.
+    """
+    hits = calls.with_columns(from_centre=pl.Series(effects, dtype=pl.Float64).fill_nan(None)).filter(
+        pl.col("is_hit") & (pl.col("control_type").cast(pl.String) == "treatment")
+    )
+    hits = hits.drop_nulls(["effect", "from_centre"])
+    if hits.is_empty():
+        return None
+    less = hits.filter(pl.col("from_centre") < _MOSTLY_CONTROLS * pl.col("effect")).sort("effect", descending=True)
+    named = less["perturbation"].unique(maintain_order=True).to_list()
+    first = f" ({', '.join(named[:_NAMED])}{' ...' * (len(named) > _NAMED)})" if named else ""
+    return (
+        f"from the middle of its plates instead of the controls the median hit has an effect of "
+        f"{hits['from_centre'].median():.2f} instead of {hits['effect'].median():.2f}; less than half is left of "
+        f"{less.height} of {hits.height}{first}, where the controls may be what differs"
+    )
 
 
 def activity_warnings(calls: pl.DataFrame, *, edge_plates: Sequence[str] = ()) -> Iterator[str]:

@@ -29,8 +29,15 @@ from hcs.catalog import (
 from hcs.errors import InputRejectedError
 from hcs.hits.activity import evaluate, table_of_calls
 from hcs.hits.edge import plates_with_controls_at_edge
-from hcs.hits.treatments import screen_wells
-from hcs.hits.warnings import activity_warnings, edge_warnings
+from hcs.hits.plate_centre import effects_from_plate_centre
+from hcs.hits.treatments import ScreenWells, screen_wells
+from hcs.hits.warnings import (
+    activity_warnings,
+    edge_warnings,
+    needs_plate_centre,
+    p_value_summary,
+    say_plate_centre,
+)
 from hcs.io.storage import join, sha256_of_bytes, write_atomically
 from hcs.io.tables import embedding_table_bytes, read_embedding_table
 from hcs.io.well_places import with_places
@@ -130,11 +137,13 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
         return _no_results(wells, str(error))
     calls, neighbours = [], []
     told: dict[str, list[str]] = {}
+    edge_plates = plates_with_controls_at_edge(with_places(table.wells).filter(used))
     for name, matrix in sorted(profiles.blocks.items()):
         facts = facts_of_wells(profiles, name, wells, channels=table.channels)
-        found = evaluate(screen_wells(matrix, wells), q_max=config.hits.q_max, seed=config.hits.seed, facts=facts)
+        screen = screen_wells(matrix, wells)
+        found = evaluate(screen, q_max=config.hits.q_max, seed=config.hits.seed, facts=facts)
         called = table_of_calls(found.calls, name)
-        for sentence in (*found.sentences, *activity_warnings(called)):
+        for sentence in (*found.sentences, *activity_warnings(called), *_from_the_middle(screen, called, edge_plates)):
             told.setdefault(sentence, []).append(name)
         near = treatment_neighbours(matrix, wells, profile_name=name, operation=config.profile.consensus)
         calls.append(annotate_calls(called, matrix, wells, operation=config.profile.consensus))
@@ -146,10 +155,18 @@ def make_results(table: WellTable, *, config: ScreenConfig) -> RunResults:
         neighbours=pl.concat(neighbours),
         notes=(
             *profiles.notes,
-            *edge_warnings(plates_with_controls_at_edge(with_places(table.wells).filter(used))),
+            *edge_warnings(edge_plates),
             *(f"calls on {', '.join(names)}: {sentence}" for sentence, names in told.items()),
         ),
     )
+
+
+def _from_the_middle(screen: ScreenWells, calls: pl.DataFrame, edge_plates: Sequence[str]) -> Iterator[str]:
+    """Yield how hits stand against the middle of their plates, where the controls may be to blame."""
+    if needs_plate_centre(p_value_summary(calls), edge_plates=edge_plates):
+        sentence = say_plate_centre(calls, effects_from_plate_centre(screen))
+        if sentence is not None:
+            yield sentence
 
 
 def _no_results(wells: pl.DataFrame, reason: str) -> RunResults:

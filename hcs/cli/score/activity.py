@@ -214,7 +214,10 @@ def _say_what_they_are_like(
 
     tested = calls.drop_nulls("p_value")
     if tested.is_empty():
-        say("nothing could be tested: no perturbation has two replicates on plates with negative controls")
+        say(
+            "nothing could be tested: no perturbation has two replicates on plates with negative controls, or one beside "
+            "enough of them"
+        )
         return
     summary = p_value_summary(calls)
     smallest = min(tested["smallest_possible_p"].to_list())

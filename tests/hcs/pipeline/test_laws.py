@@ -201,3 +201,24 @@ def test_a_run_tells_once_of_negative_controls_that_lie_at_the_edge_alone() -> N
     assert len(told) == 1
     assert told[0].startswith("treatments inside 2 plates (plate0, plate1)")
     assert not [note for note in results_of(table).notes if "outermost" in note]
+
+
+def test_where_controls_are_doubted_a_run_says_how_hits_stand_against_the_middle_of_their_plates() -> None:
+    """Controls that lie apart from all other wells: everything is a hit, and hardly anything is left of it."""
+    rng = np.random.default_rng(0)
+    table = make_table(0, n_plates=4, n_negcon=16, n_compounds=24)
+    apart = (table.wells["control_type"] == "negcon").to_numpy()
+    blocks = {
+        name: rng.normal(size=block.shape) + 4 * apart[:, None] * rng.normal(size=block.shape[1])
+        for name, block in table.embeddings.items()
+    }
+
+    results = results_of(replace(table, embeddings=blocks))
+
+    (told,) = [note for note in results.notes if "middle of its plates" in note and "combined" in note]
+    hits = results.calls.filter(
+        (pl.col("profile") == "combined") & pl.col("is_hit") & (pl.col("control_type") == "treatment")
+    )
+    assert hits.height >= 20
+    assert f"instead of {hits['effect'].median():.2f}; less than half is left of {hits.height} of {hits.height}" in told
+    assert not [note for note in results_of(table).notes if "middle of its plates" in note]
