@@ -60,7 +60,7 @@ def call_activity(
     that alone it could not have been called; else `inactive`. A treatment of one well cannot agree with itself: its
     p-value is that of its distance from controls (`hcs.hits.single_wells`), its q is made among such treatments, and
     `reason` says so. It is `not_callable`, with a reason, if no replicate lies on a plate with a negative control, or
-    a single one on a plate with fewer than two. Hits carry what else could explain them (`hcs.hits.explain_hit`).
+    a single one on a plate with fewer than two, or where no plate has four. Hits carry what else could explain them (`hcs.hits.explain_hit`).
 
     Args:
         profiles: (N, D), one row a well in the order of `wells`, normalized, finite. Treatment wells without an effect
@@ -71,7 +71,8 @@ def call_activity(
         profile_name: Which profile this is, for the table.
         q_max: Largest false discovery rate of a hit.
         seed: Of the random draws. p-values depend on it, the layout and the profiles alone: not on names of plates, on
-            the order of rows, or on other treatments. `p_position` depends on the controls, and on which treatments
+            the order of rows, or on other treatments; those of one well depend on the controls of other plates and on
+            names of wells. `p_position` depends on the controls, and on which treatments
             share which plates, too.
 
     Returns:
@@ -154,7 +155,9 @@ def _columns_of_hits(found: Mapping[int, Mapping[str, object]], *, n: int) -> li
 
 
 def _sentences(calls: pl.DataFrame, inflation: Inflation, *, q_max: float) -> Iterator[str]:
-    treated = calls.filter((pl.col("control_type") == "treatment") & pl.col("p_value").is_not_null())
+    treated = calls.filter(
+        (pl.col("control_type") == "treatment") & pl.col("p_value").is_not_null() & (pl.col("n_replicates") > 1)
+    )
     if treated.is_empty():
         return
     n_left_alone = treated.filter(position_verdict="not_shared").height

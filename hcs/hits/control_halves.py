@@ -14,6 +14,8 @@ def fitted_controls(
     plates: NDArray[np.integer],
     wells: Sequence[str],
     is_control: NDArray[np.bool_],
+    *,
+    most: int | None = None,
 ) -> NDArray[np.bool_]:
     """Return which controls are for fitting, (N,): on every plate one half, of an odd number the smaller half.
 
@@ -25,11 +27,12 @@ def fitted_controls(
         plates: (N,).
         wells: (N,), names of wells on their plate.
         is_control: (N,).
+        most: On a plate; None where half of them are never too many.
     """
     fitted = np.zeros(len(plates), dtype=np.bool_)
     values = np.asarray(profiles, dtype=np.float64) + 0.0
     for plate in np.unique(plates[is_control]):
         rows = np.flatnonzero(is_control & (plates == plate)).tolist()
         digests = {row: blake2b(f"{wells[row]}\0".encode() + values[row].tobytes()).digest() for row in rows}
-        fitted[sorted(rows, key=digests.__getitem__)[: len(rows) // 2]] = True
+        fitted[sorted(rows, key=digests.__getitem__)[: min(len(rows) // 2, most or len(rows))]] = True
     return fitted

@@ -52,7 +52,7 @@ def call_as_copairs(screen: ScreenWells, *, same_plate: bool, q_max: float, seed
             "smallest_possible_p": np.where(np.isnan(p_values), np.nan, 1 / (1 + NULL_SIZE)),
         }
     ).with_columns(pl.col(pl.Float64).fill_nan(None))
-    return with_calls(rows, q_max=q_max)
+    return with_calls(rows, q_max=q_max, one_well_apart=False)
 
 
 def _negatives(screen: ScreenWells, numbers: NDArray[np.intp], *, same_plate: bool) -> NDArray[np.int64]:

@@ -38,7 +38,12 @@ def sentences_of_call(call: Mapping[str, Any]) -> tuple[str, ...]:
         call: The columns of `TreatmentCalls`; others are not looked at.
     """
     said = [
-        say_position(call["position_verdict"], p_value=call["p_value"], p_position=call["p_position"]),
+        say_position(
+            call["position_verdict"],
+            p_value=call["p_value"],
+            p_position=call["p_position"],
+            n_replicates=call["n_replicates"],
+        ),
         say_count(call["explained_by_count"], cell_count_ratio=call["cell_count_ratio"]),
         say_channels(call["channel_verdict"], channel=call["channel"]),
         say_batches(
@@ -117,7 +122,9 @@ def say_what_is_left(smallest_p: float, *, q_max: float, n_tested: int) -> str |
     return None
 
 
-def say_position(verdict: PositionVerdict | None, *, p_value: float | None, p_position: float | None) -> str | None:
+def say_position(
+    verdict: PositionVerdict | None, *, p_value: float | None, p_position: float | None, n_replicates: int
+) -> str | None:
     """Return what the places of its wells do to a p-value, or nothing where there is none or it was not tested."""
     if verdict is None or p_value is None or p_position is None:
         return None
@@ -136,6 +143,8 @@ def say_position(verdict: PositionVerdict | None, *, p_value: float | None, p_po
                 f"p-value of {p_value:.2g} is as it came"
             )
         case "not_testable":
+            if n_replicates == 1:
+                return f"whether its place explains it cannot be told of one well: its p-value, {p_value:.2g}, stays"
             return (
                 "whether the places of its wells explain it cannot be told: no position holds a negative control on "
                 f"two plates like its own; its p-value, {p_value:.2g}, is as it came"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
 from hcs.hits.evidence import NO_OTHER, Evidence
-from hcs.hits.singlicates import TOO_FEW_CONTROLS, SingleWells, compare_single_wells
+from hcs.hits.singlicates import LEAST_CONTROLS, TOO_FEW_CONTROLS, SingleWells, compare_single_wells
 from hcs.hits.treatments import ScreenWells
 from hcs.statistics.permutation import DesignTest
 
@@ -20,7 +20,7 @@ def with_single_wells(
 ) -> list[Evidence]:
     """Return the evidence with a p-value for treatments of one well too, where their stratum has controls for it.
 
-    They are compared as `compare_single_wells` does, with the controls of all plates of their stratum; `n_controls`
+    They are compared as `compare_single_wells` does, with controls of their stratum; `n_controls`
     counts those of the well's plate that p is made with, and `reason` says how p came about, or why there is none.
 
     Args:
@@ -36,7 +36,9 @@ def with_single_wells(
     result = list(evidence)
     for stratum in np.unique(known[wells]):
         members = np.flatnonzero(known[wells] == stratum)
-        rows = np.flatnonzero(known == stratum)
+        is_used = screen.is_negcon.copy()
+        is_used[wells[members]] = True
+        rows = np.flatnonzero(is_used & (known == stratum))
         found = _compared(screen, rows, wells[members])
         place = np.searchsorted(rows, wells[members])
         for member, at in zip(members.tolist(), place.tolist(), strict=True):
@@ -61,16 +63,16 @@ def _compared(screen: ScreenWells, rows: NDArray[np.intp], wells: NDArray[np.int
 
 def _told(item: Evidence, found: SingleWells | str, at: int) -> Evidence:
     """Return the evidence of a treatment with what was found of its well, which is at this place."""
+    if item.n_controls < LEAST_CONTROLS:
+        return replace(item, reason=f"{item.reason}; {TOO_FEW_CONTROLS}")
     if isinstance(found, str):
         return replace(item, reason=f"{item.reason}; its distance from controls cannot be told: {found}")
-    if np.isnan(found.p_values[at]):
-        return replace(item, reason=f"{item.reason}; {TOO_FEW_CONTROLS}")
     test = DesignTest(
         p_value=float(found.p_values[at]),
-        smallest_possible_p=found.smallest_possible_p,
-        n_scored=found.n_references + 1,
+        smallest_possible_p=float(found.smallest_possible_p[at]),
+        n_scored=int(found.n_references[at]) + 1,
         is_exact=True,
     )
-    said = f"p is of its distance from controls, beside those of {found.n_references} held out for it"
+    said = f"p is of its distance from controls, beside those of {found.n_references[at]} held out for it"
     reason = (item.reason or NO_OTHER).replace(NO_OTHER, said)
     return replace(item, test=test, n_controls=int(found.n_controls[at]), reason=reason)

@@ -105,6 +105,8 @@ def activity(
 ) -> None:
     """Say which perturbations are active: do their replicates resemble one another more than they do the controls?
 
+    One well alone is compared with controls by its distance from them.
+
     Example: hcs score activity selected.parquet --perturbation Metadata_compound --controls "Metadata_type == 'negcon'"
     """
     from threadpoolctl import threadpool_limits
@@ -215,8 +217,8 @@ def _say_what_they_are_like(
     tested = calls.drop_nulls("p_value")
     if tested.is_empty():
         say(
-            "nothing could be tested: no perturbation has two replicates on plates with negative controls, or one beside "
-            "enough of them"
+            "nothing could be tested: no perturbation has two replicates on plates with negative controls, or one "
+            "beside enough of them"
         )
         return
     summary = p_value_summary(calls)

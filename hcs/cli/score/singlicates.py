@@ -58,7 +58,7 @@ def _say_what_is_attainable(calls: pl.DataFrame, *, q_max: float) -> None:
     if tested.is_empty():
         say("no well can be called: no plate has two negative controls, one to fit on and one to compare with")
         return
-    smallest = float(tested["smallest_possible_p"].item(0))
+    smallest = min(tested["smallest_possible_p"].to_list())
     hits = int(tested["is_hit"].sum())
     say(f"{counted(hits, 'hit')} among {counted(tested.height, 'well')}; p cannot be below {smallest:.2g}")
     if smallest > q_max / tested.height:

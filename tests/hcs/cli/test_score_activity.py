@@ -203,6 +203,20 @@ def test_compounds_of_which_one_well_lies_beside_controls_are_called_by_its_dist
     assert ended.table["p_value"].min() == pytest.approx(1 / 6)
 
 
+def test_compounds_with_one_query_are_of_the_family_of_all_others_in_copairs_way(tmp_path: Path) -> None:
+    lost = (pl.col("Metadata_Plate") == "P1") & (pl.col("Metadata_type") == "negcon")
+    elsewhere = (pl.col("Metadata_compound") == "c00") & ~pl.col("Metadata_Plate").is_in(["P0", "P1"])
+
+    calls = score(written(make_table().filter(~lost & ~elsewhere), tmp_path), "--null", "copairs").table
+
+    half = calls.row(by_predicate=pl.col("perturbation") == "c00", named=True)
+    assert half["n_replicates"] == 1
+    ordered = calls.sort("p_value")
+    expected = (ordered["p_value"] * calls.height / pl.Series(range(1, calls.height + 1))).to_numpy()
+    q = dict(zip(ordered["perturbation"], np.minimum.accumulate(expected[::-1])[::-1], strict=True))
+    assert half["q_value"] == pytest.approx(q["c00"])
+
+
 def test_compounds_on_plates_without_controls_are_told_and_not_scored(tmp_path: Path) -> None:
     apart = pl.col("Metadata_Plate") == "P0"
     table = make_table().filter((pl.col("Metadata_type") == "trt") != apart)

@@ -42,7 +42,10 @@ def test_wells_far_from_the_controls_are_hits_with_what_is_known_of_them(make_sc
     assert first["p_position"] == first["p_value"]
     assert first["reason"] == ("one replicate: p is of its distance from controls, beside those of 96 held out for it")
     said = sentences_of_call(first)
-    assert said[0].startswith("whether the places of its wells explain it cannot be told")
+    assert (
+        said[0]
+        == f"whether its place explains it cannot be told of one well: its p-value, {first['p_value']:.2g}, stays"
+    )
     assert "it has one well: whether it would look alike in another one is not known" in said
     assert not any("not tested" in sentence for sentence in said)
 
@@ -120,6 +123,13 @@ def test_controls_that_do_not_differ_leave_wells_that_cannot_be_called(make_scre
     assert all("its distance from controls cannot be told: a covariance needs" in one for one in calls["reason"])
 
 
+def test_where_no_plate_has_four_controls_the_reason_says_so(make_screen: Callable) -> None:
+    calls = call(*primary(make_screen, n_controls=3))
+
+    assert set(calls["call"]) == {"not_callable"}
+    assert all("a plate with at least 4 negative controls is expected" in one for one in calls["reason"])
+
+
 def test_two_fitted_controls_are_too_few_for_a_distance(make_screen: Callable) -> None:
     profiles, wells = primary(make_screen, n_plates=1, n_controls=4)
 
@@ -127,6 +137,14 @@ def test_two_fitted_controls_are_too_few_for_a_distance(make_screen: Callable) -
 
     assert set(calls["call"]) == {"not_callable"}
     assert all("too few or too alike" in one for one in calls["reason"])
+
+
+def test_controls_at_shared_places_are_not_said_to_correct_single_wells(make_screen: Callable) -> None:
+    profiles, wells = primary(make_screen)
+
+    activity = evaluate(screen_wells(profiles, wells), q_max=0.05, seed=0)
+
+    assert activity.sentences == ()
 
 
 def test_names_of_plates_and_the_order_of_rows_change_no_bit(make_screen: Callable) -> None:

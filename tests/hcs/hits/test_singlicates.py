@@ -148,3 +148,49 @@ def test_normalizing_a_plate_on_all_its_controls_changes_nothing_where_halves_ar
     before, after = (_distances(each, numbers, fitted, is_callable) for each in (values, scaled))
 
     np.testing.assert_allclose(after, before, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("usual", "odd", "spread"),
+    [
+        pytest.param(16, 14, 2.0, id="one-control-of-each-half-lost"),
+        pytest.param(16, 15, 10.0, id="one-control-lost-of-raw-profiles"),
+        pytest.param(64, 16, 1.0, id="a-quarter-of-the-controls"),
+        pytest.param(32, 2, 1.0, id="two-controls"),
+    ],
+)
+def test_a_plate_with_fewer_controls_keeps_the_rate(usual: int, odd: int, spread: float) -> None:
+    """Only the odd plate holds wells, which do nothing: as after other replicates of compounds were lost."""
+    rates = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        n_controls, n_wells = [usual] * 15 + [odd], [0] * 15 + [60]
+        plates = np.repeat(np.arange(16), np.add(n_controls, n_wells))
+        place = np.concatenate([np.arange(n + m) for n, m in zip(n_controls, n_wells, strict=True)])
+        calls = call_singlicates(
+            spread * rng.standard_normal((len(plates), 30)) @ rng.standard_normal((30, 30)),
+            plates=[f"P{number}" for number in plates],
+            wells=[f"W{number}" for number in place],
+            is_control=place < np.repeat(n_controls, np.add(n_controls, n_wells)),
+        )
+        rates.append((calls["p_value"].to_numpy() <= 0.05).mean())
+        assert not calls["is_hit"].any()
+    error = np.std(rates, ddof=1) / np.sqrt(len(rates))
+    assert np.mean(rates) <= 0.05 + 3.5 * max(error, 0.003)
+
+
+def test_plates_nearly_alike_are_compared_together_and_others_by_themselves() -> None:
+    n_controls = [16, 16, 16, 14, 4]
+    plates = np.repeat(np.arange(5), np.add(n_controls, 2))
+    place = np.concatenate([np.arange(n + 2) for n in n_controls])
+    calls = call_singlicates(
+        np.random.default_rng(0).standard_normal((len(plates), 5)),
+        plates=[f"P{number}" for number in plates],
+        wells=[f"W{number}" for number in place],
+        is_control=place < np.repeat(n_controls, np.add(n_controls, 2)),
+    )
+
+    # Seven are fitted on where there are 14 or 16, two of four.
+    assert calls["n_controls"].to_list() == [9, 9, 9, 9, 9, 9, 7, 7, 2, 2]
+    smallest = [1 / (1 + 3 * 9 + 7)] * 8 + [1 / (1 + 2)] * 2
+    assert calls["smallest_possible_p"].to_list() == pytest.approx(smallest)
