@@ -60,7 +60,8 @@ def call_activity(
     that alone it could not have been called; else `inactive`. A treatment of one well cannot agree with itself: its
     p-value is that of its distance from controls (`hcs.hits.single_wells`), its q is made among such treatments, and
     `reason` says so. It is `not_callable`, with a reason, if no replicate lies on a plate with a negative control, or
-    a single one on a plate with fewer than two, or where no plate has four. Hits carry what else could explain them (`hcs.hits.explain_hit`).
+    a single one on a plate with fewer than two, or where no plate has four. Hits carry what else could explain them
+    (`hcs.hits.explain_hit`).
 
     Args:
         profiles: (N, D), one row a well in the order of `wells`, normalized, finite. Treatment wells without an effect

@@ -68,9 +68,10 @@ def say_plate_centre(calls: pl.DataFrame, effects: NDArray[np.float64]) -> str |
     less = hits.filter(pl.col("from_centre") < _MOSTLY_CONTROLS * pl.col("effect")).sort("effect", descending=True)
     named = less["perturbation"].unique(maintain_order=True).to_list()
     first = f" ({', '.join(named[:_NAMED])}{' ...' * (len(named) > _NAMED)})" if named else ""
+    middle, controls = (float(np.median(hits[name].to_numpy())) for name in ("from_centre", "effect"))
     return (
         f"from the middle of its plates instead of the controls the median hit has an effect of "
-        f"{hits['from_centre'].median():.2f} instead of {hits['effect'].median():.2f}; less than half is left of "
+        f"{middle:.2f} instead of {controls:.2f}; less than half is left of "
         f"{less.height} of {hits.height}{first}, where the controls may be what differs"
     )
 
