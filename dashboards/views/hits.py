@@ -105,7 +105,7 @@ def _show_charts(shown: Sequence[Hit], every: Sequence[Hit], question: Question,
     left, right = charts.columns(2, gap="medium")
     left.header("How strong, how sure")
     right.header("How alike its wells are")
-    if frame["mAP"].null_count() == frame.height > 0:
+    if frame["mAP"].count() == 0 < frame["p"].count():
         right.caption("Nothing here has a second well to be like: each was called by its distance from controls.")
     for column, source, spec, what in (
         (left, "volcano", volcano(frame, q_max=question.q_max, selected=chosen), "Effect against q"),

@@ -153,8 +153,8 @@ def correct_by_position(
     - `corrected`: replicates share positions, and so do controls on these plates. It is always done then.
     - `not_shared`: replicates lie on several plates, and of their pairs less than a quarter in one position, so that no
       place by itself makes them alike; p-values are as they came.
-    - `not_testable`: replicates share a position or all lie on one plate, and no control position is shared: what
-      places do is not known, and p-values are as they came.
+    - `not_testable`: replicates share a position or all lie on one plate, and no control position is shared, or there
+      is one well alone: what places do is not known, and p-values are as they came.
 
     Args:
         scored: The control positions.
@@ -166,13 +166,10 @@ def correct_by_position(
     inflations: list[Inflation] = []
     verdicts: list[PositionVerdict] = []
     for rows in replicates:
-        if len(rows) < 2:  # what control positions show is what makes replicates alike
+        is_single = len(rows) < 2  # what control positions show is what makes replicates alike
+        if is_single or scored.are_elsewhere(rows):
             inflations.append(Inflation())
-            verdicts.append("not_testable")
-            continue
-        if scored.are_elsewhere(rows):
-            inflations.append(Inflation())
-            verdicts.append("not_shared")
+            verdicts.append("not_testable" if is_single else "not_shared")
             continue
         key = tuple(np.unique(scored.families[rows]).tolist())
         if key not in by_families:
