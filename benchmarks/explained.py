@@ -23,7 +23,8 @@ from threadpoolctl import threadpool_limits
 
 from hcs.hits.activity import call_activity
 from hcs.hits.count import count_ratios, has_count_matches
-from hcs.hits.fluorescence import channels_of_effect
+from hcs.hits.fluorescence import channels_of_effects
+from hcs.hits.hit_pool import HitPool
 from hcs.hits.treatments import ScreenWells, screen_wells
 from hcs.profiling.normalize import robust_z
 from hcs.simulation.cytotoxics import Cytotoxics, CytotoxicScreen, simulate_cytotoxics
@@ -65,10 +66,11 @@ def verdicts_of(seed: int, cytotoxics: Cytotoxics) -> pl.DataFrame:
 
 
 def _shows(wells: ScreenWells, replicates: NDArray[np.intp], channels: dict[str, list[int]]) -> str:
-    pool = np.sort(np.concatenate([replicates, wells.negcons_of(wells.plates[replicates])]))
-    effect = channels_of_effect(
-        wells.profiles[pool], wells.plates[pool], np.isin(pool, replicates), channels=channels, seed=0
+    controls = wells.negcons_of(wells.plates[replicates])
+    pool = HitPool(
+        wells.profiles[replicates][None], wells.plates[replicates], wells.profiles[controls], wells.plates[controls]
     )
+    effect = channels_of_effects(pool, channels=channels, seed=0)[0]
     return f"{effect.verdict} {effect.channel}" if effect.verdict == "one_channel" else effect.verdict
 
 

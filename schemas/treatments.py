@@ -6,6 +6,7 @@ import polars as pl
 
 SIGNIFICANT_DIGITS = 9
 """A dose is told apart by this many digits, so that 0.1 + 0.2 and 0.3 micromolar are one treatment."""
+_PARTS = ("perturbation", "concentration_micromolar", "dose_step")
 
 
 def treatment_key(
@@ -30,13 +31,14 @@ def with_treatment_keys(frame: pl.DataFrame) -> pl.DataFrame:
     Args:
         frame: With the columns `perturbation`, `concentration_micromolar` and `dose_step`.
     """
-    rows = frame.select("perturbation", "concentration_micromolar", "dose_step").rows()
-    keys = {
-        (name, dose, step): treatment_key(name, concentration_micromolar=dose, dose_step=step)
-        for name, dose, step in set(rows)
-        if name is not None
-    }
-    return frame.with_columns(pl.Series("treatment", [keys.get(row) for row in rows], dtype=pl.String))
+    distinct = frame.select(_PARTS).unique()
+    keys = [
+        None if name is None else treatment_key(name, concentration_micromolar=dose, dose_step=step)
+        for name, dose, step in distinct.iter_rows()
+    ]
+    named = distinct.with_columns(pl.Series("treatment", keys, dtype=pl.String))
+    joined = frame.select(_PARTS).join(named, on=_PARTS, how="left", nulls_equal=True, maintain_order="left")
+    return frame.with_columns(joined["treatment"])
 
 
 def _dose(value: float) -> str:

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.permutation import DesignTest, permutation_test
+from hcs.hits.hit_pool import HitPool
+from hcs.statistics.permutation import DesignTest, permutation_tests
 
 BatchVerdict = Literal["every_batch", "some_batches", "no_batch", "one_batch", "cannot_tell"]
 
@@ -38,7 +39,7 @@ class BatchSupport:
 
     @property
     def verdict(self) -> BatchVerdict:
-        """What `batch_support` says in one word."""
+        """What `batch_supports` says in one word."""
         if self.n_batches == 1:
             return "one_batch"
         if self.n_testable < 2:
@@ -48,34 +49,27 @@ class BatchSupport:
         return "some_batches" if self.n_holding else "no_batch"
 
 
-def batch_support(
-    profiles: NDArray[np.float64],
-    plates: NDArray[np.integer],
-    is_replicate: NDArray[np.bool_],
-    *,
-    batches: NDArray[np.integer],
-    seed: int,
-) -> BatchSupport:
-    """Return in which batches the replicates of a hit agree, those of each batch against the controls of its plates.
+def batch_supports(pool: HitPool, *, batches: NDArray[np.integer], seed: int) -> list[BatchSupport]:
+    """Return in which batches the replicates of each hit agree, those of each batch against the controls of its plates.
 
     - `every_batch`, `some_batches`, `no_batch`: in how many of the batches that can reach p <= .05 the test does.
     - `one_batch`: all replicates are of one batch, so that it is not known whether it would hold in another.
     - `cannot_tell`: fewer than two batches have the wells to reach p <= .05.
 
     Args:
-        profiles: (P, D), the replicates and the negative controls of their plates.
-        plates: (P,), each of one batch.
-        is_replicate: (P,).
-        batches: (P,).
+        pool: The hits' wells and their controls; replicates on plates without a control have no say.
+        batches: (R,), of the replicates' plates.
         seed: Of the run.
     """
-    used = is_replicate & np.isin(plates, plates[~is_replicate])
+    used = pool.has_controls
     members = np.unique(batches[used]).tolist()
-    tests = {}
+    tests: list[dict[int, DesignTest]] = [{} for _ in pool.replicates]
     for batch in members:
-        is_own = (batches == batch) & np.isin(plates, plates[used & (batches == batch)])
-        if (used & is_own).sum() >= 2:
-            tests[int(batch)] = permutation_test(
-                profiles[is_own], plates[is_own], is_replicate[is_own], seed=seed, max_draws=_MAX_DRAWS
-            )
-    return BatchSupport(len(members), tests)
+        is_own = used & (batches == batch)
+        if is_own.sum() < 2:
+            continue
+        controls, replicates = pool.of_replicates(is_own).for_permutation()
+        found = permutation_tests(controls, replicates, seed=seed, max_draws=_MAX_DRAWS)
+        for of_hit, test in zip(tests, found, strict=True):
+            of_hit[int(batch)] = test
+    return [BatchSupport(len(members), of_hit) for of_hit in tests]

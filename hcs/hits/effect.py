@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from hcs.statistics.control_pool import ControlPool
 
+_VALUES_AT_ONCE = 60_000
+"""Of replicates: half a megabyte, which a core has near."""
+
 
 @dataclass(frozen=True)
 class Deviation:
@@ -72,13 +75,17 @@ def deviations(controls: ControlPool, replicates: NDArray[np.floating]) -> list[
         controls: Of the plates that all of these treatments lie on.
         replicates: (T, R, D), plate by plate in the order of `controls.plates`.
     """
-    total = np.zeros((len(replicates), replicates.shape[2]))
-    weight = 0.0
-    for plate, own in enumerate(controls.replicates):
-        n_own, n = own.stop - own.start, controls.n_controls[plate]
-        share = n_own * n / (n_own + n)
-        total += share * (replicates[:, own].mean(axis=1, dtype=np.float64) - controls.origins[plate])
-        weight += share
+    shares = [drawn * n / (drawn + n) for drawn, n in zip(controls.layout.n_drawn, controls.n_controls, strict=True)]
+    plate_of = np.repeat(np.arange(len(shares)), controls.layout.n_drawn)
+    of_replicates = (np.array(shares) / controls.layout.n_drawn)[plate_of]
     degrees = sum(controls.n_controls) - len(controls.plates)
     variance = float(controls.products.trace()) / degrees if degrees else float("nan")
-    return [Deviation(squared, weight, variance) for squared in np.einsum("td,td->t", total, total).tolist()]
+    squares: list[float] = []
+    step = max(1, _VALUES_AT_ONCE // replicates[:1].size) if replicates.size else 1
+    for start in range(0, len(replicates), step):
+        differences = replicates[start : start + step].astype(np.float64)
+        differences -= controls.origins[plate_of]
+        total = of_replicates @ differences
+        squares += np.einsum("td,td->t", total, total).tolist()
+    weight = sum(shares)
+    return [Deviation(squared, weight, variance) for squared in squares]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hcs.hits.effect import deviations
 from hcs.hits.treatments import ScreenWells, Treatment
-from hcs.statistics.control_pool import control_pool
+from hcs.statistics.control_pool import pool_for
 from hcs.statistics.permutation import DesignTest, permutation_tests
 from hcs.statistics.query_precision import means_of_treatments, query_precisions
 from hcs.statistics.threads import on_threads
@@ -46,6 +46,10 @@ class Siblings:
     plates: NDArray[np.intp]
     """(R,), where these lie."""
 
+    def chosen(self, places: Sequence[int]) -> Siblings:
+        """Return some of the treatments, by their place among these."""
+        return Siblings(tuple(self.numbers[place] for place in places), self.replicates[list(places)], self.plates)
+
     def parts(self, n: int) -> Iterator[Siblings]:
         """Yield the same treatments, at most n at a time."""
         for start in range(0, len(self.numbers), n):
@@ -58,8 +62,8 @@ def gather_evidence(screen: ScreenWells, *, seed: int) -> list[Evidence]:
     A replicate on a plate without a negative control has nothing to be compared with and is left out; `reason` tells of
     it. Fewer than two others cannot agree: there is no precision and no p-value, and `reason` says which it was.
     """
-    with_controls = np.unique(screen.plates[screen.is_negcon])
-    used = [item.wells[np.isin(screen.plates[item.wells], with_controls)] for item in screen.treatments]
+    is_used = np.isin(screen.plates, screen.plates[screen.is_negcon])
+    used = [item.wells[is_used[item.wells]] for item in screen.treatments]
     precisions = _mean_average_precisions(screen, used)
     groups = siblings(screen, used)
     found = on_threads(lambda group: _of_siblings(screen, group, precisions, seed=seed), groups, n_threads=None)
@@ -100,12 +104,10 @@ def _of_siblings(
     screen: ScreenWells, group: Siblings, precisions: NDArray[np.float64], *, seed: int
 ) -> list[tuple[int, Evidence]]:
     rows = screen.negcons_of(group.plates)
-    controls, control_plates = screen.profiles[rows], screen.plates[rows]
-    names, counts = np.unique(group.plates, return_counts=True)
-    pool = control_pool(controls, control_plates, dict(zip(names.tolist(), counts.tolist(), strict=True)))
-    in_order = np.concatenate([np.flatnonzero(group.plates == plate) for plate in pool.plates])
-    own = screen.profiles[group.replicates[:, in_order]]
+    pool, order = pool_for(screen.profiles[rows], screen.plates[rows], group.plates)
+    own = screen.profiles[group.replicates[:, order]]
     effects = [item.effect for item in deviations(pool, own)]
+    n_batches = _n_distinct(screen.batches[group.replicates])
     is_callable = len(group.plates) >= 2
     tests = permutation_tests(pool, own, seed=seed) if is_callable else None
     return [
@@ -114,8 +116,8 @@ def _of_siblings(
             Evidence(
                 treatment=screen.treatments[number],
                 replicates=group.replicates[place],
-                n_plates=len(names),
-                n_batches=len(np.unique(screen.batches[group.replicates[place]])),
+                n_plates=len(pool.plates),
+                n_batches=n_batches[place],
                 n_controls=len(rows),
                 reason=_reason(screen.treatments[number], group.replicates[place]),
                 mean_average_precision=None if np.isnan(precisions[number]) else float(precisions[number]),
@@ -125,6 +127,12 @@ def _of_siblings(
         )
         for place, number in enumerate(group.numbers)
     ]
+
+
+def _n_distinct(numbers: NDArray[np.intp]) -> list[int]:
+    """Return how many different numbers each row has."""
+    n_changes = np.count_nonzero(np.diff(np.sort(numbers, axis=1), axis=1), axis=1)
+    return [1 + n for n in n_changes.tolist()]
 
 
 def _reason(treatment: Treatment, used: NDArray[np.intp]) -> str | None:

@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
-from hcs.hits.batches import BatchSupport, batch_support
+from hcs.hits.batches import BatchSupport, batch_supports
 from hcs.hits.count import CountVerdict, explained_by_count
 from hcs.hits.evidence import Siblings, siblings
 from hcs.hits.fluorescence import ChannelEffect, Channels, channels_of_effects
-from hcs.hits.position import OtherPositions, precision_in_other_positions
-from hcs.hits.quality import WellQuality, quality_of_wells
-from hcs.hits.strata import in_stratum_of
+from hcs.hits.hit_pool import HitPool
+from hcs.hits.position import OtherPositions, precisions_in_other_positions
+from hcs.hits.quality import WellQuality, quality_of_hits
+from hcs.hits.strata import stratum_of
 from hcs.hits.treatments import ScreenWells
 from hcs.statistics.threads import on_threads
 
-_HITS_AT_ONCE = 64
-"""Their profiles before whitening are copied."""
+_VALUES_AT_ONCE = 500_000
+"""Of profiles of hits that are looked at together: 4 MB."""
+_Compared = tuple[ChannelEffect, BatchSupport, WellQuality, OtherPositions]
 _NOTHING_KNOWN = ChannelEffect("cannot_tell", None, {}, None)
 
 
@@ -119,65 +121,87 @@ def explain_hits(
     Raises:
         InputRejectedError: If the replicates of a hit lie in more than one stratum.
     """
-    channels = _channels_of_hits(screen, hits, facts=facts, seed=seed)
-    return on_threads(
-        lambda number: _explain(screen, ratios, hits[number], channels[number], facts=facts, seed=seed),
-        range(len(hits)),
-        n_threads=None,
+    groups = _groups(screen, hits, strata=facts.strata)
+    compared = on_threads(lambda group: _compare(screen, group, facts=facts, seed=seed), groups, n_threads=None)
+    by_hit = {
+        number: one
+        for group, found in zip(groups, compared, strict=True)
+        for number, one in zip(group.numbers, found, strict=True)
+    }
+    by_count = on_threads(
+        lambda rows: explained_by_count(screen, ratios, rows, strata=facts.strata, seed=seed), hits, n_threads=None
     )
+    return [
+        Explanation(verdict, _median_ratio(ratios[rows]), *by_hit[number], len(rows))
+        for number, (rows, verdict) in enumerate(zip(hits, by_count, strict=True))
+    ]
 
 
-def _channels_of_hits(
-    screen: ScreenWells, hits: Sequence[NDArray[np.intp]], *, facts: WellFacts, seed: int
-) -> list[ChannelEffect]:
-    """Return where each hit shows; hits on the same plates are looked at together."""
-    found = [_NOTHING_KNOWN] * len(hits)
-    scaled = facts.scaled
-    if scaled is None:
-        return found
-    groups = [part for group in siblings(screen, hits) if len(group.plates) > 1 for part in group.parts(_HITS_AT_ONCE)]
-
-    def look(group: Siblings) -> list[ChannelEffect]:
-        controls = screen.negcons_of(group.plates)
-        controls = controls[in_stratum_of(group.replicates[0], strata=facts.strata, n_wells=len(screen.rows))[controls]]
-        n_hits, n_replicates = group.replicates.shape
-        own = scaled.of(screen.rows[group.replicates.ravel()]).reshape(n_hits, n_replicates, -1)
-        return channels_of_effects(
-            scaled.of(screen.rows[controls]), screen.plates[controls], own, group.plates,
-            channels=scaled.channels, seed=seed,
-        )  # fmt: skip
-
-    for group, effects in zip(groups, on_threads(look, groups, n_threads=None), strict=True):
-        for number, effect in zip(group.numbers, effects, strict=True):
-            found[number] = effect
-    return found
+def _groups(
+    screen: ScreenWells, hits: Sequence[NDArray[np.intp]], *, strata: NDArray[np.integer] | None
+) -> list[Siblings]:
+    """Return hits that lie on the same plates and in one stratum, few enough at a time for their profiles."""
+    groups: list[Siblings] = []
+    for group in siblings(screen, hits):
+        of_stratum: dict[int, list[int]] = {}
+        for place, rows in enumerate(group.replicates):
+            of_stratum.setdefault(stratum_of(rows, strata=strata), []).append(place)
+        step = max(1, _VALUES_AT_ONCE // (len(group.plates) * screen.profiles.shape[1]))
+        for places in of_stratum.values():
+            groups += group.chosen(places).parts(step)
+    return groups
 
 
-def _explain(
-    screen: ScreenWells,
-    ratios: NDArray[np.float64],
-    replicates: NDArray[np.intp],
-    channels: ChannelEffect,
-    *,
-    facts: WellFacts,
-    seed: int,
-) -> Explanation:
-    comparable = in_stratum_of(replicates, strata=facts.strata, n_wells=len(screen.plates))
-    controls = screen.negcons_of(screen.plates[replicates])
-    pool = np.sort(np.concatenate([replicates, controls[comparable[controls]]]))
-    profiles, plates, is_replicate = (
-        screen.profiles[pool].astype(np.float64),
-        screen.plates[pool],
-        np.isin(pool, replicates),
-    )
-    counted = ratios[replicates][np.isfinite(ratios[replicates])]
+def _compare(screen: ScreenWells, group: Siblings, *, facts: WellFacts, seed: int) -> list[_Compared]:
+    """Return what the wells of each hit say beside the controls of their plates."""
+    rows, controls = group.replicates, screen.negcons_of(group.plates)
+    if facts.strata is not None:
+        controls = controls[facts.strata[controls] == facts.strata[rows[0, 0]]]
+    pool = _pool(group, screen.profiles[rows], screen.profiles[controls], screen.plates[controls])
     flags = np.full(len(screen.plates), np.nan) if facts.flags is None else facts.flags
-    return Explanation(
-        count=explained_by_count(screen, ratios, replicates, strata=facts.strata, seed=seed),
-        cell_count_ratio=float(np.median(counted)) if counted.size else None,
-        channels=channels,
-        batches=batch_support(profiles, plates, is_replicate, batches=screen.batches[pool], seed=seed),
-        quality=quality_of_wells(flags[pool], plates, is_replicate),
-        other_positions=precision_in_other_positions(profiles, plates, screen.positions[pool], is_replicate),
-        n_replicates=len(replicates),
+    return list(
+        zip(
+            _channels(screen, group, controls, scaled=facts.scaled, seed=seed),
+            batch_supports(pool, batches=screen.batches[rows[0]], seed=seed),
+            quality_of_hits(
+                flags[rows], group.plates, control_flags=flags[controls], control_plates=pool.control_plates
+            ),
+            precisions_in_other_positions(pool, screen.positions[rows]),
+            strict=True,
+        )
     )
+
+
+def _channels(
+    screen: ScreenWells,
+    group: Siblings,
+    controls: NDArray[np.intp],
+    *,
+    scaled: ScaledProfiles | None,
+    seed: int,
+) -> list[ChannelEffect]:
+    """Return where each hit shows."""
+    if scaled is None or len(group.plates) < 2:
+        return [_NOTHING_KNOWN] * len(group.numbers)
+    own = scaled.of(screen.rows[group.replicates.ravel()]).reshape(*group.replicates.shape, -1)
+    pool = _pool(group, own, scaled.of(screen.rows[controls]), screen.plates[controls])
+    return channels_of_effects(pool, channels=scaled.channels, seed=seed)
+
+
+def _pool(
+    group: Siblings,
+    replicates: NDArray[np.floating],
+    controls: NDArray[np.floating],
+    control_plates: NDArray[np.intp],
+) -> HitPool:
+    return HitPool(
+        np.asarray(replicates, dtype=np.float64),
+        group.plates,
+        np.asarray(controls, dtype=np.float64),
+        control_plates,
+    )
+
+
+def _median_ratio(ratios: NDArray[np.float64]) -> float | None:
+    counted = ratios[np.isfinite(ratios)]
+    return float(np.median(counted)) if counted.size else None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
 from hcs.hits.effect import deviations
-from hcs.statistics.control_pool import control_pool
+from hcs.hits.hit_pool import HitPool
 from hcs.statistics.permutation import permutation_tests
 
 ChannelVerdict = Literal["one_channel", "several_channels", "cannot_tell"]
@@ -83,15 +83,8 @@ def channels_of_embeddings(kept: Sequence[NDArray[np.bool_]], channels: Sequence
     return {name: np.flatnonzero(together == number) for number, name in enumerate(channels)}
 
 
-def channels_of_effect(
-    profiles: NDArray[np.float64],
-    plates: NDArray[np.integer],
-    is_replicate: NDArray[np.bool_],
-    *,
-    channels: Channels,
-    seed: int,
-) -> ChannelEffect:
-    """Return whether a hit shows in one channel alone.
+def channels_of_effects(pool: HitPool, *, channels: Channels, seed: int) -> list[ChannelEffect]:
+    """Return whether each hit shows in one channel alone.
 
     Every channel is tested by itself as treatments are, and then all channels but the one that shows the most.
 
@@ -105,69 +98,31 @@ def channels_of_effect(
     tell them apart, profiles do not.
 
     Args:
-        profiles: (P, D), the replicates and the negative controls of their plates, scaled but not whitened: whitening
-            mixes channels.
-        plates: (P,).
-        is_replicate: (P,).
+        pool: The hits' wells and the negative controls of their plates, scaled but not whitened: whitening mixes
+            channels.
         channels: Channel -> columns.
         seed: Of the run.
 
     Raises:
         InputRejectedError: If a column is not in the profiles, or in two channels.
     """
-    own, is_control = plates[is_replicate], ~is_replicate & np.isin(plates, plates[is_replicate])
-    return channels_of_effects(
-        profiles[is_control],
-        plates[is_control],
-        profiles[is_replicate][np.argsort(own, kind="stable")][None],
-        np.sort(own),
-        channels=channels,
-        seed=seed,
-    )[0]
-
-
-def channels_of_effects(
-    controls: NDArray[np.float64],
-    control_plates: NDArray[np.integer],
-    replicates: NDArray[np.float64],
-    replicate_plates: NDArray[np.integer],
-    *,
-    channels: Channels,
-    seed: int,
-) -> list[ChannelEffect]:
-    """Return what `channels_of_effect` says of each of T hits that lie on the same plates, and so share the controls.
-
-    Args:
-        controls: (C, D), scaled, of the plates of the replicates.
-        control_plates: (C,).
-        replicates: (T, R, D), scaled.
-        replicate_plates: (R,), sorted.
-        channels: Columns of each channel.
-        seed: Of the run.
-
-    Raises:
-        InputRejectedError: If a column is not in the profiles, or in two channels.
-    """
     columns = {name: np.asarray(members, dtype=np.intp) for name, members in channels.items() if len(members)}
-    _check(columns, controls.shape[1])
-    if len(columns) < 2 or len(replicate_plates) < 2:
-        return [ChannelEffect("cannot_tell", None, {}, None)] * len(replicates)
-
-    def looked_at(of: NDArray[np.intp], hits: NDArray[np.intp]) -> list[_Part]:
-        own = replicates[np.ix_(hits, np.arange(len(replicate_plates)), of)]
-        return _parts(controls[:, of], control_plates, own, replicate_plates, seed=seed)
-
-    everyone = np.arange(len(replicates))
-    by_channel = {name: looked_at(members, everyone) for name, members in columns.items()}
+    _check(columns, pool.controls.shape[1])
+    n_hits = len(pool.replicates)
+    if len(columns) < 2 or pool.has_controls.sum() < 2:
+        return [ChannelEffect("cannot_tell", None, {}, None)] * n_hits
+    compared = pool.of_replicates(pool.has_controls)
+    by_channel = {name: _parts(compared.of_columns(members), seed=seed) for name, members in columns.items()}
     strongest = [
         min(columns, key=lambda name: (by_channel[name][hit].p_value, -by_channel[name][hit].signal, name))
-        for hit in everyone
+        for hit in range(n_hits)
     ]
     elsewhere: dict[int, _Part] = {}
     for channel in dict.fromkeys(strongest):
-        hits = np.array([hit for hit in everyone if strongest[hit] == channel])
+        hits = np.array([hit for hit in range(n_hits) if strongest[hit] == channel])
         others = np.sort(np.concatenate([members for name, members in columns.items() if name != channel]))
-        elsewhere.update(zip(hits.tolist(), looked_at(others, hits), strict=True))
+        found = _parts(compared.of_hits(hits).of_columns(others), seed=seed)
+        elsewhere.update(zip(hits.tolist(), found, strict=True))
     return [
         _effect(channel, {name: parts[hit] for name, parts in by_channel.items()}, elsewhere[hit])
         for hit, channel in enumerate(strongest)
@@ -183,19 +138,10 @@ class _Part:
     """The squared effect beyond that of controls, which is 1; a mean over features, so that sizes compare."""
 
 
-def _parts(
-    controls: NDArray[np.float64],
-    control_plates: NDArray[np.integer],
-    replicates: NDArray[np.float64],
-    replicate_plates: NDArray[np.integer],
-    *,
-    seed: int,
-) -> list[_Part]:
-    names, counts = np.unique(replicate_plates, return_counts=True)
-    pool = control_pool(controls, control_plates, dict(zip(names.tolist(), counts.tolist(), strict=True)))
-    own = replicates[:, np.concatenate([np.flatnonzero(replicate_plates == plate) for plate in pool.plates])]
-    tests = permutation_tests(pool, own, seed=seed, max_draws=_MAX_DRAWS)
-    effects = [item.effect for item in deviations(pool, own)]
+def _parts(pool: HitPool, *, seed: int) -> list[_Part]:
+    controls, replicates = pool.for_permutation()
+    tests = permutation_tests(controls, replicates, seed=seed, max_draws=_MAX_DRAWS)
+    effects = [item.effect for item in deviations(controls, replicates)]
     return [
         _Part(test.p_value, max(0.0, effect**2 - 1) if np.isfinite(effect) else 0.0)
         for test, effect in zip(tests, effects, strict=True)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hcs.statistics.average_precision import average_precisions
+from hcs.hits.hit_pool import HitPool
+from hcs.statistics.average_precision import negatives_above, precisions_of_counts
 from hcs.statistics.draws import MAX_DRAWS
 from hcs.statistics.permutation import DesignTest, permutation_test
 from hcs.statistics.position_inflation import Inflation, estimate_inflation
-from hcs.statistics.similarity import cosines
+from hcs.statistics.similarity import cosines, unit_rows
 from hcs.statistics.threads import on_threads
 
 PositionVerdict = Literal["corrected", "not_shared", "not_testable"]
@@ -181,33 +182,41 @@ def correct_by_position(
     return PositionCorrection(corrected[:, 0], corrected[:, 1], tuple(verdicts))
 
 
-def precision_in_other_positions(
-    profiles: NDArray[np.floating],
-    plates: NDArray[np.integer],
-    positions: NDArray[np.str_],
-    is_replicate: NDArray[np.bool_],
-) -> OtherPositions:
-    """Return the mean average precision over pairs of replicates in different positions.
+def precisions_in_other_positions(pool: HitPool, positions: NDArray[np.str_]) -> list[OtherPositions]:
+    """Return each hit's mean average precision over pairs of replicates in different positions.
 
     As copairs computes it with `pos_diffby` the well: a replicate's positives are the others in other positions, those
     in its own are neither positives nor negatives, its negatives are the controls of its plate. A replicate without
-    such a positive is no query.
+    such a positive, or without a control on its plate, is no query.
 
     Args:
-        profiles: (P, D), the replicates and the negative controls of their plates.
-        plates: (P,).
-        positions: (P,), names of wells.
-        is_replicate: (P,).
+        pool: The hits' wells and the negative controls of their plates.
+        positions: (T, R), names of the replicates' wells.
     """
-    queries = np.flatnonzero(is_replicate)
-    is_positive = is_replicate[None, :] & (positions[queries][:, None] != positions[None, :])
-    queries, is_positive = queries[is_positive.any(axis=1)], is_positive[is_positive.any(axis=1)]
-    if not len(queries):
-        return OtherPositions(n_replicates=0, mean_average_precision=None)
-    is_negative = ~is_replicate[None, :] & (plates[queries][:, None] == plates[None, :])
-    values = profiles.astype(np.float64, copy=False)
-    found = average_precisions(cosines(values[queries], values), is_positive, is_negative)
-    return OtherPositions(n_replicates=len(queries), mean_average_precision=float(found.mean()))
+    n_hits, n_replicates = positions.shape
+    precisions = np.full((n_hits, n_replicates), np.nan)
+    is_positive = positions[:, :, None] != positions[:, None, :]
+    among = _cosines_among(pool.replicates)
+    for query in np.flatnonzero(pool.has_controls):
+        negatives = cosines(pool.replicates[:, query], pool.controls[pool.control_plates == pool.plates[query]])
+        patterns, pattern_of = np.unique(is_positive[:, query], axis=0, return_inverse=True)
+        for number, pattern in enumerate(patterns):
+            if pattern.any():
+                alike = np.flatnonzero(pattern_of.reshape(-1) == number)
+                above = negatives_above(among[alike, query][:, pattern], negatives[alike])
+                precisions[alike, query] = precisions_of_counts(above)
+    return [_other_positions(row[np.isfinite(row)]) for row in precisions]
+
+
+def _cosines_among(replicates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cosines of each hit's replicates with one another, (T, R, R)."""
+    units = unit_rows(replicates.reshape(-1, replicates.shape[2]))[0].reshape(replicates.shape)
+    return np.asarray(units @ units.transpose(0, 2, 1))
+
+
+def _other_positions(precisions: NDArray[np.float64]) -> OtherPositions:
+    n_queries = len(precisions)
+    return OtherPositions(n_queries, float(precisions.mean()) if n_queries else None)
 
 
 def _pairs_within(names: NDArray[np.generic]) -> int:

@@ -176,11 +176,14 @@ def _treatments(wells: pl.DataFrame) -> tuple[Treatment, ...]:
     )
     groups = (
         with_treatment_keys(tested)
-        .group_by("control_type", "treatment")
-        .agg(pl.col("perturbation").first(), pl.col(*DOSES).min(), pl.col("row").sort())
+        .group_by("control_type", "treatment", maintain_order=True)
+        .agg(pl.col("perturbation").first(), pl.col(*DOSES).min(), pl.col("row"))
         .sort(pl.col("control_type") == "poscon", "perturbation", *DOSES)
     )
+    ends = groups["row"].list.len().cum_sum().to_list()
+    members = np.split(groups["row"].explode(empty_as_null=False).to_numpy().astype(np.intp), ends)[:-1]
+    columns = groups.select("control_type", "perturbation", *DOSES).iter_rows()
     return tuple(
-        Treatment(control_type, perturbation, micromolar, step, wells=np.array(rows, dtype=np.intp))
-        for control_type, _, perturbation, micromolar, step, rows in groups.iter_rows()
+        Treatment(control_type, perturbation, micromolar, step, rows)
+        for (control_type, perturbation, micromolar, step), rows in zip(columns, members, strict=True)
     )

@@ -43,35 +43,3 @@ def precisions_of_counts(above: NDArray[np.int64]) -> NDArray[np.float64]:
     places = np.arange(1, above.shape[1] + 1)
     precisions: NDArray[np.float64] = (places / (places + np.sort(above, axis=1))).mean(axis=1)
     return precisions
-
-
-def average_precisions(
-    similarities: NDArray[np.float64], is_positive: NDArray[np.bool_], is_negative: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the average precision of every query.
-
-    Args:
-        similarities: (Q, N), of each query to each candidate.
-        is_positive: (Q, N), which candidates should rank high. A candidate that is neither is ignored.
-        is_negative: (Q, N), disjoint from the positives.
-
-    Returns:
-        (Q,) float64 in (0, 1]; NaN for a query without positives or without negatives, which has no rank to speak of
-        (a perfect score would be an accident of the layout).
-    """
-    precisions = np.full(len(similarities), np.nan)
-    for query, (row, positive, negative) in enumerate(zip(similarities, is_positive, is_negative, strict=True)):
-        precisions[query] = average_precision(row[positive], row[negative])
-    return precisions
-
-
-def average_precision(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> float:
-    """Return the average precision of one query, NaN without positives or negatives.
-
-    Args:
-        positives: (M,), similarities of the query to its positives.
-        negatives: (L,), similarities to its negatives.
-    """
-    if not len(positives) or not len(negatives):
-        return float("nan")
-    return float(precisions_of_counts(negatives_above(positives[None], negatives[None]))[0])

@@ -94,6 +94,21 @@ def control_pool(
     )
 
 
+def pool_for(
+    controls: NDArray[np.floating], plates: NDArray[np.integer], replicate_plates: NDArray[np.integer]
+) -> tuple[ControlPool, NDArray[np.intp]]:
+    """Return the controls of the plates of some replicates, and the order of the replicates that goes with them, (R,).
+
+    Args:
+        controls: (C, D), finite.
+        plates: (C,), any integers, one a plate.
+        replicate_plates: (R,), exactly the plates of `plates`.
+    """
+    names, counts = np.unique(replicate_plates, return_counts=True)
+    pool = control_pool(controls, plates, dict(zip(names.tolist(), counts.tolist(), strict=True)))
+    return pool, np.concatenate([np.flatnonzero(replicate_plates == plate) for plate in pool.plates])
+
+
 def without_rounding(vectors: NDArray[np.float64], negligible: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Return vectors (..., D), those not longer than `negligible` as zero."""
     squares = np.einsum("...d,...d->...", vectors, vectors)

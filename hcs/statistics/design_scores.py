@@ -7,6 +7,7 @@ for all treatments of a layout; only the tables differ.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
 from math import comb
@@ -45,29 +46,32 @@ class Blocks:
         """Pairs of wells of one design."""
         return comb(sum(self.layout.n_drawn), 2)
 
-    def largest_difference(self, differences: NDArray[np.float64]) -> float:
-        """Return by how much the scores of a design of control wells may differ, given differences of tables (L,)."""
-        total, start = 0.0, 0
-        n_wells, n_drawn, n_controls = self.layout.n_wells, self.layout.n_drawn, self.layout.n_controls
-        for (a, b), size in zip(self.plates, self.sizes, strict=True):
-            block = differences[start : start + size].reshape(n_wells[a], n_wells[b])[: n_controls[a], : n_controls[b]]
-            start += size
-            n_pairs = comb(n_drawn[a], 2) if a == b else n_drawn[a] * n_drawn[b]
-            # First over rows, which are long vectors.
-            total += n_pairs * max(float(block.max(axis=0).max()), -float(block.min(axis=0).min()))
-        return total
-
-    def most_of_one_replicate(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what one replicate can add at most to the score of a design of otherwise controls, by plate: (A,)."""
-        n_wells, n_drawn, n_controls = self.layout.n_wells, self.layout.n_drawn, self.layout.n_controls
-        most = np.zeros(len(n_drawn))
+    def of_tables(self, tables: NDArray[np.float64]) -> Iterator[tuple[int, int, NDArray[np.float64]]]:
+        """Yield every two plates and what their wells add, (T, wells of the one, of the other), of tables (T, L)."""
         start = 0
         for (a, b), size in zip(self.plates, self.sizes, strict=True):
-            block = table[start : start + size].reshape(n_wells[a], n_wells[b])
+            yield a, b, tables[:, start : start + size].reshape(len(tables), self.layout.n_wells[a], -1)
             start += size
-            most[a] += (n_drawn[b] - (a == b)) * block[n_controls[a] :, : n_controls[b]].max()
+
+    def largest_differences(self, differences: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return by how much scores of a design of controls may differ: (T,), given differences of tables (T, L)."""
+        total = np.zeros(len(differences))
+        n_drawn, n_controls = self.layout.n_drawn, self.layout.n_controls
+        for a, b, block in self.of_tables(differences):
+            among = block[:, : n_controls[a], : n_controls[b]]
+            n_pairs = comb(n_drawn[a], 2) if a == b else n_drawn[a] * n_drawn[b]
+            # First over rows, which are long vectors.
+            total += n_pairs * np.maximum(among.max(axis=1).max(axis=1), -among.min(axis=1).min(axis=1))
+        return total
+
+    def most_of_one_replicate(self, tables: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what one replicate can add at most to the score of a design of controls, by plate: (T, A)."""
+        n_drawn, n_controls = self.layout.n_drawn, self.layout.n_controls
+        most = np.zeros((len(tables), len(n_drawn)))
+        for a, b, block in self.of_tables(tables):
+            most[:, a] += (n_drawn[b] - (a == b)) * block[:, n_controls[a] :, : n_controls[b]].max(axis=(1, 2))
             if a != b:
-                most[b] += n_drawn[a] * block[: n_controls[a], n_controls[b] :].max()
+                most[:, b] += n_drawn[a] * block[:, : n_controls[a], n_controls[b] :].max(axis=(1, 2))
         return most
 
     def places(self, designs: NDArray[np.int32]) -> NDArray[np.intp]:

@@ -78,7 +78,8 @@ def further_draws(waiting: list[Undecided], blocks: Blocks, *, seed: int, max_dr
     if not left:
         return
     likeness = Likeness([item.table for item in left], blocks)
-    reaches = {id(item): likeness.reach(item.table, item.threshold) for item in left}
+    found = likeness.reaches([item.table for item in left], [item.threshold for item in left])
+    reaches = {id(item): reach for item, reach in zip(left, found, strict=True)}
     for numbers in _numbers_together():
         batches = []
         n_drawn = left[0].n_drawn

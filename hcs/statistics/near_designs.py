@@ -23,6 +23,9 @@ _ROUNDING_OF_BOUNDS = 1e-5
 _DESIGNS_AT_ONCE = 16_384
 """Designs whose bounds are looked up together: 128 kB of codes and bounds, which a core has near."""
 
+_ENTRIES_AT_ONCE = 500_000
+"""Of tables: 4 MB."""
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -84,10 +87,17 @@ class Likeness:
         self._with_nothing = np.append(self._mean, 0.0)
         self._bounds = _bounds(self._mean, blocks)
 
-    def reach(self, table: NDArray[np.float64], threshold: float) -> Reach:
-        """Return how far down the treatment with this table has to look."""
-        lowest = threshold - _ROUNDING - self._blocks.largest_difference(table - self._mean)
-        return Reach(lowest, lowest - self._blocks.most_of_one_replicate(table))
+    def reaches(self, tables: Sequence[NDArray[np.float64]], thresholds: Sequence[float]) -> list[Reach]:
+        """Return how far down the treatments with these tables have to look."""
+        found = []
+        step = max(1, _ENTRIES_AT_ONCE // len(self._mean))
+        for start in range(0, len(tables), step):
+            some = np.stack(tables[start : start + step])
+            most = self._blocks.most_of_one_replicate(some)
+            some -= self._mean
+            lowest = np.array(thresholds[start : start + step]) - _ROUNDING - self._blocks.largest_differences(some)
+            found += [Reach(*of_one) for of_one in zip(lowest.tolist(), lowest[:, None] - most, strict=True)]
+        return found
 
     def candidates(self, batches: Sequence[Batch], reaches: Sequence[Reach]) -> Candidates:
         """Return the designs that may reach one of the treatments."""

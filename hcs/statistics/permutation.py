@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.control_pool import ControlPool, control_pool
+from hcs.statistics.control_pool import ControlPool, pool_for
 from hcs.statistics.design_scores import Blocks, score_tables, scores
 from hcs.statistics.designs import Layout, all_designs
 from hcs.statistics.draws import MAX_DRAWS, Undecided, first_draws, further_draws
@@ -74,14 +74,9 @@ def permutation_test(
         ValueError: If a plate lacks a replicate or a control, or there are fewer than two replicates.
     """
     _check_pool(plates, is_replicate)
-    own = plates[is_replicate]
-    names, counts = np.unique(own, return_counts=True)
-    controls = control_pool(
-        profiles[~is_replicate], plates[~is_replicate], dict(zip(names.tolist(), counts.tolist(), strict=True))
-    )
-    rows = np.flatnonzero(is_replicate)
-    in_order = np.concatenate([rows[own == plate] for plate in controls.plates])
-    return permutation_tests(controls, profiles[in_order][None], seed=seed, max_draws=max_draws)[0]
+    controls, order = pool_for(profiles[~is_replicate], plates[~is_replicate], plates[is_replicate])
+    replicates = profiles[is_replicate][order]
+    return permutation_tests(controls, replicates[None], seed=seed, max_draws=max_draws)[0]
 
 
 def permutation_tests(

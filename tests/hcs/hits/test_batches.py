@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hcs.hits.batches import BatchSupport, batch_support
+from hcs.hits.batches import BatchSupport, batch_supports
 from hcs.hits.explain import say_batches
 from hcs.statistics.permutation import permutation_test
+from tests.support.hit_pools import pool_of_one
 
 Pool = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -28,7 +31,8 @@ def said_of(found: BatchSupport) -> str | None:
 
 
 def judge(wells: Pool) -> BatchSupport:
-    return batch_support(*wells, batches=wells[1] // 2, seed=0)
+    made = pool_of_one(*wells)
+    return batch_supports(made, batches=made.plates // 2, seed=0)[0]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +55,7 @@ def test_batches_in_which_it_holds_are_counted(shifts: list[float], verdict: str
 
 def test_a_batch_is_tested_as_if_there_were_no_other() -> None:
     profiles, plates, is_replicate = pool([0.6, 0.4])
-    found = batch_support(profiles, plates, is_replicate, batches=plates // 2, seed=0)
+    found = judge((profiles, plates, is_replicate))
 
     for batch, test in found.tests.items():
         own = plates // 2 == batch
@@ -72,7 +76,7 @@ def test_a_batch_of_one_replicate_is_no_test_and_is_said() -> None:
     first = np.flatnonzero(is_replicate & (plates // 2 == 2))[0]
     kept = ~(is_replicate & (plates // 2 == 2)) | (np.arange(len(plates)) == first)
 
-    found = batch_support(profiles[kept], plates[kept], is_replicate[kept], batches=plates[kept] // 2, seed=0)
+    found = judge((profiles[kept], plates[kept], is_replicate[kept]))
 
     assert (found.verdict, found.n_batches, sorted(found.tests)) == ("every_batch", 3, [0, 1])
     assert said_of(found) == "it holds in each of 2 batches by itself; 1 more have too few wells to tell"
@@ -82,6 +86,17 @@ def test_replicates_on_plates_without_controls_are_in_no_batch() -> None:
     profiles, plates, is_replicate = pool([3.0, 3.0])
     kept = is_replicate | (plates // 2 == 0)
 
-    found = batch_support(profiles[kept], plates[kept], is_replicate[kept], batches=plates[kept] // 2, seed=0)
+    found = judge((profiles[kept], plates[kept], is_replicate[kept]))
 
     assert (found.verdict, found.n_batches) == ("one_batch", 1)
+
+
+def test_hits_on_the_same_plates_are_told_as_each_by_itself() -> None:
+    pools = [pool_of_one(*pool(shifts, seed=seed)) for seed, shifts in enumerate(([0.5, 0.5], [3.0, 0.0], [0.0, 0.0]))]
+    together = replace(pools[0], replicates=np.concatenate([one.replicates for one in pools]))
+
+    found = batch_supports(together, batches=together.plates // 2, seed=0)
+
+    apart = [replace(pools[0], replicates=one.replicates) for one in pools]
+    assert found == [batch_supports(one, batches=one.plates // 2, seed=0)[0] for one in apart]
+    assert len({one.verdict for one in found}) > 1

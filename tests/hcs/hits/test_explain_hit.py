@@ -7,12 +7,14 @@ import polars as pl
 import pytest
 
 from hcs.errors import InputRejectedError
-from hcs.hits.batches import batch_support
+from hcs.hits.batches import batch_supports
 from hcs.hits.count import count_ratios, explained_by_count
 from hcs.hits.explain import sentences_of_call
 from hcs.hits.explain_hit import Explanation, ScaledProfiles, WellFacts, explain_hits
-from hcs.hits.fluorescence import channels_of_effect
+from hcs.hits.fluorescence import channels_of_effects
+from hcs.hits.hit_pool import HitPool
 from hcs.hits.treatments import ScreenWells, screen_wells
+from tests.support.hit_pools import pool_of_one
 
 
 @pytest.fixture
@@ -35,10 +37,10 @@ def said_of(found: Explanation) -> tuple[str, ...]:
     return sentences_of_call({**found.columns, **others, **place, "n_batches": found.batches.n_batches})
 
 
-def pool_of(screen: ScreenWells, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Profiles, plates and which are replicates, of a hit and its controls."""
+def pool_of(screen: ScreenWells, hit: np.ndarray) -> HitPool:
+    """Profiles and plates of a hit and its controls."""
     pool = np.sort(np.concatenate([hit, np.flatnonzero(screen.is_negcon)]))
-    return screen.profiles[pool], screen.plates[pool], np.isin(pool, hit)
+    return pool_of_one(screen.profiles[pool], screen.plates[pool], np.isin(pool, hit))
 
 
 def test_a_hit_has_a_verdict_and_a_sentence_on_each_question(screen: ScreenWells) -> None:
@@ -53,13 +55,13 @@ def test_a_hit_has_a_verdict_and_a_sentence_on_each_question(screen: ScreenWells
     ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
     assert found.count == explained_by_count(screen, ratios, hit, seed=0)
     assert found.cell_count_ratio == np.median(ratios[hit])
-    whole = channels_of_effect(*pool_of(screen, hit), channels=halves, seed=0)
+    pool = pool_of(screen, hit)
+    whole = channels_of_effects(pool, channels=halves, seed=0)[0]
     assert found.channels == whole
     assert found.channels.verdict == "several_channels"
     assert found.quality.verdict == "as_controls"
     assert found.other_positions.n_replicates == 8
-    pool = np.sort(np.concatenate([hit, np.flatnonzero(screen.is_negcon)]))
-    assert found.batches == batch_support(*pool_of(screen, hit), batches=screen.batches[pool], seed=0)
+    assert found.batches == batch_supports(pool, batches=screen.batches[np.sort(hit)], seed=0)[0]
     assert found.batches.verdict == "every_batch"
     assert len(set(said_of(found))) == 6
 

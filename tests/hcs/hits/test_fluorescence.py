@@ -7,7 +7,8 @@ import pytest
 
 from hcs.errors import InputRejectedError
 from hcs.hits.explain import say_channels
-from hcs.hits.fluorescence import ChannelEffect, channels_by_name, channels_of_effect
+from hcs.hits.fluorescence import ChannelEffect, channels_by_name, channels_of_effects
+from tests.support.hit_pools import pool_of_one
 
 CHANNELS = {name: list(range(12 * i, 12 * i + 12)) for i, name in enumerate(("DNA", "ER", "Mito"))}
 
@@ -22,7 +23,7 @@ def pool(shifts: dict[str, float], *, n_plates: int = 4, seed: int = 0) -> tuple
 
 
 def judge(shifts: dict[str, float], *, seed: int = 0, channels: dict[str, list[int]] = CHANNELS) -> ChannelEffect:
-    return channels_of_effect(*pool(shifts, seed=seed), channels=channels, seed=0)
+    return channels_of_effects(pool_of_one(*pool(shifts, seed=seed)), channels=channels, seed=0)[0]
 
 
 def test_what_shows_in_one_channel_is_named() -> None:
@@ -71,9 +72,10 @@ def test_columns_of_no_channel_are_not_looked_at() -> None:
     profiles, plates, is_replicate = pool({"DNA": 3.0})
     area = np.random.default_rng(9).standard_normal((len(plates), 5)) + 50 * is_replicate[:, None]
 
-    with_area = channels_of_effect(np.hstack([profiles, area]), plates, is_replicate, channels=CHANNELS, seed=0)
+    made = [pool_of_one(values, plates, is_replicate) for values in (profiles, np.hstack([profiles, area]))]
+    without_area, with_area = (channels_of_effects(one, channels=CHANNELS, seed=0)[0] for one in made)
 
-    assert with_area == channels_of_effect(profiles, plates, is_replicate, channels=CHANNELS, seed=0)
+    assert with_area == without_area
 
 
 @pytest.mark.parametrize("extra", [[0], [36], [-1]])

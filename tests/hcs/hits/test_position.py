@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hcs.hits.explain import say_inflation, say_what_is_left
-from hcs.hits.position import ScoredPositions, correct_by_position, precision_in_other_positions, score_positions
+from hcs.hits.position import (
+    OtherPositions,
+    ScoredPositions,
+    correct_by_position,
+    precisions_in_other_positions,
+    score_positions,
+)
 from hcs.statistics.permutation import permutation_test
+from tests.support.hit_pools import pool_of_one
 
 N_FEATURES = 24
 
@@ -43,6 +52,13 @@ class Layout:
                 for pool in [self.is_negcon | (self.treatments == treatment)]
             ]
         )
+
+
+def in_other_positions(
+    profiles: np.ndarray, plates: np.ndarray, positions: np.ndarray, is_replicate: np.ndarray
+) -> OtherPositions:
+    pool = pool_of_one(profiles, plates, is_replicate)
+    return precisions_in_other_positions(pool, positions[is_replicate][None])[0]
 
 
 def summary(found: ScoredPositions) -> dict[str, tuple[int, float]]:
@@ -244,7 +260,7 @@ def test_precision_in_other_positions_is_that_of_copairs_with_pos_diffby() -> No
         meta, profiles.astype(np.float32), pos_sameby=["role"], pos_diffby=["well"], neg_sameby=["plate"],
         neg_diffby=["is_control"], progress_bar=False,
     )  # fmt: skip
-    found = precision_in_other_positions(profiles, plates, positions, is_replicate)
+    found = in_other_positions(profiles, plates, positions, is_replicate)
 
     expected = theirs["average_precision"].to_numpy()[is_replicate]
     assert found.n_replicates == 6
@@ -254,7 +270,7 @@ def test_precision_in_other_positions_is_that_of_copairs_with_pos_diffby() -> No
 def test_replicates_of_one_position_have_no_score_in_others() -> None:
     screen = Layout(n_plates=3, n_controls=4, n_treatments=1)
 
-    found = precision_in_other_positions(screen.profiles, screen.plates, screen.positions, ~screen.is_negcon)
+    found = in_other_positions(screen.profiles, screen.plates, screen.positions, ~screen.is_negcon)
 
     assert (found.n_replicates, found.mean_average_precision) == (0, None)
 
@@ -264,6 +280,36 @@ def test_a_replicate_alone_in_its_position_is_the_partner_of_all_others() -> Non
     positions = np.where((screen.plates == 2) & ~screen.is_negcon, "w77", screen.positions)
     far = screen.profiles + 30.0 * ~screen.is_negcon[:, None]
 
-    found = precision_in_other_positions(far, screen.plates, positions, ~screen.is_negcon)
+    found = in_other_positions(far, screen.plates, positions, ~screen.is_negcon)
 
     assert (found.n_replicates, found.mean_average_precision) == (3, 1.0)
+
+
+def test_hits_that_share_other_positions_are_scored_as_each_by_itself() -> None:
+    rng = np.random.default_rng(4)
+    plates, is_replicate = np.tile(np.arange(3), 9), np.arange(27) < 6
+    profiles = rng.standard_normal((27, 5))
+    pool = pool_of_one(profiles, plates, is_replicate)
+    hits = np.stack([pool.replicates[0] + shift for shift in (0.0, 0.5, 1.0, 9.0)])
+    positions = np.array([list("abcdef"), list("aabbcc"), list("abcdef"), list("aaaaaa")])
+
+    found = precisions_in_other_positions(replace(pool, replicates=hits), positions)
+
+    apart = [
+        precisions_in_other_positions(replace(pool, replicates=hit[None]), where[None])[0]
+        for hit, where in zip(hits, positions, strict=True)
+    ]
+    assert [one.n_replicates for one in found] == [6, 6, 6, 0]
+    assert found == apart
+    assert len({one.mean_average_precision for one in found}) == 4
+
+
+def test_a_replicate_on_a_plate_without_controls_is_no_query() -> None:
+    screen = Layout(n_plates=3, n_controls=4, n_treatments=1)
+    kept = ~screen.is_negcon | (screen.plates < 2)
+    positions = np.array([f"p{well}" for well in range(len(screen.plates))])
+
+    found = in_other_positions(screen.profiles[kept], screen.plates[kept], positions[kept], ~screen.is_negcon[kept])
+
+    assert found.n_replicates == 2
+    assert found.mean_average_precision is not None

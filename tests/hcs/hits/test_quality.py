@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
 from hcs.hits.explain import say_quality
-from hcs.hits.quality import WellQuality, quality_of_wells
+from hcs.hits.quality import WellQuality, quality_of_hits
 
 
 def said_of(found: WellQuality) -> str | None:
@@ -23,10 +23,10 @@ def said_of(found: WellQuality) -> str | None:
     )
 
 
-def judge(flags: list[float], plates: list[int], is_replicate: list[bool]):
-    return quality_of_wells(
-        np.array(flags, dtype=float), np.array(plates, dtype=int), np.array(is_replicate, dtype=bool)
-    )
+def judge(flags: list[float], plates: list[int], is_replicate: list[bool]) -> WellQuality:
+    raised, where, own = np.array(flags, dtype=float), np.array(plates, dtype=int), np.array(is_replicate, dtype=bool)
+    found = quality_of_hits(raised[own][None], where[own], control_flags=raised[~own], control_plates=where[~own])
+    return found[0]
 
 
 @settings(deadline=None)

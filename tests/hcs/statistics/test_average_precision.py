@@ -8,9 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from hcs.statistics.average_precision import average_precision, average_precisions
+from hcs.statistics.average_precision import negatives_above, precisions_of_counts
 
 counts = st.integers(1, 12)
+
+
+def average_precision(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """Of one query."""
+    return float(precisions_of_counts(negatives_above(positives[None], negatives[None]))[0])
 
 
 def naive_average_precision(positives: np.ndarray, negatives: np.ndarray) -> float:
@@ -51,33 +56,15 @@ def test_without_ties_it_is_that_of_scikit_learn(n_positives: int, n_negatives: 
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_candidates_and_a_rising_map_change_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    similarities = np.round(rng.uniform(-1, 1, (4, 15)), 1)
-    roles = rng.integers(0, 3, (4, 15))
-    order = rng.permutation(15)
+    positives, negatives = np.round(rng.uniform(-1, 1, (4, 5)), 1), np.round(rng.uniform(-1, 1, (4, 10)), 1)
+    order = rng.permutation(10)
 
-    expected = average_precisions(similarities, roles == 0, roles == 1)
+    expected = negatives_above(positives, negatives)
 
-    np.testing.assert_array_equal(
-        average_precisions(similarities[:, order], roles[:, order] == 0, roles[:, order] == 1), expected
-    )
-    np.testing.assert_array_equal(average_precisions(np.exp(similarities), roles == 0, roles == 1), expected)
-
-
-def test_candidates_that_are_neither_do_not_count() -> None:
-    similarities = np.array([[0.9, 0.8, 0.7, 0.6]])
-    is_positive = np.array([[False, True, False, True]])
-    is_negative = np.array([[False, False, True, False]])
-
-    # The positives stand at ranks 1 and 3 of three.
-    assert average_precisions(similarities, is_positive, is_negative)[0] == pytest.approx((1 + 2 / 3) / 2)
-
-
-def test_a_query_without_positives_or_negatives_has_no_precision() -> None:
-    similarities = np.array([[0.5, 0.4], [0.5, 0.4], [0.5, 0.4]])
-    is_positive = np.array([[True, True], [False, False], [True, False]])
-    is_negative = np.array([[False, False], [True, True], [False, True]])
-
-    np.testing.assert_array_equal(average_precisions(similarities, is_positive, is_negative), [np.nan, np.nan, 1.0])
+    np.testing.assert_array_equal(negatives_above(positives, negatives[:, order]), expected)
+    np.testing.assert_array_equal(negatives_above(positives[:, ::-1], negatives), expected[:, ::-1])
+    np.testing.assert_array_equal(negatives_above(np.exp(positives), np.exp(negatives)), expected)
+    np.testing.assert_array_equal(precisions_of_counts(expected[:, ::-1]), precisions_of_counts(expected))
 
 
 def test_rounding_does_not_split_a_tie() -> None:
@@ -112,10 +99,13 @@ def test_it_is_that_of_copairs(n_plates: int) -> None:
     units = profiles / np.linalg.norm(profiles, axis=1, keepdims=True)
     compound, plate = meta["compound"].to_numpy(), meta["plate"].to_numpy()
     is_negcon = compound == "DMSO"
-    is_positive = (compound[:, None] == compound[None, :]) & ~np.eye(len(meta), dtype=bool)
-    is_negative = (plate[:, None] == plate[None, :]) & is_negcon[None, :]
-    found = average_precisions(units @ units.T, is_positive, is_negative)
+    similarities, others = units @ units.T, ~np.eye(len(meta), dtype=bool)
+    found = [
+        average_precision(
+            similarities[query, (compound == compound[query]) & others[query]],
+            similarities[query, (plate == plate[query]) & is_negcon],
+        )
+        for query in np.flatnonzero(~is_negcon)
+    ]
 
-    np.testing.assert_allclose(
-        found[~is_negcon], expected["average_precision"].to_numpy(dtype=float)[~is_negcon], atol=1e-6
-    )
+    np.testing.assert_allclose(found, expected["average_precision"].to_numpy(dtype=float)[~is_negcon], atol=1e-6)

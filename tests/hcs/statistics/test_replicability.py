@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hcs.statistics import replicability as module
-from hcs.statistics.average_precision import average_precision
+from hcs.statistics.average_precision import negatives_above, precisions_of_counts
 from hcs.statistics.replicability import expected_precision, means_by_label, replicability, replicate_distance
 
 
@@ -31,7 +31,8 @@ def _by_definition(
             for j in range(len(x))
             if labels[j] == labels[i] and batches[j] != batches[i] and positions[j] != positions[i]
         ]
-        found.append(average_precision(near[i, same], near[i, other]))
+        above = negatives_above(near[i, same][None], near[i, other][None])
+        found.append(float(precisions_of_counts(above)[0]) if same and other else float("nan"))
     return found
 
 
