@@ -10,8 +10,9 @@ import polars as pl
 
 from hcs.errors import UsageError
 from hcs.lab.screens import embed_screens
-from hcs.pipeline.finish import WellTable, make_results
+from hcs.pipeline.results import make_results
 from hcs.pipeline.scoring import score_profile
+from hcs.pipeline.well_table import WellTable
 from hcs.simulation.design import ScreenDesign
 from hcs.simulation.plan import lay_out_screen
 from hcs.simulation.truth import treatment_truth

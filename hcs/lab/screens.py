@@ -31,8 +31,8 @@ from hcs.imaging.nuclei import count_nuclei
 from hcs.imaging.survey import survey_plate
 from hcs.imaging.tiles import cut_tiles
 from hcs.io.storage import write_atomically
-from hcs.pipeline.finish import WellTable
 from hcs.pipeline.sites import embed_tiles
+from hcs.pipeline.well_table import WellTable
 from hcs.simulation.design import ScreenDesign
 from hcs.simulation.library import CHANNELS
 from hcs.simulation.plan import ScreenPlan, lay_out_screen

@@ -26,10 +26,10 @@ from hcs.catalog import (
 from hcs.imaging.features import FEATURE_NAMES
 from hcs.io.storage import join, write_atomically
 from hcs.io.tables import embedding_table_bytes, read_embedding_table, table_bytes
-from hcs.pipeline.finish import read_plate_embedding
 from hcs.pipeline.flags import flag_sites
 from hcs.pipeline.keys import encoder_identity
 from hcs.pipeline.parts import read_parts
+from hcs.pipeline.well_table import read_plate_embedding
 from schemas.results import PublishedCalls
 
 SITE = ["plate", "well", "site"]

@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from hcs.errors import StorageError
 from hcs.lab.screens import CELL_COUNT, PlateTask, compute_plate, embed_plate, embed_screens
-from hcs.pipeline.finish import WellTable, read_wells
 from hcs.pipeline.flags import flagged_in_run
+from hcs.pipeline.well_table import WellTable, read_wells
 from hcs.simulation.design import ScreenDesign
 from hcs.simulation.library import CHANNELS
 from schemas.encoders import EncoderInfo

@@ -11,7 +11,8 @@ import pytest
 from hcs.errors import InputRejectedError
 from hcs.hits.fluorescence import channels_of_embeddings
 from hcs.pipeline.facts import facts_of_wells
-from hcs.pipeline.finish import WellTable, make_results
+from hcs.pipeline.results import make_results
+from hcs.pipeline.well_table import WellTable
 from hcs.profiling.profiles import build_profiles
 from schemas.screen import ScreenConfig
 

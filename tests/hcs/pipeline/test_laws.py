@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from hcs.pipeline.finish import RunResults, WellTable, make_results
+from hcs.pipeline.results import RunResults, make_results
+from hcs.pipeline.well_table import WellTable
 from schemas.screen import PlateEntry, ProfileConfig, ScreenConfig
 
 CONFIG = ScreenConfig(screen="laws", plates=(PlateEntry(uri="x"),))

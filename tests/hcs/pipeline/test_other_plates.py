@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from threadpoolctl import threadpool_limits
 
-from hcs.pipeline.finish import WellTable, make_results
+from hcs.pipeline.results import make_results
+from hcs.pipeline.well_table import WellTable
 from hcs.simulation.profiles import ProfileDesign, simulate_profiles
 from schemas.screen import HitsConfig, PlateEntry, ScreenConfig
 

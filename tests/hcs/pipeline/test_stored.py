@@ -13,10 +13,11 @@ from runs import perform
 from hcs.catalog import Catalog, RunRecord, get_run, open_catalog, profiles_of
 from hcs.errors import NotFoundError, StorageError
 from hcs.io.storage import join, read_bytes, write_atomically
-from hcs.pipeline.finish import make_results, read_wells
 from hcs.pipeline.flags import flagged_in_run
 from hcs.pipeline.local import LocalExecutor
+from hcs.pipeline.results import make_results
 from hcs.pipeline.stored import read_profile
+from hcs.pipeline.well_table import read_wells
 from hcs.simulation.deliver import simulate_screen
 from hcs.simulation.design import small_design
 
