@@ -10,7 +10,7 @@
 - `visible_parts`, `failures_of`: their files, and what went wrong;
 - `count_sites`, `channel_means`, `parts_of_well`, `plate_standing`: the wells of one plate, added up;
 - `publish`: the results of a run, once;
-- `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
+- `HitLimits`, `find_hits`, `hits_page`, `show_perturbation`, `neighbours_of`, `wells_of`: what people ask;
 - `compare_hits`: which hits one run or profile has and another has not;
 - `find_grouping`, `keep_grouping`, `results_digest`: maps of treatments, made once;
 - `list_screens`, `find_plates`, `plate_runs`: what there is to ask of;
@@ -48,6 +48,7 @@ from hcs.catalog.dispatches import (
 from hcs.catalog.engine import Catalog, open_catalog
 from hcs.catalog.finishing import interrupt
 from hcs.catalog.groupings import find_grouping, keep_grouping, results_digest
+from hcs.catalog.hit_limits import EVERY_CALL, HitLimits
 from hcs.catalog.hits import HitsPage, find_hits, hits_page, known_mechanisms
 from hcs.catalog.identity import catalog_id, cursor_secret
 from hcs.catalog.keys import KeyRecord, create_key, find_key, list_keys, revoke_key
@@ -99,6 +100,7 @@ from hcs.catalog.screens import PlateRun, find_plates, list_screens, plate_runs
 from hcs.catalog.submissions import Once, Submission, SubmissionRecord, ask_again, submission_of, submit_run
 
 __all__ = [
+    "EVERY_CALL",
     "MAX_ATTEMPTS",
     "OPEN",
     "Adoptable",
@@ -108,6 +110,7 @@ __all__ = [
     "Dispatch",
     "HeldLease",
     "HitComparison",
+    "HitLimits",
     "HitsPage",
     "KeyRecord",
     "LeasedUnit",

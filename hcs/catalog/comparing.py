@@ -10,7 +10,8 @@ from sqlalchemy import Connection, or_, select
 
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import select_frame
-from hcs.catalog.hits import CALLS, TREATMENT_TYPES, check_profile
+from hcs.catalog.hit_limits import TREATMENT_TYPES
+from hcs.catalog.hits import CALLS, check_profile
 from hcs.catalog.models import Call
 from hcs.catalog.patience import patient
 from hcs.catalog.runs import resolve

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from hcs.catalog.dialects import by_code_point
 from hcs.catalog.engine import Catalog
 from hcs.catalog.frames import equals, schema_of, select_frame
+from hcs.catalog.hit_limits import AS_USUAL, LARGEST_NUMBER, HitLimits
 from hcs.catalog.models import Call, CallMechanism, Run
 from hcs.catalog.patience import patient
 from hcs.catalog.runs import resolve, run_record
 from hcs.errors import NotFoundError, UsageError
 from schemas.results import PublishedCalls
 
-NOT_TOXIC = 0.5
-"""A treatment is not toxic when it leaves at least this share of the controls' cells."""
-
-TREATMENT_TYPES = ("treatment", "poscon")
 CALLS = {"treatment": pl.String, **schema_of(PublishedCalls)}
-LARGEST_NUMBER = 1_000_000_000
-"""What a number that somebody typed may be: databases hold twice as much."""
-
 _CALL_ORDER = ("perturbation", "concentration_micromolar", "dose_step", "control_type", "profile")
 
 
@@ -44,74 +37,35 @@ class HitsPage:
 
 @patient
 def find_hits(
-    catalog: Catalog,
-    *,
-    run: str | int = "latest",
-    mechanism: str | None = None,
-    q_max: float = 0.05,
-    not_toxic: bool = False,
-    not_by_count: bool = False,
-    not_one_channel: bool = False,
-    not_flagged: bool = False,
-    min_batches: int | None = None,
-    profile: str = "combined",
-    control_types: Sequence[str] = TREATMENT_TYPES,
+    catalog: Catalog, limits: HitLimits = AS_USUAL, *, run: str | int = "latest", profile: str = "combined"
 ) -> pl.DataFrame:
     """Return the calls that pass, one row a treatment, by perturbation and dose.
 
     Args:
         catalog: Where to look.
+        limits: What a call must satisfy.
         run: A run; by default the one that finished last.
-        mechanism: One label, in any case; it is compared with each label of `a|b`. What was predicted counts too, and
-            `mechanism_source` tells the two apart.
-        q_max: Largest q value; 1 keeps also the rows without one.
-        not_toxic: Whether `cell_count_ratio` must be known and at least 0.5.
-        not_by_count: Whether those are left out that the number of cells explains. As with the two that follow, what
-            cannot be told or was not tested is kept.
-        not_one_channel: Whether those are left out that show in one channel alone.
-        not_flagged: Whether those are left out whose wells are flagged more often than controls.
-        min_batches: Smallest number of batches in which the treatment holds by itself. Where that is not known, since
-            it is no hit or its run is of an earlier version, it is left out.
         profile: The profile that the calls were made on.
-        control_types: `treatment`, `poscon` or both: two families, each with its own q values.
 
     Returns:
         `treatment` and the columns of `PublishedCalls`.
 
     Raises:
         NotFoundError: If there is no such run, or it has no calls on this profile.
-        UsageError: If a limit makes no sense.
     """
-    passing = _passing(
-        q_max=q_max,
-        not_toxic=not_toxic,
-        not_by_count=not_by_count,
-        not_one_channel=not_one_channel,
-        not_flagged=not_flagged,
-        min_batches=min_batches,
-        control_types=control_types,
-        mechanism=mechanism,
-    )
     with catalog.reading() as connection:
         run_id = resolve(connection, run)
         check_profile(connection, run_id, profile)
-        return calls_where(connection, Call.run_id == run_id, Call.profile == profile, *passing)
+        return calls_where(connection, Call.run_id == run_id, Call.profile == profile, *limits.conditions())
 
 
 @patient
 def hits_page(
     catalog: Catalog,
+    limits: HitLimits = AS_USUAL,
     *,
     run: str | int = "latest",
-    mechanism: str | None = None,
-    q_max: float = 0.05,
-    not_toxic: bool = False,
-    not_by_count: bool = False,
-    not_one_channel: bool = False,
-    not_flagged: bool = False,
-    min_batches: int | None = None,
     profile: str = "combined",
-    control_types: Sequence[str] = TREATMENT_TYPES,
     limit: int = 100,
     offset: int = 0,
 ) -> HitsPage:
@@ -121,33 +75,16 @@ def hits_page(
 
     Args:
         catalog: Where to look.
-        run: As for `find_hits`, as everything else but the last two.
-        mechanism: One label.
-        q_max: Largest q value.
-        not_toxic: Whether enough cells must be left.
-        not_by_count: Whether the number of cells may not explain it.
-        not_one_channel: Whether it may not show in one channel alone.
-        not_flagged: Whether its wells may not be flagged more often than controls.
-        min_batches: Smallest number of batches in which it holds.
+        limits: As for `find_hits`, and so the next two.
+        run: A run.
         profile: The profile that the calls were made on.
-        control_types: `treatment`, `poscon` or both.
         limit: The most rows that are returned.
         offset: How many rows are passed over before.
 
     Raises:
         NotFoundError: If there is no such run, or it has no calls on this profile.
-        UsageError: If a limit makes no sense.
+        UsageError: If a page has no row, or begins before the first.
     """
-    passing = _passing(
-        q_max=q_max,
-        not_toxic=not_toxic,
-        not_by_count=not_by_count,
-        not_one_channel=not_one_channel,
-        not_flagged=not_flagged,
-        min_batches=min_batches,
-        control_types=control_types,
-        mechanism=mechanism,
-    )
     _check_page(limit, offset)
     with catalog.reading() as connection:
         run_id = resolve(connection, run)
@@ -158,7 +95,7 @@ def hits_page(
             by_code_point(connection, Call.treatment),
             by_code_point(connection, Call.control_type),
         )
-        query = select(*_columns()).where(Call.run_id == run_id, Call.profile == profile, *passing)
+        query = select(*_columns()).where(Call.run_id == run_id, Call.profile == profile, *limits.conditions())
         rows = connection.execute(query.order_by(*strongest_first).limit(limit + 1).offset(offset)).all()
         return HitsPage(
             run_id=run_id,
@@ -208,64 +145,9 @@ def _columns() -> list[ColumnElement[object]]:
     return [getattr(Call, name) for name in CALLS]
 
 
-def _passing(
-    *,
-    q_max: float,
-    not_toxic: bool,
-    not_by_count: bool,
-    not_one_channel: bool,
-    not_flagged: bool,
-    min_batches: int | None,
-    control_types: Sequence[str],
-    mechanism: str | None,
-) -> list[ColumnElement[bool]]:
-    """Return the conditions that a hit satisfies.
-
-    Raises:
-        UsageError: If a limit makes no sense.
-    """
-    _check_limits(q_max, min_batches, control_types)
-    passing: list[ColumnElement[bool]] = [Call.control_type.in_(control_types)]
-    if q_max < 1:
-        passing.append(Call.q_value <= q_max)
-    if not_toxic:
-        passing.append(Call.cell_count_ratio >= NOT_TOXIC)
-    if not_by_count:
-        passing.append(Call.explained_by_count.is_distinct_from("explained"))
-    if not_one_channel:
-        passing.append(Call.channel_verdict.is_distinct_from("one_channel"))
-    if not_flagged:
-        passing.append(Call.quality_verdict.is_distinct_from("flagged_more"))
-    if min_batches is not None:
-        passing.append(Call.n_batches_holding >= min_batches)
-    if mechanism is not None:
-        passing.append(_has_label(mechanism))
-    return passing
-
-
-def _check_limits(q_max: float, min_batches: int | None, control_types: Sequence[str]) -> None:
-    if not 0 < q_max <= 1:
-        raise UsageError(f"--q-max is above 0 and at most 1 (which keeps rows without a q), but {q_max} came.")
-    if min_batches is not None and not 1 <= min_batches <= LARGEST_NUMBER:
-        raise UsageError(f"--min-batches is at least 1 and at most {LARGEST_NUMBER:,}, but {min_batches} came.")
-    if unknown := sorted(set(control_types) - set(TREATMENT_TYPES)):
-        raise UsageError(f"calls are made of {' and '.join(TREATMENT_TYPES)}, but {', '.join(unknown)} came.")
-
-
 def _check_page(limit: int, offset: int) -> None:
     if not 1 <= limit <= LARGEST_NUMBER or not 0 <= offset <= LARGEST_NUMBER:
         raise UsageError(
             f"a page has at least one row and begins at row 0 or later, up to {LARGEST_NUMBER:,}, but a limit of "
             f"{limit} and an offset of {offset} came."
         )
-
-
-def _has_label(mechanism: str) -> ColumnElement[bool]:
-    """Return the condition that a call, joined with its labels, has one of them; a label stands once beside a call."""
-    return and_(
-        CallMechanism.run_id == Call.run_id,
-        CallMechanism.profile == Call.profile,
-        CallMechanism.treatment == Call.treatment,
-        CallMechanism.control_type == Call.control_type,
-        equals(CallMechanism.folded_label, mechanism.strip().casefold()),
-    )

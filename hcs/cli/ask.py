@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import polars as pl
 import typer
@@ -83,25 +84,24 @@ def hits(
 
     Example: hcs hits --mechanism "tubulin inhibitor" --not-toxic
     """
-    from hcs.catalog import find_hits, get_run, wells_of
+    from hcs.catalog import HitLimits, find_hits, get_run, wells_of
 
     if wells and explain:
         raise UsageError("--wells lists wells and --explain says what could explain hits: give one of the two.")
-    asked: dict[str, Any] = {
-        "run": run,
-        "mechanism": mechanism,
-        "q_max": q_max,
-        "not_toxic": not_toxic,
-        "not_by_count": not_by_count,
-        "not_one_channel": not_one_channel,
-        "not_flagged": not_flagged,
-        "profile": profile,
-    }
+    limits = HitLimits(
+        mechanism=mechanism,
+        q_max=q_max,
+        not_toxic=not_toxic,
+        not_by_count=not_by_count,
+        not_one_channel=not_one_channel,
+        not_flagged=not_flagged,
+        min_batches=min_batches,
+    )
     with open_existing(catalog, parts) as store:
         title = f"{get_run(store, run).name}, profile {profile}, q <= {q_max:g}"
-        found = find_hits(store, **asked, min_batches=min_batches)
+        found = find_hits(store, limits, run=run, profile=profile)
         if min_batches is not None:
-            _say_untold(find_hits(store, **asked), min_batches)
+            _say_untold(find_hits(store, replace(limits, min_batches=None), run=run, profile=profile), min_batches)
         if found.is_empty():
             _say_why_empty(store, run, mechanism, profile)
         found = found.sort("q_value", pl.col("effect").neg(), nulls_last=True, maintain_order=True)

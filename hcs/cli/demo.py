@@ -92,7 +92,7 @@ def read_screen(
         performers: Who performs the units; they simulate too.
         settings: Where weights are looked for.
     """
-    from hcs.catalog import find_hits, open_catalog
+    from hcs.catalog import HitLimits, find_hits, open_catalog
     from hcs.io.screen import load_screen
     from hcs.pipeline.scoring import score_run
     from hcs.profiling.profiles import COMBINED
@@ -108,7 +108,7 @@ def read_screen(
         config = with_baselines(load_screen(simulated.screen_file))
         run = perform(store, config, performers=performers, settings=settings).run
         truth = read_treatment_truth(folder)
-        calls = find_hits(store, run=run.id, q_max=1.0, profile=COMBINED, control_types=("treatment",))
+        calls = find_hits(store, HitLimits(q_max=1.0, control_types=("treatment",)), run=run.id, profile=COMBINED)
         return ReadScreen(
             seed=seed,
             scores=score_run(store, run, truth),

@@ -213,7 +213,7 @@ class Seen:
 
 
 def _report(store: Catalog, performed: Performed) -> None:
-    from hcs.catalog import find_hits, profiles_of
+    from hcs.catalog import EVERY_CALL, find_hits, profiles_of
     from hcs.profiling.profiles import COMBINED
 
     run = performed.run
@@ -225,7 +225,7 @@ def _report(store: Catalog, performed: Performed) -> None:
         put(f"  note: {note}")
     if COMBINED not in {receipt.name for receipt in profiles_of(store, run.id)}:
         return  # a note says why
-    calls = find_hits(store, run=run.id, q_max=1.0)
+    calls = find_hits(store, EVERY_CALL, run=run.id)
     for kind, words in (("treatment", "treatments"), ("poscon", "positive controls")):
         put(f"{words}: {_counted(calls.filter(pl.col('control_type') == kind))} at q <= {run.config.hits.q_max:g}")
     put(f"`hcs hits --run {run.name}` lists the active ones")

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hcs.catalog import (
+    EVERY_CALL,
     Catalog,
     RunRecord,
     channel_rows,
@@ -92,7 +93,7 @@ def calls_of(catalog: Catalog, run: RunRecord) -> pl.DataFrame:
     names = [receipt.name for receipt in profiles_of(catalog, run.id)]
     if not names:
         return PublishedCalls.create_empty()
-    return pl.concat([find_hits(catalog, run=run.id, q_max=1.0, profile=name) for name in sorted(names)])
+    return pl.concat([find_hits(catalog, EVERY_CALL, run=run.id, profile=name) for name in sorted(names)])
 
 
 def images_of(catalog: Catalog, run: RunRecord) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hcs.catalog import Catalog, RunRecord, find_hits
+from hcs.catalog import EVERY_CALL, Catalog, RunRecord, find_hits
 from hcs.mechanisms.clusters import cluster_treatments
 from hcs.mechanisms.consensus import Consensus, consensus_profiles
 from hcs.mechanisms.enrichment import enriched_mechanisms
@@ -56,7 +56,7 @@ def group_treatments(
         NotFoundError: If the run has no results, or not this profile; it offers those there are.
         StorageError: If the profile is not the file that was registered.
     """
-    calls = find_hits(catalog, run=run.id, q_max=1.0, profile=profile)
+    calls = find_hits(catalog, EVERY_CALL, run=run.id, profile=profile)
     wells, matrix = read_profile(catalog, run, profile)
     chosen = calls if everything else calls.filter("is_hit")
     operation = run.config.profile.consensus

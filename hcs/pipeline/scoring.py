@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hcs.catalog import Catalog, RunRecord, find_hits
+from hcs.catalog import Catalog, HitLimits, RunRecord, find_hits
 from hcs.pipeline.stored import read_profile
 from hcs.profiling.profiles import COMBINED
 from hcs.simulation.truth import DemoScore, score_calls
@@ -49,7 +49,7 @@ def score_run(catalog: Catalog, run: RunRecord, truth: pl.DataFrame) -> dict[str
     names = [COMBINED, *(info.name for info in run.encoders)]
     scores = {}
     for name in names:
-        calls = find_hits(catalog, run=run.id, q_max=1.0, profile=name, control_types=("treatment",))
+        calls = find_hits(catalog, HitLimits(q_max=1.0, control_types=("treatment",)), run=run.id, profile=name)
         wells, profiles = read_profile(catalog, run, name)
         scores[name] = score_profile(calls, wells, profiles, truth)
     return scores

@@ -5,7 +5,17 @@ from __future__ import annotations
 import polars as pl
 import polars.selectors as cs
 
-from hcs.catalog import Catalog, RunRecord, find_hits, get_run, keep_grouping, plates_of, results_digest, wells_of
+from hcs.catalog import (
+    EVERY_CALL,
+    Catalog,
+    RunRecord,
+    find_hits,
+    get_run,
+    keep_grouping,
+    plates_of,
+    results_digest,
+    wells_of,
+)
 from hcs.pipeline.grouping import Grouping, group_treatments
 from schemas.api_results import MAP_FORM, ClusterFigure, ClusterRow, MapPoint, RunMap
 
@@ -35,7 +45,7 @@ def make_map(catalog: Catalog, run: RunRecord, *, profile: str, everything: bool
         StorageError: If the profile is not the file that was registered.
     """
     grouping = group_treatments(catalog, run, profile=profile, everything=everything)
-    calls = find_hits(catalog, run=run.id, q_max=1.0, profile=profile)
+    calls = find_hits(catalog, EVERY_CALL, run=run.id, profile=profile)
     wells = wells_of(catalog, run=run.id).filter(pl.col("excluded_reason").is_null())
     batches = plates_of(catalog, run.id).select("plate", "batch")
     points = map_points(grouping.members, calls, wells.join(batches, on="plate", how="left"))

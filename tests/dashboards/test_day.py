@@ -15,7 +15,7 @@ from commands import hcs
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from hcs.catalog import find_hits, open_catalog, wells_of
+from hcs.catalog import HitLimits, find_hits, open_catalog, wells_of
 
 pytestmark = [pytest.mark.slow, needs_browser]
 
@@ -112,9 +112,9 @@ def look_at_a_plate(page: Page, truth: pl.DataFrame) -> None:
 def find_by_mechanism(page: Page, served: Dashboard, catalog: Path) -> dict[str, object]:
     """Ask for the mechanism of the surest hit, and return that hit."""
     with open_catalog(str(catalog)) as store:
-        hits = find_hits(store, control_types=("treatment",))
+        hits = find_hits(store, HitLimits(control_types=("treatment",)))
         hit = hits.row(0, named=True)
-        same = find_hits(store, control_types=("treatment",), mechanism=hit["mechanism"])
+        same = find_hits(store, HitLimits(control_types=("treatment",), mechanism=hit["mechanism"]))
     page.goto(served.url)
     settle(page)
     assert metric(page, "Hits at q \N{LESS-THAN OR EQUAL TO} 0.05") == str(hits.height)
@@ -154,7 +154,7 @@ def download(page: Page, served: Dashboard, catalog: Path) -> None:
     with open(waited.value.path(), encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     with open_catalog(str(catalog)) as store:
-        asked = find_hits(store, q_max=1.0, control_types=("treatment",))
+        asked = find_hits(store, HitLimits(q_max=1.0, control_types=("treatment",)))
     effects = {row["perturbation"]: float(row["effect"]) for row in rows}
     assert len(rows) == asked.height
     assert effects == pytest.approx(dict(asked.select("perturbation", "effect").iter_rows()))

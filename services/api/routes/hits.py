@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -10,12 +11,12 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hcs.catalog import count_mechanisms, get_run, hits_page
-from hcs.catalog.hits import LARGEST_NUMBER
+from hcs.catalog import HitLimits, count_mechanisms, get_run, hits_page
+from hcs.catalog.hit_limits import LARGEST_NUMBER, TREATMENT_TYPES
 from hcs.catalog.names import NAME_LIMIT
 from hcs.io.tables import table_bytes
 from schemas.api import HitPage, Mechanism, MechanismPage
-from services.api.context import Asked, Context
+from services.api.context import Asked
 from services.api.cursors import gone
 from services.api.negotiation import prefers
 from services.api.paging import ROWS_OF_A_PAGE, link_to_next
@@ -81,23 +82,23 @@ def hits(
     With `Accept: text/csv` it is a table: of all rows, unless `limit` or `cursor` ask for a page. Cells that a
     spreadsheet would take for a formula begin with an apostrophe there.
     """
-    query: dict[str, Any] = {
-        "mechanism": mechanism,
-        "q_max": q_max,
-        "not_toxic": not_toxic,
-        "not_by_count": not_by_count,
-        "not_one_channel": not_one_channel,
-        "not_flagged": not_flagged,
-        "min_batches": min_batches,
-        "profile": profile,
-        "control_types": ("treatment", "poscon") if control_type is None else (control_type,),
-    }
-    asked = {**query, "run": run}
+    limits = HitLimits(
+        mechanism=mechanism,
+        q_max=q_max,
+        not_toxic=not_toxic,
+        not_by_count=not_by_count,
+        not_one_channel=not_one_channel,
+        not_flagged=not_flagged,
+        min_batches=min_batches,
+        control_types=TREATMENT_TYPES if control_type is None else (control_type,),
+    )
     if prefers(request, CSV) and limit is None and cursor is None:
-        return _table(_all_hits(context, run, query), {})
+        everything = hits_page(context.catalog, limits, run=run, profile=profile, limit=LARGEST_NUMBER)
+        return _table(everything.hits, {})
+    asked = {**asdict(limits), "profile": profile, "run": run}
     run_id, results, offset = (run, None, 0) if cursor is None else context.cursors.read(cursor, query=asked)
     page = hits_page(  # a cursor stays with its run where `latest` is another by now
-        context.catalog, run=run_id, **query, limit=limit or ROWS_OF_A_PAGE, offset=offset
+        context.catalog, limits, run=run_id, profile=profile, limit=limit or ROWS_OF_A_PAGE, offset=offset
     )
     if cursor is not None and page.results_sha256 != results:
         raise gone()
@@ -110,10 +111,6 @@ def hits(
         return _table(page.hits, dict(response.headers))
     items = tuple(map(hit_of, rows_of(page.hits)))
     return HitPage(items=items, next_cursor=following, run=f"run-{page.run_id}", profile=profile)
-
-
-def _all_hits(context: Context, run: str, query: dict[str, Any]) -> pl.DataFrame:
-    return hits_page(context.catalog, run=run, **query, limit=LARGEST_NUMBER).hits
 
 
 def _table(frame: pl.DataFrame, headers: dict[str, str]) -> Response:

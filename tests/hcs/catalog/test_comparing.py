@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcs.catalog import compare_hits, find_hits, publish
+from hcs.catalog import HitLimits, compare_hits, find_hits, publish
 from hcs.catalog.comparing import FIGURES, KEY, KNOWN, compared
 from hcs.catalog.hits import CALLS
 from hcs.errors import NotFoundError, UsageError
@@ -122,8 +122,8 @@ def test_a_run_is_compared_with_itself_on_another_profile(two_runs):
 def test_hits_are_those_of_find_hits(two_runs, q_max):
     found = compare_hits(two_runs, run=2, other=1, q_max=q_max)
 
-    now = set(find_hits(two_runs, run=2, q_max=q_max)["treatment"])
-    before = set(find_hits(two_runs, run=1, q_max=q_max)["treatment"])
+    now = set(find_hits(two_runs, HitLimits(q_max=q_max), run=2)["treatment"])
+    before = set(find_hits(two_runs, HitLimits(q_max=q_max), run=1)["treatment"])
     assert set(found.calls.filter(pl.col("change") != "lost")["treatment"]) == now
     assert set(found.calls.filter(pl.col("change") != "gained")["treatment"]) == before
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hcs.catalog import find_hits, get_run, hits_page, publish
+from hcs.catalog import EVERY_CALL, HitLimits, find_hits, get_run, hits_page, publish
 from hcs.errors import NotFoundError, UsageError
 from schemas.work import RunState
 
@@ -51,10 +51,10 @@ def strength(row):
     return (q_value is None, q_value or 0, effect is None, -(effect or 0), row["treatment"], row["control_type"])
 
 
-def pages_of(catalog, *, limit, **question):
+def pages_of(catalog, limits, *, limit):
     offset = 0
     while True:
-        page = hits_page(catalog, limit=limit, offset=offset, **question)
+        page = hits_page(catalog, limits, limit=limit, offset=offset)
         yield page
         if not page.has_more:
             return
@@ -75,9 +75,9 @@ questions = st.fixed_dictionaries(
 @given(question=questions, limit=st.integers(1, 20))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pages_together_are_all_hits_and_the_strongest_come_first(published, question, limit):
-    everything = sorted(find_hits(published, **question).rows(named=True), key=strength)
+    everything = sorted(find_hits(published, HitLimits(**question)).rows(named=True), key=strength)
 
-    pages = list(pages_of(published, limit=limit, **question))
+    pages = list(pages_of(published, HitLimits(**question), limit=limit))
 
     assert [row for page in pages for row in page.hits.rows(named=True)] == everything
     assert [page.hits.height for page in pages[:-1]] == [limit] * (len(pages) - 1)
@@ -86,7 +86,7 @@ def test_pages_together_are_all_hits_and_the_strongest_come_first(published, que
 
 
 def test_a_page_behind_the_last_row_is_empty(published):
-    page = hits_page(published, q_max=1, offset=len(NAMES))
+    page = hits_page(published, EVERY_CALL, offset=len(NAMES))
 
     assert page.hits.height == 0
     assert not page.has_more
@@ -94,17 +94,17 @@ def test_a_page_behind_the_last_row_is_empty(published):
 
 def test_a_page_says_which_results_it_is_of(catalog, make):
     run_id = release(catalog, make, rows_of("ab"), state=RunState.COMPLETE_WITH_HOLES)
-    first = hits_page(catalog, q_max=1)
+    first = hits_page(catalog, EVERY_CALL)
     assert (first.run_id, len(first.results_sha256)) == (run_id, 64)
-    assert hits_page(catalog, offset=1, q_max=1).results_sha256 == first.results_sha256
+    assert hits_page(catalog, EVERY_CALL, offset=1).results_sha256 == first.results_sha256
 
     from hcs.catalog import set_run_state
 
     set_run_state(catalog, run_id, RunState.RUNNING)
-    assert hits_page(catalog, run=run_id, q_max=1).results_sha256 == first.results_sha256  # the earlier are seen
+    assert hits_page(catalog, EVERY_CALL, run=run_id).results_sha256 == first.results_sha256  # the earlier are seen
     release(catalog, make, rows_of("abc"), run_id=run_id)
 
-    again = hits_page(catalog, q_max=1)
+    again = hits_page(catalog, EVERY_CALL)
     assert again.results_sha256 != first.results_sha256
     assert again.hits.height == 3
 
@@ -121,21 +121,17 @@ def test_a_run_whose_calls_were_refused_has_an_empty_page(catalog, make):
 
 
 @pytest.mark.parametrize(
-    "limits",
+    "page",
     [
         {"limit": 0},
         {"limit": 10**20},
         {"offset": -1},
         {"offset": 10**20},
-        {"q_max": 0},
-        {"min_batches": 0},
-        {"min_batches": 10**20},
-        {"control_types": ["negcon"]},
     ],
 )
-def test_limits_that_make_no_sense_are_refused(published, limits):
+def test_pages_that_make_no_sense_are_refused(published, page):
     with pytest.raises(UsageError):
-        hits_page(published, **limits)
+        hits_page(published, **page)
 
 
 @pytest.mark.parametrize("profile", ["swin", "", "\0", "\ud800", "x" * 10_000])

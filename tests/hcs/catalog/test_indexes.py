@@ -342,20 +342,24 @@ def dispatch_and_end(catalog, make):
 QUESTIONS = {
     "dispatching": dispatch_and_end,
     "hits": lambda c, make: questions.find_hits(c, profile="profile-0"),
-    "hits of a mechanism": lambda c, make: questions.find_hits(c, profile="profile-0", mechanism="Label 7", q_max=1),
+    "hits of a mechanism": lambda c, make: questions.find_hits(
+        c, questions.HitLimits(mechanism="Label 7", q_max=1), profile="profile-0"
+    ),
     "hits of a run that are not toxic": lambda c, make: questions.find_hits(
         c,
+        questions.HitLimits(not_toxic=True, not_by_count=True, not_one_channel=True, not_flagged=True, min_batches=2),
         run=3,
         profile="profile-1",
-        not_toxic=True,
-        not_by_count=True,
-        not_one_channel=True,
-        not_flagged=True,
-        min_batches=2,
     ),
-    "a page of hits": lambda c, make: questions.hits_page(c, profile="profile-0", q_max=1, limit=50, offset=100),
+    "a page of hits": lambda c, make: questions.hits_page(
+        c, questions.EVERY_CALL, profile="profile-0", limit=50, offset=100
+    ),
     "a page of hits of a mechanism": lambda c, make: questions.hits_page(
-        c, run=3, profile="profile-0", mechanism="Label 7", q_max=1, limit=5, not_toxic=True, min_batches=2
+        c,
+        questions.HitLimits(mechanism="Label 7", q_max=1, not_toxic=True, min_batches=2),
+        run=3,
+        profile="profile-0",
+        limit=5,
     ),
     "a profile that is not there": ask_for_an_unknown_profile,
     "a comparison": lambda c, make: questions.compare_hits(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hcs.catalog import (
+    EVERY_CALL,
+    HitLimits,
     calls_on_plate,
     check_answers,
     count_mechanisms,
@@ -50,7 +52,7 @@ def test_calls_on_a_plate_are_those_of_the_treatments_that_are_there(published):
 
     assert found["treatment"].to_list() == ["CPD1@1", "CPD1@10", "CPD2@1"]
     assert set(found["profile"]) == {"combined"}
-    assert found.columns == find_hits(catalog, q_max=1).columns
+    assert found.columns == find_hits(catalog, EVERY_CALL).columns
     assert calls_on_plate(catalog, run_id, "P9").is_empty()
     assert calls_on_plate(catalog, run_id, "P1\0").is_empty()
     assert calls_on_plate(catalog, run_id, "P1", profile="nothing").is_empty()
@@ -64,7 +66,7 @@ def test_mechanisms_are_counted_as_hits_are_found_by_them(published):
 
     assert counted["label"].to_list() == known_mechanisms(catalog)
     for label, treatments, hits in counted.iter_rows():
-        found = find_hits(catalog, mechanism=label, q_max=1)
+        found = find_hits(catalog, HitLimits(mechanism=label, q_max=1))
         assert (found.height, int(found["is_hit"].sum())) == (treatments, hits)
     assert dict(counted.select("label", "treatments").iter_rows())["tubulin"] == 2
 

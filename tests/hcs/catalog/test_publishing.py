@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.catalog import (
+    EVERY_CALL,
+    HitLimits,
     complete,
     fail,
     find_hits,
@@ -46,7 +48,7 @@ def test_what_is_published_is_found_and_the_run_is_finished(catalog, make, resul
 
     record = get_run(catalog)
     assert (record.id, record.state, record.notes) == (run_id, RunState.COMPLETE, ("few controls",))
-    found = find_hits(catalog, q_max=1)
+    found = find_hits(catalog, EVERY_CALL)
     assert PublishedCalls.validate(found.select(*PublishedCalls.columns())).height == 2
     assert found.drop("treatment").equals(PublishedCalls.cast(results["calls"]).select(*PublishedCalls.columns()))
     assert neighbours_of(catalog, "CPD1")["similarity"].to_list() == [0.5]
@@ -69,7 +71,7 @@ def test_the_same_results_again_change_nothing_and_others_are_refused(catalog, m
             publish(catalog, run_id, **{**results, **change})
 
     assert get_run(catalog).finished_at == finished_at
-    assert find_hits(catalog, q_max=1)["q_value"].to_list() == [0.01, 0.5]
+    assert find_hits(catalog, EVERY_CALL)["q_value"].to_list() == [0.01, 0.5]
 
 
 def test_a_run_with_holes_is_published_anew_after_a_retry_and_is_seen_as_it_was_until_then(catalog, make, results):
@@ -83,12 +85,12 @@ def test_a_run_with_holes_is_published_anew_after_a_retry_and_is_seen_as_it_was_
 
     assert retry(catalog, run_id) == 1
     assert get_run(catalog, run_id).state is RunState.RUNNING
-    assert find_hits(catalog, run=run_id, q_max=1).height == 1
+    assert find_hits(catalog, EVERY_CALL, run=run_id).height == 1
     (unit,) = lease(catalog, run_id, OWNER, limit=1, seconds=60)
     complete(**make.done(catalog, run_id, unit))
     assert publish(catalog, run_id, **results)
 
-    assert find_hits(catalog, run=run_id, q_max=1).height == 2
+    assert find_hits(catalog, EVERY_CALL, run=run_id).height == 2
     assert get_run(catalog).state is RunState.COMPLETE
 
 
@@ -170,7 +172,7 @@ def test_a_compound_may_be_a_treatment_and_a_positive_control(catalog, make, res
     publish(catalog, run_id, **{**results, "calls": both})
 
     assert find_hits(catalog)["control_type"].to_list() == ["treatment", "poscon"]
-    assert find_hits(catalog, control_types=["poscon"]).height == 1
+    assert find_hits(catalog, HitLimits(control_types=["poscon"])).height == 1
 
 
 def test_a_run_whose_calls_were_refused_finishes_without_any(catalog, make, results):
@@ -209,4 +211,4 @@ def test_names_as_long_as_they_may_be_fit_into_every_index(catalog, make):
         state=RunState.COMPLETE,
     )
 
-    assert find_hits(catalog, mechanism=label, profile=profile)["perturbation"].to_list() == [name]
+    assert find_hits(catalog, HitLimits(mechanism=label), profile=profile)["perturbation"].to_list() == [name]

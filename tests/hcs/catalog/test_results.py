@@ -6,6 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hcs.catalog import (
+    EVERY_CALL,
+    HitLimits,
     complete,
     find_hits,
     known_mechanisms,
@@ -67,18 +69,18 @@ def names(frame: pl.DataFrame) -> str:
 
 def test_hits_are_the_calls_of_the_declared_profile_up_to_the_q_threshold(published):
     assert names(find_hits(published)) == "ABCFG"
-    assert names(find_hits(published, q_max=0.01)) == "ACFG"
-    assert names(find_hits(published, q_max=0.06)) == "ABCDFG"
+    assert names(find_hits(published, HitLimits(q_max=0.01))) == "ACFG"
+    assert names(find_hits(published, HitLimits(q_max=0.06))) == "ABCDFG"
     assert names(find_hits(published, profile="named")) == "A"
 
 
 def test_a_threshold_of_one_keeps_rows_without_a_q(published):
-    assert names(find_hits(published, q_max=1)) == "AAABCDEFG"
-    assert names(find_hits(published, q_max=0.999)) == "AAABCDFG"
+    assert names(find_hits(published, EVERY_CALL)) == "AAABCDEFG"
+    assert names(find_hits(published, HitLimits(q_max=0.999))) == "AAABCDFG"
 
 
 def test_doses_stand_in_their_order_as_numbers(published):
-    hits = find_hits(published, q_max=1).filter(perturbation="A")
+    hits = find_hits(published, EVERY_CALL).filter(perturbation="A")
 
     assert hits["concentration_micromolar"].to_list() == [1.0, 9.0, 10.0]
     assert hits["treatment"].to_list() == ["A@1", "A@9", "A@10"]
@@ -98,11 +100,11 @@ def test_doses_stand_in_their_order_as_numbers(published):
     ],
 )
 def test_a_mechanism_is_one_whole_label_in_any_case(published, mechanism, found):
-    assert names(find_hits(published, mechanism=mechanism)) == found
+    assert names(find_hits(published, HitLimits(mechanism=mechanism))) == found
 
 
 def test_predicted_mechanisms_are_found_and_say_so(published):
-    hits = find_hits(published, mechanism="JAK inhibitor")
+    hits = find_hits(published, HitLimits(mechanism="JAK inhibitor"))
 
     assert hits["mechanism_source"].to_list() == ["annotated", "predicted"]
 
@@ -112,28 +114,32 @@ def test_a_label_beyond_ascii_is_found_in_any_case(catalog, make):
     calls = make.calls([{"perturbation": "A", "mechanism": "Ödem|Straße", "mechanism_source": "annotated"}])
     publish(catalog, run_id, calls=calls, neighbours=make.neighbours([]), profiles=[], state=RunState.COMPLETE)
 
-    assert find_hits(catalog, mechanism="ÖDEM").height == find_hits(catalog, mechanism="STRASSE").height == 1
+    assert (
+        find_hits(catalog, HitLimits(mechanism="ÖDEM")).height
+        == find_hits(catalog, HitLimits(mechanism="STRASSE")).height
+        == 1
+    )
 
 
 def test_not_toxic_needs_half_of_the_cells_and_a_count(published):
-    assert names(find_hits(published, not_toxic=True, q_max=1)) == "AAABCDG"
+    assert names(find_hits(published, HitLimits(not_toxic=True, q_max=1))) == "AAABCDG"
 
 
 def test_hits_can_be_asked_to_hold_in_several_batches(published):
-    assert names(find_hits(published, min_batches=3)) == "FG"
-    assert names(find_hits(published, min_batches=2, q_max=1)) == "AABCFG"
-    assert names(find_hits(published, min_batches=1, q_max=1)) == "AAABCDFG"  # of E nobody knows
+    assert names(find_hits(published, HitLimits(min_batches=3))) == "FG"
+    assert names(find_hits(published, HitLimits(min_batches=2, q_max=1))) == "AABCFG"
+    assert names(find_hits(published, HitLimits(min_batches=1, q_max=1))) == "AAABCDFG"  # of E nobody knows
 
 
 def test_what_is_not_known_to_be_explained_otherwise_is_kept(published):
-    assert names(find_hits(published, q_max=1, not_by_count=True)) == "AAABCEFG"
-    assert names(find_hits(published, q_max=1, not_one_channel=True)) == "AAABCEG"
-    assert names(find_hits(published, q_max=1, not_flagged=True)) == "AAABCEF"
+    assert names(find_hits(published, HitLimits(q_max=1, not_by_count=True))) == "AAABCEFG"
+    assert names(find_hits(published, HitLimits(q_max=1, not_one_channel=True))) == "AAABCEG"
+    assert names(find_hits(published, HitLimits(q_max=1, not_flagged=True))) == "AAABCEF"
 
 
 def test_hits_of_one_kind_can_be_asked_for(published):
-    assert names(find_hits(published, control_types=["poscon"])) == "G"
-    assert names(find_hits(published, control_types=["treatment"])) == "ABCF"
+    assert names(find_hits(published, HitLimits(control_types=["poscon"]))) == "G"
+    assert names(find_hits(published, HitLimits(control_types=["treatment"]))) == "ABCF"
 
 
 questions = st.fixed_dictionaries(
@@ -170,9 +176,9 @@ def passes(row, *, q_max, not_toxic, min_batches, mechanism, control_types, **no
 @given(question=questions)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_conditions_together_are_the_loop_over_all_rows(published, question):
-    everything = find_hits(published, q_max=1).rows(named=True)
+    everything = find_hits(published, EVERY_CALL).rows(named=True)
 
-    found = find_hits(published, **question)
+    found = find_hits(published, HitLimits(**question))
 
     assert found.rows(named=True) == [row for row in everything if passes(row, **question)]
     assert found.columns == ["treatment", *PublishedCalls.columns()]
@@ -181,11 +187,18 @@ def test_conditions_together_are_the_loop_over_all_rows(published, question):
 
 @pytest.mark.parametrize(
     "limits",
-    [{"q_max": 0}, {"q_max": 1.1}, {"q_max": float("nan")}, {"min_batches": 0}, {"control_types": ["negcon"]}],
+    [
+        {"q_max": 0},
+        {"q_max": 1.1},
+        {"q_max": float("nan")},
+        {"min_batches": 0},
+        {"min_batches": 10**20},
+        {"control_types": ["negcon"]},
+    ],
 )
-def test_limits_that_make_no_sense_are_refused(published, limits):
+def test_limits_that_make_no_sense_are_refused(limits):
     with pytest.raises(UsageError):
-        find_hits(published, **limits)
+        HitLimits(**limits)
 
 
 def test_an_unknown_profile_is_answered_with_those_there_are(published):

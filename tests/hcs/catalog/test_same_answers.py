@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from hcs.catalog import (
+    EVERY_CALL,
+    HitLimits,
     adopt_finished,
     channel_rows,
     compare_hits,
@@ -99,9 +101,9 @@ def finish(catalog, make, run_id, rows):
 
 
 QUESTIONS = {
-    "hits": lambda c: find_hits(c, q_max=1),
-    "hits on another profile": lambda c: find_hits(c, profile="B", q_max=0.5),
-    "hits of a mechanism": lambda c: find_hits(c, mechanism="Ä", q_max=1),
+    "hits": lambda c: find_hits(c, EVERY_CALL),
+    "hits on another profile": lambda c: find_hits(c, HitLimits(q_max=0.5), profile="B"),
+    "hits of a mechanism": lambda c: find_hits(c, HitLimits(mechanism="Ä", q_max=1)),
     "mechanisms": known_mechanisms,
     "a comparison": lambda c: compare_hits(c, run=2, other=1, other_profile="B", q_max=0.6),
     "a perturbation": lambda c: show_perturbation(c, "ä"),
@@ -120,9 +122,9 @@ QUESTIONS = {
     "status": lambda c: run_status(c, 2),
     "an unknown name": lambda c: show_perturbation(c, "abc"),
     "a name that no database takes": lambda c: show_perturbation(c, "a\0b"),
-    "a mechanism that no database takes": lambda c: find_hits(c, mechanism="a\0b", q_max=1),
+    "a mechanism that no database takes": lambda c: find_hits(c, HitLimits(mechanism="a\0b", q_max=1)),
     "a plate that no database takes": lambda c: wells_of(c, plate="a\0b"),
-    "a mechanism that is no text": lambda c: find_hits(c, mechanism="a\ud800", q_max=1),
+    "a mechanism that is no text": lambda c: find_hits(c, HitLimits(mechanism="a\ud800", q_max=1)),
 }
 TIMES = {"created_at", "started_at", "finished_at", "sites_per_second", "eta_seconds"}
 
@@ -171,7 +173,7 @@ def test_the_lives_were_lived(lives):
     for catalog in lives:
         assert get_run(catalog).id == 2
         assert len(failures_of(catalog, 1)) > 0
-        assert len(find_hits(catalog, q_max=1)) == len(NAMES) // 2
+        assert len(find_hits(catalog, EVERY_CALL)) == len(NAMES) // 2
 
 
 def test_zero_has_no_sign_on_either(lives):

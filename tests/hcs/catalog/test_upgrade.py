@@ -7,7 +7,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
-from hcs.catalog import find_hits, get_run, publish
+from hcs.catalog import EVERY_CALL, HitLimits, find_hits, get_run, publish
 from hcs.catalog.migrations import HEAD
 from hcs.catalog.models import Base
 from hcs.hits.explain import sentences_of_call
@@ -66,16 +66,16 @@ def test_calls_of_an_earlier_version_are_kept_and_say_that_nothing_was_tested(pl
         run_id = make.run(catalog).id
         calls = make.calls([{"perturbation": "A"}, {"perturbation": "B", "is_hit": False, "q_value": 0.3}])
         publish(catalog, run_id, calls=calls, neighbours=make.neighbours([]), profiles=[], state=RunState.COMPLETE)
-        before = find_hits(catalog, q_max=1)
+        before = find_hits(catalog, EVERY_CALL)
         with catalog.engine.connect() as connection, connection.begin():
             command.downgrade(config(connection), "0007")
             columns = {column["name"] for column in inspect(connection).get_columns("calls")}
 
     with place.open(create=False) as catalog:
-        after = find_hits(catalog, q_max=1)
-        assert find_hits(catalog, min_batches=1).is_empty()
+        after = find_hits(catalog, EVERY_CALL)
+        assert find_hits(catalog, HitLimits(min_batches=1)).is_empty()
         kept = dict.fromkeys(("not_by_count", "not_one_channel", "not_flagged"), True)
-        assert find_hits(catalog, q_max=1, **kept).equals(after)
+        assert find_hits(catalog, HitLimits(q_max=1, **kept)).equals(after)
     added = [name for name in before.columns if name not in columns]
     assert len(added) == 14
     assert after.drop(added).equals(before.drop(added))

@@ -16,7 +16,7 @@ from held import HeldImage
 from PIL import Image
 
 import hcs
-from hcs.catalog import begin_dispatch, find_hits, note_dispatch, open_catalog
+from hcs.catalog import HitLimits, begin_dispatch, find_hits, note_dispatch, open_catalog
 from hcs.client import Client
 from hcs.errors import (
     ApiConflictError,
@@ -114,7 +114,7 @@ def test_a_run_is_known_by_its_name_and_by_its_record(client, finished):
 @pytest.mark.parametrize("q_max", [0.05, 1.0])
 def test_hits_are_those_of_the_catalog(client, finished, mechanism, q_max):
     with open_catalog(str(finished.catalog)) as catalog:
-        expected = find_hits(catalog, run="run-1", mechanism=mechanism, q_max=q_max)
+        expected = find_hits(catalog, HitLimits(mechanism=mechanism, q_max=q_max), run="run-1")
 
     hits = list(client.hits(mechanism=mechanism, q_max=q_max, run="run-1"))
     frame = client.hits_frame(mechanism=mechanism, q_max=q_max, run="run-1")

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from hcs.catalog import find_hits, open_catalog
+from hcs.catalog import EVERY_CALL, find_hits, open_catalog
 from hcs.catalog.hits import CALLS
 from hcs.hits.explain import doubts_of_call, sentences_of_call
 from schemas.api import Hit
@@ -27,7 +27,7 @@ SCRIPT = "<script>alert(1)</script>"
 @pytest.fixture(scope="module")
 def calls(finished) -> pl.DataFrame:
     with open_catalog(str(finished.catalog)) as catalog:
-        return find_hits(catalog, q_max=1)
+        return find_hits(catalog, EVERY_CALL)
 
 
 def pages_of(client, **query):
@@ -104,7 +104,7 @@ def test_the_next_page_is_told_in_a_header_too(reader):
 def test_filters_keep_what_they_say(reader, finished, calls, query, keeps):
     if keeps is None:
         with open_catalog(str(finished.catalog)) as catalog:
-            expected = find_hits(catalog, q_max=1, profile="named")
+            expected = find_hits(catalog, EVERY_CALL, profile="named")
     else:
         expected = calls.filter(keeps(calls))
 

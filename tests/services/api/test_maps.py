@@ -15,7 +15,7 @@ import pytest
 from processes import MARK, marked
 from serving import serving
 
-from hcs.catalog import find_grouping, find_hits, get_run, open_catalog, results_digest
+from hcs.catalog import EVERY_CALL, find_grouping, find_hits, get_run, open_catalog, results_digest
 from hcs.cli.services import environment_of
 from schemas.api_results import MAP_FORM, RunMap
 from services.api import maps
@@ -55,7 +55,7 @@ def test_a_map_is_made_by_a_process_and_then_kept(copied):
         connection.execute("UPDATE calls SET is_hit = 1 WHERE control_type = 'treatment' AND q_value < 0.2")
     connection.close()
     with open_catalog(str(copied.catalog)) as catalog:
-        hits = set(find_hits(catalog, q_max=1).filter("is_hit")["treatment"])
+        hits = set(find_hits(catalog, EVERY_CALL).filter("is_hit")["treatment"])
     with serving(copied.catalog) as server, server.client(copied.keys.read) as client:
         *before, made = asked_until_made(client)
         began = time.monotonic()
