@@ -174,13 +174,14 @@ def _sentences(calls: pl.DataFrame, inflation: Inflation, *, q_max: float) -> It
             f"{n_left_alone} of {treated.height} treatments lie in other positions on other plates: their p-values are "
             "as they came"
         )
-    treated = treated.filter(position_verdict="corrected")
-    if treated.is_empty():
+    corrected = treated.filter(position_verdict="corrected")
+    if corrected.is_empty():
         return
     left = say_what_is_left(
-        treated["smallest_possible_p_position"].to_numpy().min(),
+        corrected["smallest_possible_p_position"].to_numpy().min(),
         q_max=q_max,
         n_tested=treated["perturbation"].n_unique(),
+        n_corrected=corrected["perturbation"].n_unique(),
     )
     if left is not None:
         yield left

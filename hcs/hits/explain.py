@@ -90,8 +90,8 @@ def say_inflation(inflation: Inflation) -> str:
     """Return what the control positions of a screen show."""
     if not inflation.n_sets:
         return (
-            "position not testable: no well holds a negative control on two plates or more, so what the place of a "
-            "well does is not known, and p-values are as they came"
+            "position not testable: no well is known to hold a negative control on two plates or more, so what the "
+            "place of a well does is not known, and p-values are as they came"
         )
     return (
         f"{inflation.n_below} of {inflation.n_sets} positions that hold controls on several plates have p < .05 "
@@ -100,24 +100,28 @@ def say_inflation(inflation: Inflation) -> str:
     )
 
 
-def say_what_is_left(smallest_p: float, *, q_max: float, n_tested: int) -> str | None:
+def say_what_is_left(smallest_p: float, *, q_max: float, n_tested: int, n_corrected: int) -> str | None:
     """Return what the positions leave to be called, or nothing where a single treatment still can be.
 
     Args:
         smallest_p: The smallest corrected p-value that a treatment can reach.
         q_max: Largest false discovery rate of a hit.
-        n_tested: Treatments that are tested.
+        n_tested: Perturbations that are tested.
+        n_corrected: Those whose wells share positions, so that their p-values are corrected.
     """
+    is_all = n_corrected == n_tested
+    of_these = f"of the {n_corrected} of {n_tested} perturbations whose wells share positions"
     if smallest_p > q_max:
         return (
-            f"nothing can be called: the smallest p-value that the positions leave is {smallest_p:.2g}, where at most "
-            f"{q_max:g} is needed; the place of a well decides more than what is in it. Replicates in other positions, "
-            "or profiles without the effects of rows and columns, may help"
+            f"{'nothing' if is_all else f'none {of_these}'} can be called: the smallest p-value that the positions "
+            f"leave is {smallest_p:.2g}, where at most {q_max:g} is needed; the place of a well decides more than what "
+            "is in it. Replicates in other positions, or profiles without the effects of rows and columns, may help"
         )
     if smallest_p > q_max / n_tested:
         return (
-            f"no treatment can be called by itself: the smallest p-value that the positions leave is {smallest_p:.2g}, "
-            f"where one of {n_tested} needs {q_max / n_tested:.2g}; several that reach it can"
+            f"{'no treatment' if is_all else f'none {of_these}'} can be called by itself: the smallest p-value that "
+            f"the positions leave is {smallest_p:.2g}, where one of {n_tested} needs {q_max / n_tested:.2g}; several "
+            "that reach it can"
         )
     return None
 
@@ -146,8 +150,8 @@ def say_position(
             if n_replicates == 1:
                 return f"whether its place explains it cannot be told of one well: its p-value, {p_value:.2g}, stays"
             return (
-                "whether the places of its wells explain it cannot be told: no position holds a negative control on "
-                f"two plates like its own; its p-value, {p_value:.2g}, is as it came"
+                "whether the places of its wells explain it cannot be told: no position is known to hold a negative "
+                f"control on two plates like its own; its p-value, {p_value:.2g}, is as it came"
             )
         case _:
             assert_never(verdict)

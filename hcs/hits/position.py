@@ -13,6 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hcs.hits.hit_pool import HitPool
+from hcs.hits.treatments import UNKNOWN
 from hcs.statistics.average_precision import negatives_above, precisions_of_counts
 from hcs.statistics.draws import MAX_DRAWS
 from hcs.statistics.permutation import DesignTest, permutation_test
@@ -43,8 +44,8 @@ class PositionSet:
 class OtherPositions:
     """How well replicates find one another where they do not share a position."""
 
-    n_replicates: int
-    """Those that have another one in another position."""
+    n_replicates: int | None
+    """Those that have another one in another position; None where positions are not known."""
     mean_average_precision: float | None
     """Over them; None where all replicates lie in one position."""
 
@@ -62,7 +63,9 @@ class ScoredPositions:
     """(N,), names of wells."""
 
     def are_elsewhere(self, rows: NDArray[np.intp]) -> bool:
-        """Return whether these wells lie on several plates, and hardly any two of them in one position."""
+        """Return whether these wells are known to lie on several plates, hardly any two of them in one position."""
+        if (self.positions[rows] == UNKNOWN).any():
+            return False
         n_pairs = len(rows) * (len(rows) - 1) // 2 - _pairs_within(self.plates[rows])
         return n_pairs > 0 and _pairs_within(self.positions[rows]) < SHARED * n_pairs
 
@@ -154,8 +157,8 @@ def correct_by_position(
     - `corrected`: replicates share positions, and so do controls on these plates. It is always done then.
     - `not_shared`: replicates lie on several plates, and of their pairs less than a quarter in one position, so that no
       place by itself makes them alike; p-values are as they came.
-    - `not_testable`: replicates share a position or all lie on one plate, and no control position is shared, or there
-      is one well alone: what places do is not known, and p-values are as they came.
+    - `not_testable`: replicates share a position, all lie on one plate or nobody knows where, and no control position
+      is shared, or there is one well alone: what places do is not known, and p-values are as they came.
 
     Args:
         scored: The control positions.
@@ -191,7 +194,7 @@ def precisions_in_other_positions(pool: HitPool, positions: NDArray[np.str_]) ->
 
     Args:
         pool: The hits' wells and the negative controls of their plates.
-        positions: (T, R), names of the replicates' wells.
+        positions: (T, R), names of the replicates' wells; nothing is said of a hit of which one is `UNKNOWN`.
     """
     n_hits, n_replicates = positions.shape
     precisions = np.full((n_hits, n_replicates), np.nan)
@@ -205,7 +208,11 @@ def precisions_in_other_positions(pool: HitPool, positions: NDArray[np.str_]) ->
                 alike = np.flatnonzero(pattern_of.reshape(-1) == number)
                 above = negatives_above(among[alike, query][:, pattern], negatives[alike])
                 precisions[alike, query] = precisions_of_counts(above)
-    return [_other_positions(row[np.isfinite(row)]) for row in precisions]
+    is_known = (positions != UNKNOWN).all(axis=1)
+    return [
+        _other_positions(row[np.isfinite(row)]) if known else OtherPositions(None, None)
+        for row, known in zip(precisions, is_known.tolist(), strict=True)
+    ]
 
 
 def _cosines_among(replicates: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -261,7 +268,7 @@ def _pools(
     """
     has_others = np.isin(cells[controls], np.flatnonzero(np.bincount(cells[controls]) > 1))
     controls = controls[has_others]
-    for position in np.unique(positions[controls]):
+    for position in np.unique(positions[controls][positions[controls] != UNKNOWN]):
         members = controls[positions[controls] == position]
         if len(members) > 1:
             yield str(position), members, controls[np.isin(cells[controls], cells[members])]

@@ -51,8 +51,8 @@ class Screen:
 
     @property
     def n_active(self) -> int:
-        """Return how many treatments are active."""
-        return round(self.active_share * self.n_treatments)
+        """Return how many treatments are active: one at least, unless the share is 0."""
+        return max(round(self.active_share * self.n_treatments), 1 if self.active_share > 0 else 0)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def layouts_of(plates: Sequence[str], perturbations: Sequence[str], is_control: 
             found[layout] = found.get(layout, 0) + 1
     if not found:
         raise InputRejectedError(
-            "treatments with two or more replicates on plates with controls are expected, but the layout has none"
+            f"treatments with two or more replicates on plates with controls are expected, but the layout has none: of "
+            f"its {wells.height} wells {int(is_control.sum())} are negative controls, whose control_type is negcon"
         )
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0].n_wells, item[0].n_drawn)))
 
@@ -143,11 +144,13 @@ def estimate_power(layout: Layout, screen: Screen, *, seed: int = 0, n_simulated
         n_simulated: Active treatments simulated; the standard error of recall is about .5 over its root.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, *layout.n_wells, *layout.n_drawn]))
+    # More draws would tell p-values apart that are called alike.
     max_draws = min(MAX_DRAWS, max(999, ceil(_DRAWS_A_TEST * screen.n_treatments / screen.q_max)))
-    smallest = smallest_possible_p(layout, max_draws=max_draws)
+    step = smallest_possible_p(layout, max_draws=max_draws)
     of_active = np.array([_p_value(layout, screen, rng, seed, max_draws) for _ in range(n_simulated)])
-    found = np.array([_discoveries(of_active, screen, smallest, rng) for _ in range(_N_SCREENS)])
+    found = np.array([_discoveries(of_active, screen, step, rng) for _ in range(_N_SCREENS)])
     true, false = found.mean(axis=0).tolist()
+    smallest = smallest_possible_p(layout)
     return Power(
         smallest_possible_p=smallest,
         at_floor=max(1, ceil(smallest * screen.n_treatments / screen.q_max - 1e-9)),
@@ -170,12 +173,12 @@ def _p_value(layout: Layout, screen: Screen, rng: np.random.Generator, seed: int
 
 
 def _discoveries(
-    of_active: NDArray[np.float64], screen: Screen, smallest: float, rng: np.random.Generator
+    of_active: NDArray[np.float64], screen: Screen, step: float, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Return how many active and inactive treatments one screen calls."""
     n_active = screen.n_active
     uniform = rng.random(screen.n_treatments - n_active)
-    of_inactive = np.minimum(np.ceil(uniform / smallest) * smallest, 1.0)
+    of_inactive = np.minimum(np.ceil(uniform / step) * step, 1.0)
     p_values = np.concatenate([rng.choice(of_active, n_active), of_inactive])
     is_called = benjamini_hochberg(p_values) <= screen.q_max
     return int(is_called[:n_active].sum()), int(is_called[n_active:].sum())

@@ -34,7 +34,8 @@ def wells_of(
     """Return one row a profile: plate, well, batch, perturbation, dose, control type, cell count, and if fitted on.
 
     A row that is no control and names no perturbation is `empty`. Where no column of wells is named, and there is none
-    of the usual name, every row is a well of its own; likewise without a column of batches all are of one.
+    of the usual name, every row is a well of its own, whose place is not known: null; without a column of batches all
+    are of one.
 
     Args:
         metadata: (N rows).
@@ -45,7 +46,8 @@ def wells_of(
 
     Raises:
         UsageError: If a column that is named is missing, or there is none of plates.
-        InputRejectedError: If a plate is not named, or a dose or count is not a number.
+        InputRejectedError: If a plate is not named, or a well that others have names of; if a dose or count is not a
+            number, or a row is a control of both kinds.
     """
     asked_for = [name for name in (columns.well, columns.batch) if name not in (WellColumns.well, WellColumns.batch)]
     needed = [columns.plate, columns.perturbation, columns.concentration, columns.cells, *asked_for]
@@ -61,12 +63,12 @@ def wells_of(
             "a well is compared with the controls of its own plate"
         )
     n = metadata.height
-    rows = pl.Series([str(row) for row in range(n)], dtype=pl.String)
+    unknown = pl.Series([None] * n, dtype=pl.String)
     none = pl.Series([None] * n, dtype=pl.Float64)
     wells = pl.DataFrame(
         {
             "plate": metadata[columns.plate].cast(pl.String),
-            "well": metadata[columns.well].cast(pl.String) if columns.well in metadata.columns else rows,
+            "well": metadata[columns.well].cast(pl.String) if columns.well in metadata.columns else unknown,
             "batch": metadata[columns.batch].cast(pl.String)
             if columns.batch in metadata.columns
             else pl.Series([""] * n, dtype=pl.String),
@@ -91,7 +93,24 @@ def wells_of(
         .otherwise(pl.lit("treatment"))
     )
     named = pl.when("is_negcon").then(pl.col("perturbation").fill_null("negative control")).otherwise("perturbation")
+    _check_kinds(wells, columns)
     return wells.with_columns(control_type=kind, perturbation=named).drop("is_negcon", "is_poscon")
+
+
+def _check_kinds(wells: pl.DataFrame, columns: WellColumns) -> None:
+    is_control = pl.col("is_negcon") | pl.col("is_poscon")
+    n_both = wells.filter(pl.col("is_negcon") & pl.col("is_poscon")).height
+    if n_both:
+        raise InputRejectedError(
+            f"a control is expected to be negative or positive, but {n_both} rows are both; choose others by "
+            "--controls or by --positives"
+        )
+    nameless = wells.filter(pl.col("well").is_null() & (is_control | pl.col("perturbation").is_not_null())).height
+    if 0 < nameless < wells.height:
+        raise InputRejectedError(
+            f"every row needs its well, but {columns.well} is empty in {nameless} of {wells.height} rows; fill it in, "
+            "or leave the column out where no place is known"
+        )
 
 
 def _numbers(metadata: pl.DataFrame, column: str) -> pl.Series:

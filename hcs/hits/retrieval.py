@@ -27,7 +27,8 @@ class Consistency:
 
     labels: pl.DataFrame
     """A row a label, sorted: `label, n_profiles, n_perturbations, n_scored, mean_average_precision,
-    mean_normalized_average_precision, p_value, smallest_possible_p, q_value, is_consistent`."""
+    mean_normalized_average_precision, p_value, smallest_possible_p, q_value, is_consistent`, the last null where there
+    is no p-value."""
     profiles: pl.DataFrame
     """A row a profile and label: `row, label, n_positives, n_candidates, average_precision`; `row` counts from 0."""
     n_without_label: int
@@ -189,7 +190,7 @@ def _with_calls(table: pl.DataFrame, tests: LabelTests, *, q_max: float) -> pl.D
         p_value=pl.Series(np.where(is_scored, tests.p_values, np.nan)).fill_nan(None),
         smallest_possible_p=pl.Series(np.where(is_scored, tests.smallest_possible, np.nan)).fill_nan(None),
         q_value=pl.Series(q_values).fill_nan(None),
-        is_consistent=pl.Series(np.nan_to_num(q_values, nan=2.0) <= q_max),
+        is_consistent=pl.Series(q_values).fill_nan(None) <= q_max,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hcs.errors import InputRejectedError
+from hcs.errors import InputRejectedError, UsageError
 from hcs.hits.finite import refuse_missing, row_name
 from hcs.statistics.not_same import Retrieval, label_set, not_same_compound, not_same_compound_or_batch
 
@@ -54,7 +54,7 @@ def nearest_labels(
         InputRejectedError: If a profile is not finite, no row has a label, or a row lacks its batch.
         UsageError: If a label is left out that no row has.
     """
-    unwanted = frozenset().union(*(label_set(name) for name in left_out))
+    unwanted = _left_out(labels, left_out)
     used = [label if not (label_set(label) & unwanted) else "" for label in labels]
     _check(profiles, used, batches)
     found = {"NSC": not_same_compound(profiles, compounds=perturbations, labels=used)}
@@ -67,6 +67,16 @@ def nearest_labels(
         scores=pl.DataFrame([_score(name, one) for name, one in found.items()], infer_schema_length=None),
         confusion=pl.concat([_confusion(name, one, used) for name, one in found.items()]),
     )
+
+
+def _left_out(labels: Sequence[str], names: Sequence[str]) -> frozenset[str]:
+    known = frozenset().union(*map(label_set, labels))
+    for name in names:
+        if not label_set(name) & known:
+            raise UsageError(
+                f"{name!r} is to be left out, but no row has this label; there are {', '.join(sorted(known))}"
+            )
+    return frozenset().union(*map(label_set, names))
 
 
 def _check(profiles: NDArray[np.float64], labels: Sequence[str], batches: Sequence[str] | None) -> None:

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from hcs.errors import InputRejectedError
 from schemas.treatments import with_treatment_keys
 
+UNKNOWN = ""
+"""The position of a well that was not named."""
 _NO_ROWS = np.empty(0, dtype=np.intp)
 
 DOSES = ("concentration_micromolar", "dose_step")
@@ -48,7 +50,7 @@ class ScreenWells:
     plates: NDArray[np.intp]
     """(N,), 0, 1, ... in order of first appearance."""
     positions: NDArray[np.str_]
-    """(N,), names of wells."""
+    """(N,), names of wells; `UNKNOWN` where nobody knows."""
     batches: NDArray[np.intp]
     """(N,), likewise; wells without a batch share one."""
     perturbations: NDArray[np.intp]
@@ -88,7 +90,7 @@ def screen_wells(profiles: NDArray[np.floating], wells: pl.DataFrame) -> ScreenW
     Args:
         profiles: (N, D), one row a well, in the order of `wells`; finite.
         wells: `plate, well, batch, perturbation, concentration_micromolar, dose_step, control_type, cell_count`, and
-            `is_fitted` where a transform was fitted on some of the controls.
+            `is_fitted` where a transform was fitted on some of the controls. A `well` of unknown place is null.
 
     Raises:
         InputRejectedError: If the two do not fit, a column is missing, a well comes twice or lacks its perturbation, or
@@ -103,7 +105,7 @@ def screen_wells(profiles: NDArray[np.floating], wells: pl.DataFrame) -> ScreenW
         profiles=profiles[order],
         rows=order,
         plates=_numbers(kept["plate"]),
-        positions=kept["well"].cast(pl.String).to_numpy().astype(np.str_),
+        positions=kept["well"].cast(pl.String).fill_null(UNKNOWN).to_numpy().astype(np.str_),
         batches=_numbers(kept["batch"]),
         perturbations=_numbers(kept["perturbation"]),
         cell_counts=kept["cell_count"].cast(pl.Float64).fill_null(float("nan")).to_numpy(),
@@ -121,7 +123,7 @@ def _check(profiles: NDArray[np.floating], wells: pl.DataFrame) -> None:
             f"one profile a well is expected, {wells.height} in all, but the matrix has shape {profiles.shape}"
         )
     named = wells.filter(pl.col("perturbation").is_null() & (pl.col("control_type").cast(pl.String) != "empty"))
-    repeated = wells.filter(pl.struct("plate", "well").is_duplicated())
+    repeated = wells.filter(pl.struct("plate", "well").is_duplicated() & pl.col("well").is_not_null())
     for bad, what in ((named, "has no perturbation but is not empty"), (repeated, "comes more than once")):
         if bad.height:
             plate, well = bad.select("plate", "well").row(0)

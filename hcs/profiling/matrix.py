@@ -46,6 +46,12 @@ class ProfileMatrix:
             raise InputRejectedError(f"rows with {wanted} are expected, but none of {len(chosen)} is such a row")
         return chosen
 
+    def rows(self, chosen: NDArray[np.bool_]) -> ProfileMatrix:
+        """Return some of the profiles, (W,)."""
+        if chosen.all():
+            return self
+        return ProfileMatrix(self.metadata.filter(chosen), self.values[chosen], self.features)
+
     def table(self) -> pl.DataFrame:
         """Return one table again: metadata first; what is missing is null."""
         columns = [pl.Series(name, self.values[:, place]).fill_nan(None) for place, name in enumerate(self.features)]
@@ -69,7 +75,7 @@ def profile_matrix(
         float32 where all features are, else float64.
 
     Raises:
-        UsageError: If a named column is missing.
+        UsageError: If a named column is missing, or `features` finds nothing.
         InputRejectedError: If there is no row, no metadata or no feature, or one is not a number.
     """
     missing = sorted(set(metadata) - set(table.columns))
@@ -78,6 +84,10 @@ def profile_matrix(
     about = [name for name in table.columns if name.startswith(METADATA_PREFIX) or name in metadata]
     others = [name for name in table.columns if name not in set(about)]
     names = others if features is None else matching_names(others, features)
+    if features is not None and others and not names:
+        raise UsageError(
+            f"--features {features!r} finds nothing in the names of {len(others)} columns, such as {others[0]}"
+        )
     if not about or not names or table.is_empty():
         raise InputRejectedError(
             f"profiles with metadata and features are expected, but the table has {table.height} rows, {len(about)} "
@@ -85,14 +95,17 @@ def profile_matrix(
             "metadata must be named"
         )
     types = table.schema
-    words = [name for name in names if not (types[name].is_numeric() or types[name] == pl.Null)]
+    is_empty = {name for name in names if table[name].null_count() == table.height}  # what it would hold is not known
+    words = [name for name in names if not (types[name].is_numeric() or name in is_empty)]
     if words:
         raise InputRejectedError(
             f"a column that is not metadata must hold numbers, but {words[0]} holds {types[words[0]]} ({len(words)} "
             f"columns like it); name it as metadata, or take it out"
         )
     dtype = pl.Float32 if all(types[name] == pl.Float32 for name in names) else pl.Float64
-    values = table.select(pl.col(names).cast(dtype).fill_null(float("nan"))).to_numpy(order="c")
+    nothing = pl.repeat(None, pl.len(), dtype=dtype)
+    numbers = [nothing.alias(name) if name in is_empty else pl.col(name).cast(dtype) for name in names]
+    values = table.select(numbers).fill_null(float("nan")).to_numpy(order="c")
     return ProfileMatrix(table.select(about), np.ascontiguousarray(values), tuple(names))
 
 
@@ -105,7 +118,8 @@ def matching_names(names: list[str], pattern: str) -> list[str]:
     try:
         is_found = pl.Series(names, dtype=pl.String).str.contains(pattern)
     except pl.exceptions.ComputeError as error:
-        said = " ".join(str(error).split())
+        lines = str(error).splitlines()
+        said = next((line for line in lines if line.startswith("error: ")), lines[0]).removeprefix("error: ")
         raise UsageError(
             f"a regular expression that names features is expected, but {pattern!r} came: {said}"
         ) from error

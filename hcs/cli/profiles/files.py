@@ -38,14 +38,16 @@ def read_finite_profiles(source: str, *, metadata: Sequence[str] | None, feature
     """
     import numpy as np
 
+    from hcs.statistics.finite import not_finite
+
     profiles = read_profiles(source, metadata=metadata, features=features)
-    lacking = ~np.isfinite(profiles.values)
-    if lacking.any():
-        feature = int(lacking.any(axis=0).argmax())
+    lacking = not_finite(profiles.values)
+    if len(lacking):
+        n_missing = int((~np.isfinite(profiles.values[:, lacking[0]])).sum())
         raise InputRejectedError(
-            f"every value of a profile must be finite, but {profiles.features[feature]} is missing or infinite in "
-            f"{int(lacking[:, feature].sum())} of {len(lacking)} rows ({int(lacking.any(axis=0).sum())} features like "
-            "it); `hcs profiles select --operation drop_na_columns --missing 0` leaves such features out, and "
+            f"every value of a profile must be finite, but {profiles.features[lacking[0]]} is missing or infinite in "
+            f"{n_missing} of {counted(len(profiles.values), 'row')} ({counted(len(lacking), 'feature')} like it); `hcs "
+            "profiles select --operation drop_na_columns --missing 0` leaves such features out, and "
             "--features chooses others"
         )
     return profiles

@@ -92,16 +92,22 @@ def say_deprecated(old: str, new: str) -> None:
     say(f"{old} is deprecated and will go: write {new}")
 
 
-def metadata_column(profiles: ProfileMatrix, name: str) -> pl.Series:
+def metadata_column(profiles: ProfileMatrix, name: str, *, option: str | None = None) -> pl.Series:
     """Return a column of metadata.
+
+    Args:
+        profiles: The table.
+        name: Of the column.
+        option: That chooses it, for the message where there is another one by default.
 
     Raises:
         UsageError: If there is none of this name.
     """
     if name not in profiles.metadata.columns:
+        advice = "" if option is None else f"choose another with {option}; "
         raise UsageError(
-            f"the table has no metadata column {name}; it has {', '.join(profiles.metadata.columns)}; name it with "
-            "--metadata if it does not begin with Metadata_"
+            f"the table has no metadata column {name}; it has {', '.join(profiles.metadata.columns)}; {advice}name it "
+            "with --metadata if it does not begin with Metadata_"
         )
     return profiles.metadata[name]
 

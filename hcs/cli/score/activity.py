@@ -10,9 +10,18 @@ import typer
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, counted, print_table, say
-from hcs.cli.profiles.files import read_profiles
 from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
-from hcs.cli.score.reading import ControlsOption, PerturbationOption, PlateOption, QMaxOption, SeedOption, WellOption
+from hcs.cli.score.reading import (
+    ControlsOption,
+    PerturbationOption,
+    PlateOption,
+    QMaxOption,
+    SeedOption,
+    WellOption,
+    read_scored,
+    say_spellings,
+    say_unnamed,
+)
 from hcs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "perturbation",
-    "concentration_micromolar",
+    "concentration",
     "control_type",
     "n_replicates",
     "n_controls",
@@ -69,7 +78,9 @@ def activity(
     ] = None,
     concentration: Annotated[
         str | None,
-        typer.Option("--concentration", metavar="COLUMN", help="Doses, each called within its perturbation."),
+        typer.Option(
+            "--concentration", metavar="COLUMN", help="Doses in any unit, each called within its perturbation."
+        ),
     ] = None,
     cells: Annotated[
         str | None, typer.Option("--cells", metavar="COLUMN", help="Cell counts, for what they explain of a hit.")
@@ -119,12 +130,12 @@ def activity(
             "the joint null deals wells within their plates, so it compares with controls of the same plate; for "
             "controls of all plates add --null copairs"
         )
-    profiles = read_profiles(source, metadata=metadata, features=features)
+    profiles = read_scored(source, metadata=metadata, features=features)
     columns = WellColumns(
         perturbation=perturbation, concentration=concentration, cells=cells, plate=plate, well=well, batch=batch
     )
     unknown = {
-        "concentration_micromolar": concentration is None,
+        "concentration": concentration is None,
         "channel_verdict": channels is None,
         "channel": channels is None,
         "quality_verdict": flagged is None,
@@ -140,8 +151,9 @@ def activity(
         else:
             facts = _facts(profiles, channels=channels, flagged=flagged)
             calls, sentences = _calls(screen, facts, q_max=q_max, seed=seed, edge_plates=edge_plates)
-    kept = [name for name in COLUMNS if name in calls.columns and not unknown.get(name)]
-    print_table(calls.select(kept), form=form, output=output)
+    shown = calls.rename({"concentration_micromolar": "concentration"})  # in whatever unit the table has
+    kept = [name for name in COLUMNS if name in shown.columns and not unknown.get(name)]
+    print_table(shown.select(kept), form=form, output=output)
     _say_what_they_are_like(calls, sentences, q_max=q_max, edge_plates=edge_plates)
 
 
@@ -151,9 +163,13 @@ def _wells(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str, 
 
     chosen = {name: select_rows(profiles.metadata, text) for name, text in selections.items() if text is not None}
     wells = wells_of(profiles.metadata, columns, **chosen)
-    n_empty = wells.filter(wells["control_type"] == "empty").height
-    if n_empty:
-        say(f"{counted(n_empty, 'row')} left out, which are no controls and name no {columns.perturbation}")
+    say_unnamed(wells.filter(wells["control_type"] == "empty").height, columns.perturbation)
+    say_spellings(wells.filter(wells["control_type"] == "treatment")["perturbation"], columns.perturbation)
+    if wells["well"].null_count() == wells.height:
+        say(
+            f"no column {columns.well}: which wells share a place is not known, nor what places do; --well names a "
+            "column that the table has"
+        )
     return wells
 
 
@@ -228,7 +244,10 @@ def _say_what_they_are_like(
         f"p that any layout here can reach is {smallest:.2g}"
     )
     if summary.n:
-        say(f"p-values in twentieths: {' '.join(map(str, summary.histogram))}; inactive: {summary.share_inactive:.0%}")
+        say(
+            f"p-values in twentieths: {' '.join(map(str, summary.histogram))}; share that does nothing, estimated from "
+            f"the large ones: {summary.share_inactive:.0%}"
+        )
     for sentence in sentences:
         say(sentence)
     for warning in activity_warnings(calls, edge_plates=edge_plates):

@@ -9,9 +9,16 @@ import typer
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, print_table
-from hcs.cli.profiles.files import read_finite_profiles
 from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
-from hcs.cli.score.reading import QMaxOption, SeedOption, column_of, say_left_out
+from hcs.cli.score.reading import (
+    QMaxOption,
+    SeedOption,
+    column_of,
+    read_scored,
+    refuse_same_file,
+    say_left_out,
+    say_spellings,
+)
 
 
 class Null(StrEnum):
@@ -52,19 +59,22 @@ def consistency(
     from hcs.hits.retrieval import split_labels
     from hcs.io.tables import write_table
 
-    profiles = read_finite_profiles(source, metadata=metadata, features=features)
+    refuse_same_file(output, "--each", each)
+    profiles = read_scored(source, metadata=metadata, features=features)
+    labels = split_labels(column_of(profiles, label), between=multilabel)
+    say_spellings((name for names in labels for name in names), label)
     found = score(
         profiles.values,
-        split_labels(column_of(profiles, label), between=multilabel),
+        labels,
         perturbations=None if perturbation is None else column_of(profiles, perturbation),
         null="labels" if null is Null.LABELS else "copairs",
         q_max=q_max,
         seed=seed,
     )
-    say_left_out(found.n_without_label, "profiles", f"{label} says nothing of them")
+    say_left_out(found.n_without_label, "profile", f"{label} says nothing of them")
     unscored = int(found.labels["mean_average_precision"].is_null().sum())
     say_left_out(
-        unscored, "labels", "they have no two profiles that could find each other, or no other profile has another"
+        unscored, "label", "there are no two profiles that could find each other, or none of another label"
     )
     if each is not None:
         write_table(found.profiles, each)

@@ -8,7 +8,6 @@ import typer
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, print_table
-from hcs.cli.profiles.files import read_finite_profiles
 from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
 from hcs.cli.score.reading import (
     ControlsOption,
@@ -19,6 +18,8 @@ from hcs.cli.score.reading import (
     column_of,
     controls_of,
     filled_column_of,
+    named_wells,
+    read_scored,
     say_left_out,
 )
 
@@ -45,17 +46,17 @@ def magnitude(
     """
     from hcs.hits.magnitude import magnitudes
 
-    profiles = read_finite_profiles(source, metadata=metadata, features=features)
-    is_control = controls_of(profiles, controls)
+    profiles = read_scored(source, metadata=metadata, features=features)
+    profiles, is_control = named_wells(profiles, perturbation, controls_of(profiles, controls))
     table = magnitudes(
         profiles.values,
-        plates=filled_column_of(profiles, plate),
-        wells=filled_column_of(profiles, well),
-        perturbations=filled_column_of(profiles, perturbation, where=~is_control),
+        plates=filled_column_of(profiles, plate, option="--plate"),
+        wells=filled_column_of(profiles, well, option="--well"),
+        perturbations=column_of(profiles, perturbation),
         is_control=is_control,
         groups=None if group is None else column_of(profiles, group),
         seed=seed,
     )
     without = int((table["n_replicates"] == 0).sum())
-    say_left_out(without, "perturbations", "no negative control is on their plates")
+    say_left_out(without, "perturbation", "no negative control is on their plates")
     print_table(table, form=form, output=output)

@@ -8,9 +8,16 @@ import typer
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, print_object, print_table
-from hcs.cli.profiles.files import read_finite_profiles
 from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
-from hcs.cli.score.reading import PerturbationOption, column_of, filled_column_of, say_left_out
+from hcs.cli.score.reading import (
+    PerturbationOption,
+    column_of,
+    filled_column_of,
+    read_scored,
+    refuse_same_file,
+    say_left_out,
+    say_spellings,
+)
 
 
 def nsc(
@@ -45,18 +52,21 @@ def nsc(
     from hcs.hits.retrieval_nsc import nearest_labels
     from hcs.io.tables import write_table
 
-    profiles = read_finite_profiles(source, metadata=metadata, features=features)
+    refuse_same_file(output, "--confusion", confusion)
+    profiles = read_scored(source, metadata=metadata, features=features)
     labels = column_of(profiles, label)
     is_labelled = np.array([bool(text.strip()) for text in labels], dtype=np.bool_)
+    perturbations = filled_column_of(profiles, perturbation, where=is_labelled)
+    say_spellings(perturbations, perturbation)
     found = nearest_labels(
         profiles.values.astype(np.float64),
-        perturbations=filled_column_of(profiles, perturbation, where=is_labelled),
+        perturbations=perturbations,
         labels=labels,
         batches=None if batch is None else column_of(profiles, batch),
         between_batches=between_batches,
         left_out=leave_out or (),
     )
-    say_left_out(int((~is_labelled).sum()), "rows", f"{label} says nothing of them")
+    say_left_out(int((~is_labelled).sum()), "row", f"{label} says nothing of them")
     if confusion is not None:
         write_table(found.confusion, confusion)
     if form is Format.JSON and output is None:

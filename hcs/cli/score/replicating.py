@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from hcs.cli.options import FormatOption, OutputOption
-from hcs.cli.output import Format, print_table, say
-from hcs.cli.profiles.files import read_finite_profiles
+from hcs.cli.output import Format, counted, print_table, say
 from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
-from hcs.cli.score.reading import SeedOption, column_of
+from hcs.cli.score.reading import SeedOption, column_of, read_scored, say_spellings
 
 
 class Null(StrEnum):
@@ -43,8 +42,10 @@ def replicating(
     """
     from hcs.hits.replicating import replicating as score
 
-    profiles = read_finite_profiles(source, metadata=metadata, features=features)
-    for column in [*by, *(different or ())]:
+    profiles = read_scored(source, metadata=metadata, features=features)
+    for column in by:
+        say_spellings(column_of(profiles, column), column)
+    for column in different or ():
         column_of(profiles, column)
     found = score(
         profiles.values,
@@ -57,8 +58,8 @@ def replicating(
     unjudged = found.groups.filter(found.groups["is_replicating"].is_null())
     if unjudged.height:
         say(
-            f"{unjudged.height} groups were not judged: they have no pair, or so few other groups are there that no "
-            "random group of their make can be had"
+            f"{counted(unjudged.height, 'group')} not judged: without a pair, or with so few other groups that no "
+            "random group of its make can be had"
         )
     if found.share is None:
         say("no group could be judged")

@@ -6,7 +6,6 @@ import polars as pl
 
 from hcs.cli.options import FormatOption, OutputOption
 from hcs.cli.output import Format, counted, print_table, say
-from hcs.cli.profiles.files import read_finite_profiles
 from hcs.cli.profiles.options import FeaturesOption, In, MetadataOption
 from hcs.cli.score.reading import (
     ControlsOption,
@@ -17,6 +16,8 @@ from hcs.cli.score.reading import (
     column_of,
     controls_of,
     filled_column_of,
+    named_wells,
+    read_scored,
 )
 
 
@@ -38,13 +39,17 @@ def singlicates(
     """
     from hcs.hits.singlicates import call_singlicates
 
-    profiles = read_finite_profiles(source, metadata=metadata, features=features)
-    places = {"plate": filled_column_of(profiles, plate), "well": filled_column_of(profiles, well)}
+    profiles = read_scored(source, metadata=metadata, features=features)
+    profiles, is_control = named_wells(profiles, perturbation, controls_of(profiles, controls))
+    places = {
+        "plate": filled_column_of(profiles, plate, option="--plate"),
+        "well": filled_column_of(profiles, well, option="--well"),
+    }
     calls = call_singlicates(
         profiles.values,
         plates=places["plate"],
         wells=places["well"],
-        is_control=controls_of(profiles, controls),
+        is_control=is_control,
         q_max=q_max,
     )
     rows = calls["row"].to_numpy()

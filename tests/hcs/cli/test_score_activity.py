@@ -156,7 +156,7 @@ def test_doses_are_called_within_their_compound(tmp_path: Path) -> None:
 
     calls = score(written(table, tmp_path), "--concentration", "Metadata_dose").table
 
-    assert calls["concentration_micromolar"].to_list() == [0.5, 1.5, 2.5] * 4
+    assert calls["concentration"].to_list() == [0.5, 1.5, 2.5] * 4
     assert calls.filter("is_hit")["perturbation"].to_list()[:3] == ["d0"] * 3
 
 
@@ -350,3 +350,70 @@ def test_with_cell_counts_it_is_said_of_hits_whether_the_count_explains_them(tmp
     assert (killers["explained_by_count"] == "explained").mean() >= 0.7
     assert others["explained_by_count"].to_list() == ["not_explained"] * 3
     assert set(score(source).table.filter("is_hit")["explained_by_count"]) == {"cannot_tell"}
+
+
+def test_without_a_column_of_wells_nobody_knows_what_places_do(tmp_path: Path) -> None:
+    table = make_table()
+
+    ended = score(written(table.drop("Metadata_Well"), tmp_path))
+
+    assert set(ended.table["position_verdict"]) == {"not_testable"}
+    assert ended.table["p_position"].equals(ended.table["p_value"])
+    assert "no column Metadata_Well: which wells share a place is not known" in ended.err
+    assert "other positions" not in ended.err
+    named = score(written(table.rename({"Metadata_Well": "Metadata_place"}), tmp_path), "--well", "Metadata_place")
+    assert_frame_equal(named.table, score(written(table, tmp_path)).table)
+    assert set(named.table["position_verdict"]) == {"corrected"}
+
+
+def test_where_few_treatments_share_places_it_is_said_of_them_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    table = make_table(n_plates=4, n_compounds=20, n_controls=12)
+    places = 3.0 * rng.standard_normal((32, 8))
+    values = table.select("^F.$").to_numpy() + np.tile(places, (4, 1))
+    moved = table.with_columns(pl.DataFrame(values, schema=[f"F{i}" for i in range(8)]))
+    # All compounds but the last two change places from plate to plate.
+    shuffled = [
+        part.with_columns(Metadata_compound=pl.concat([names[plate:18], names[:plate], names[18:]]))
+        for plate, part in enumerate(moved.partition_by("Metadata_Plate", maintain_order=True))
+        for names in [part["Metadata_compound"]]
+    ]
+
+    ended = score(written(pl.concat(shuffled), tmp_path))
+
+    assert dict(ended.table["position_verdict"].value_counts().iter_rows()) == {"not_shared": 18, "corrected": 2}
+    assert "none of the 2 of 20 perturbations whose wells share positions can be called" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        pytest.param(pl.col("F1") * 0 + 1e300, (), "F1 has larger ones", id="huge"),
+        pytest.param(pl.col("^F.$") * 0, (), "all 110 rows hold the same in each of 8 features", id="alike"),
+        pytest.param(pl.lit("").alias("Metadata_x"), ("--positives", "Metadata_type == 'negcon'"), "50 rows are both",
+                     id="both kinds"),
+        pytest.param(pl.col("Metadata_Well").replace_strict({"A01": None}, default="A02"), (),
+                     "Metadata_Well is empty in 5 of 110 rows", id="half named"),
+    ],
+)  # fmt: skip
+def test_what_no_table_of_profiles_holds_is_refused_and_named(
+    tmp_path: Path, change: pl.Expr, arguments: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(HcsError, match=message):
+        _ = score(written(make_table().with_columns(change), tmp_path), *arguments).table
+
+
+def test_what_was_read_is_said_and_so_are_copies_and_names_that_are_nearly_one(tmp_path: Path) -> None:
+    table = make_table()
+    renamed = pl.when(pl.col("Metadata_Plate") == "P0").then(pl.col("Metadata_compound").str.to_uppercase() + " ")
+    copy = table.filter(pl.col("Metadata_Plate") == "P1").with_columns(Metadata_Plate=pl.lit("P9"))
+
+    plain = score(written(table, tmp_path)).err
+    spelled = score(written(table.with_columns(renamed.otherwise("Metadata_compound")), tmp_path)).err
+    copied = score(written(pl.concat([table, copy]), tmp_path)).err
+
+    assert plain.startswith("110 profiles of 8 features, F0 to F7")
+    assert "warning" not in plain
+    assert "warning: 'C00 ' and 'c00' of Metadata_compound differ in case or spaces alone" in spelled
+    assert "(12 names like this)" in spelled
+    assert "warning: 22 rows with exactly the features of an earlier one, first row 111" in copied

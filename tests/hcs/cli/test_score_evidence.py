@@ -81,6 +81,7 @@ def test_consistency_prints_labels_and_writes_what_each_profile_has(wells: Path,
     assert found["a"]["mean_average_precision"] > 0.9
     assert found["a"]["p_value"] >= found["a"]["smallest_possible_p"] == pytest.approx(1 / 20)
     assert found["second"]["mean_average_precision"] is None
+    assert (found["a"]["is_consistent"], found["second"]["is_consistent"]) == (False, None)
     assert pl.read_csv(each).height == 3 * 3 + 3 * 3 + 3
     assert "24 profiles took no part: Metadata_moa says nothing of them" in ended.err
     assert score("consistency", wells, *options, "--null", "copairs", "--format", "json").rows() != ended.rows()
@@ -137,13 +138,42 @@ def test_power_compares_layouts_and_says_which_can_find_nothing(tmp_path: Path) 
     assert "1 of 5 treatments have other numbers" in ended.err
 
 
+def test_what_a_layout_can_attain_does_not_depend_on_how_much_is_asked_of_it() -> None:
+    planned = ("--effect", 1, "--simulated", 10, "--replicates", 4, "--controls", 16, "--format", "json")
+
+    few, many = (score("power", "--treatments", n, *planned) for n in (4, 500))
+
+    assert [ended.rows()[0]["smallest_possible_p"] for ended in (few, many)] == [pytest.approx(17**-4)] * 2
+    # A tenth of four is none, but a screen without a single active treatment is not what is planned.
+    assert few.rows()[0]["recall"] is not None
+
+
+@pytest.mark.parametrize("command", ["magnitude", "singlicates"])
+def test_rows_that_are_no_control_and_name_nothing_are_left_out_and_said(command: str, tmp_path: Path) -> None:
+    named = pl.when(pl.col(NAME) == "c3").then(None).otherwise(NAME).alias(NAME)
+    table().with_columns(named).write_parquet(tmp_path / "wells.parquet")
+
+    ended = score(command, tmp_path / "wells.parquet", "--perturbation", NAME, *CONTROLS, "--format", "json")
+
+    assert {row["perturbation"] for row in ended.rows()} == {"c0", "c1", "c2", "c4", "c5"}
+    assert f"3 rows left out, which are no controls and name no {NAME}" in ended.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        (("nsc", "IN", "--perturbation", NAME, "--label", "Metadata_moa", "--leave-out", "nobody"), UsageError,
+         "'nobody' is to be left out, but no row has this label; there are a, b, second"),
+        (("nsc", "IN", "--perturbation", NAME, "--label", "Metadata_moa", "--output", "x.csv", "--confusion",
+          "./x.csv"), UsageError, "the second would be lost"),
+        (("consistency", "IN", "--label", "Metadata_moa", "--output", "x.csv", "--each", "x.csv"), UsageError,
+         "the second would be lost"),
+        (("singlicates", "IN", "--perturbation", NAME, "--well", "Metadata_place", *CONTROLS), UsageError,
+         "choose another with --well"),
         (("power", "--treatments", 5, "--effect", 1, "--replicates", 3), UsageError, "--replicates and --controls"),
         (("consistency", "IN", "--label", "Metadata_nothing"), UsageError, "no metadata column Metadata_nothing"),
         (("consistency", "IN", "--label", "Metadata_moa", "--features", "("), UsageError, "a regular expression"),
-        (("consistency", "IN", "--label", "Metadata_moa", "--features", "^Z"), InputRejectedError, "0 features"),
+        (("consistency", "IN", "--label", "Metadata_moa", "--features", "^Z"), UsageError, "finds nothing in"),
         (("replicating", "IN", "--by", "Metadata_x; DROP TABLE wells"), UsageError, "no metadata column Metadata_x;"),
         (("magnitude", "IN", "--perturbation", NAME, "--controls", "negcon"), UsageError, "negcon"),
         (
@@ -162,7 +192,7 @@ def test_power_compares_layouts_and_says_which_can_find_nothing(tmp_path: Path) 
             "comes more than once",
         ),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_done_is_said_in_one_paragraph(
     arguments: tuple[object, ...], error: type[HcsError], message: str, wells: Path
 ) -> None:

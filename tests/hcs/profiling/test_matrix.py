@@ -69,3 +69,19 @@ def test_what_is_no_table_of_profiles_is_refused(table, message):
 def test_metadata_that_is_not_there_is_refused():
     with pytest.raises(UsageError, match="no column batch"):
         profile_matrix(TABLE, metadata=["batch"])
+
+
+def test_a_column_of_nothing_holds_missing_numbers_whatever_its_type():
+    nothing = TABLE.with_columns(x=pl.lit(None, dtype=pl.String), y=pl.lit(None))
+
+    matrix = profile_matrix(nothing, metadata=["site"])
+
+    assert matrix.features[-2:] == ("x", "y")
+    assert np.isnan(matrix.values[:, -2:]).all()
+    assert np.isnan(profile_matrix(nothing, features="^[xy]$").values).all()
+
+
+@pytest.mark.parametrize(("pattern", "message"), [("^Z", "finds nothing in the names"), ("(", "came: unclosed group$")])
+def test_a_pattern_that_names_no_feature_is_refused(pattern, message):
+    with pytest.raises(UsageError, match=message):
+        profile_matrix(TABLE, features=pattern)
