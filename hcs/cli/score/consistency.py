@@ -73,9 +73,7 @@ def consistency(
     )
     say_left_out(found.n_without_label, "profile", f"{label} says nothing of them")
     unscored = int(found.labels["mean_average_precision"].is_null().sum())
-    say_left_out(
-        unscored, "label", "there are no two profiles that could find each other, or none of another label"
-    )
+    say_left_out(unscored, "label", "there are no two profiles that could find each other, or none of another label")
     if each is not None:
         write_table(found.profiles, each)
     shown = found.labels.sort("p_value", "label", nulls_last=True) if form is Format.TABLE and output is None else None
