@@ -106,6 +106,7 @@ def evaluate(screen: ScreenWells, *, q_max: float, seed: int, facts: WellFacts |
         InputRejectedError: If the facts are about other wells.
     """
     known = (facts or WellFacts()).of(screen)
+    screen = screen.within(known.strata)
     ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
     evidence = with_single_wells(gather_evidence(screen, seed=seed), screen, strata=known.strata)
     scored = score_positions(

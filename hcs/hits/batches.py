@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.hits.hit_pool import HitPool
-from hcs.statistics.permutation import DesignTest, permutation_tests
+from hcs.statistics.permutation import DesignTest
 
 BatchVerdict = Literal["every_batch", "some_batches", "no_batch", "one_batch", "cannot_tell"]
 
@@ -68,8 +68,7 @@ def batch_supports(pool: HitPool, *, batches: NDArray[np.integer], seed: int) ->
         is_own = used & (batches == batch)
         if is_own.sum() < 2:
             continue
-        controls, replicates = pool.of_replicates(is_own).for_permutation()
-        found = permutation_tests(controls, replicates, seed=seed, max_draws=_MAX_DRAWS)
+        found = pool.of_replicates(is_own).tests(seed=seed, max_draws=_MAX_DRAWS)
         for of_hit, test in zip(tests, found, strict=True):
             of_hit[int(batch)] = test
     return [BatchSupport(len(members), of_hit) for of_hit in tests]

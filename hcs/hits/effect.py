@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.control_pool import ControlPool
-
 _VALUES_AT_ONCE = 60_000
 """Of replicates: half a megabyte, which a core has near."""
 
@@ -68,24 +66,35 @@ def deviation(profiles: NDArray[np.float64], plates: NDArray[np.integer], is_rep
     )
 
 
-def deviations(controls: ControlPool, replicates: NDArray[np.floating]) -> list[Deviation]:
+def deviations(
+    controls: NDArray[np.floating],
+    control_plates: NDArray[np.integer],
+    replicates: NDArray[np.floating],
+    replicate_plates: NDArray[np.integer],
+) -> list[Deviation]:
     """Return how the replicates of each treatment deviate from the controls of its plates, as `deviation` says.
 
     Args:
-        controls: Of the plates that all of these treatments lie on.
-        replicates: (T, R, D), plate by plate in the order of `controls.plates`.
+        controls: (C, D), of the plates of the replicates.
+        control_plates: (C,).
+        replicates: (T, R, D).
+        replicate_plates: (R,).
     """
-    shares = [drawn * n / (drawn + n) for drawn, n in zip(controls.layout.n_drawn, controls.n_controls, strict=True)]
-    plate_of = np.repeat(np.arange(len(shares)), controls.layout.n_drawn)
-    of_replicates = (np.array(shares) / controls.layout.n_drawn)[plate_of]
-    degrees = sum(controls.n_controls) - len(controls.plates)
-    variance = float(controls.products.trace()) / degrees if degrees else float("nan")
-    squares: list[float] = []
-    step = max(1, _VALUES_AT_ONCE // replicates[:1].size) if replicates.size else 1
+    names, plate_of, n_drawn = np.unique(replicate_plates, return_inverse=True, return_counts=True)
+    of_plates = [np.asarray(controls[control_plates == name], dtype=np.float64) for name in names]
+    origins = np.stack([wells.mean(axis=0) for wells in of_plates])
+    squares = sum(float(np.square(wells - origin).sum()) for wells, origin in zip(of_plates, origins, strict=True))
+    n_controls = np.array([len(wells) for wells in of_plates])
+    degrees = int(n_controls.sum()) - len(names)
+    variance = squares / degrees if degrees else float("nan")
+    shares = n_drawn * n_controls / (n_drawn + n_controls)
+    of_replicates, weight = (shares / n_drawn)[plate_of], float(shares.sum())
+    found: list[Deviation] = []
+    step = max(1, _VALUES_AT_ONCE // max(1, replicates.shape[1] * replicates.shape[2]))
     for start in range(0, len(replicates), step):
         differences = replicates[start : start + step].astype(np.float64)
-        differences -= controls.origins[plate_of]
+        differences -= origins[plate_of]
         total = of_replicates @ differences
-        squares += np.einsum("td,td->t", total, total).tolist()
-    weight = sum(shares)
-    return [Deviation(squared, weight, variance) for squared in squares]
+        lengths = np.einsum("td,td->t", total, total)
+        found += [Deviation(length, weight, variance) for length in lengths.tolist()]
+    return found

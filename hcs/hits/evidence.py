@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from hcs.hits.effect import deviations
 from hcs.hits.treatments import ScreenWells, Treatment
-from hcs.statistics.control_pool import pool_for
-from hcs.statistics.permutation import DesignTest, permutation_tests
+from hcs.statistics.permutation import DesignTest, design_tests
 from hcs.statistics.query_precision import means_of_treatments, query_precisions
 from hcs.statistics.threads import on_threads
 
@@ -104,19 +103,19 @@ def _of_siblings(
     screen: ScreenWells, group: Siblings, precisions: NDArray[np.float64], *, seed: int
 ) -> list[tuple[int, Evidence]]:
     rows = screen.negcons_of(group.plates)
-    pool, order = pool_for(screen.profiles[rows], screen.plates[rows], group.plates)
-    own = screen.profiles[group.replicates[:, order]]
-    effects = [item.effect for item in deviations(pool, own)]
+    wells = (screen.profiles[rows], screen.plates[rows], screen.profiles[group.replicates], group.plates)
+    effects = [item.effect for item in deviations(*wells)]
+    n_plates = len(np.unique(group.plates))
     n_batches = _n_distinct(screen.batches[group.replicates])
     is_callable = len(group.plates) >= 2
-    tests = permutation_tests(pool, own, seed=seed) if is_callable else None
+    tests = design_tests(*wells, seed=seed) if is_callable else None
     return [
         (
             number,
             Evidence(
                 treatment=screen.treatments[number],
                 replicates=group.replicates[place],
-                n_plates=len(pool.plates),
+                n_plates=n_plates,
                 n_batches=n_batches[place],
                 n_controls=len(rows),
                 reason=_reason(screen.treatments[number], group.replicates[place]),

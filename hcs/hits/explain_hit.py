@@ -35,6 +35,11 @@ class ScaledProfiles:
     channels: Channels
     """Channel -> columns of the blocks side by side."""
 
+    @property
+    def n_features(self) -> int:
+        """Of all blocks."""
+        return sum(block.shape[1] for block in self.blocks)
+
     def of(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Return the profiles of some wells, (P, sum of D)."""
         return np.hstack([np.asarray(block[rows], dtype=np.float64) for block in self.blocks])
@@ -121,7 +126,7 @@ def explain_hits(
     Raises:
         InputRejectedError: If the replicates of a hit lie in more than one stratum.
     """
-    groups = _groups(screen, hits, strata=facts.strata)
+    groups = _groups(screen, hits, facts=facts)
     compared = on_threads(lambda group: _compare(screen, group, facts=facts, seed=seed), groups, n_threads=None)
     by_hit = {
         number: one
@@ -137,17 +142,17 @@ def explain_hits(
     ]
 
 
-def _groups(
-    screen: ScreenWells, hits: Sequence[NDArray[np.intp]], *, strata: NDArray[np.integer] | None
-) -> list[Siblings]:
-    """Return hits that lie on the same plates and in one stratum, few enough at a time for their profiles."""
+def _groups(screen: ScreenWells, hits: Sequence[NDArray[np.intp]], *, facts: WellFacts) -> list[Siblings]:
+    """Return hits that lie on the same plates, in one stratum and the same batches, few enough for their profiles."""
+    width = max(screen.profiles.shape[1], 0 if facts.scaled is None else facts.scaled.n_features)
     groups: list[Siblings] = []
     for group in siblings(screen, hits):
-        of_stratum: dict[int, list[int]] = {}
+        alike: dict[tuple[int, ...], list[int]] = {}
         for place, rows in enumerate(group.replicates):
-            of_stratum.setdefault(stratum_of(rows, strata=strata), []).append(place)
-        step = max(1, _VALUES_AT_ONCE // (len(group.plates) * screen.profiles.shape[1]))
-        for places in of_stratum.values():
+            key = (stratum_of(rows, strata=facts.strata), *screen.batches[rows].tolist())
+            alike.setdefault(key, []).append(place)
+        step = max(1, _VALUES_AT_ONCE // (len(group.plates) * width))
+        for places in alike.values():
             groups += group.chosen(places).parts(step)
     return groups
 

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError
-from hcs.hits.effect import deviations
 from hcs.hits.hit_pool import HitPool
-from hcs.statistics.permutation import permutation_tests
 
 ChannelVerdict = Literal["one_channel", "several_channels", "cannot_tell"]
 Channels = Mapping[str, Sequence[int] | NDArray[np.integer]]
@@ -139,12 +137,10 @@ class _Part:
 
 
 def _parts(pool: HitPool, *, seed: int) -> list[_Part]:
-    controls, replicates = pool.for_permutation()
-    tests = permutation_tests(controls, replicates, seed=seed, max_draws=_MAX_DRAWS)
-    effects = [item.effect for item in deviations(controls, replicates)]
+    tests = pool.tests(seed=seed, max_draws=_MAX_DRAWS)
     return [
         _Part(test.p_value, max(0.0, effect**2 - 1) if np.isfinite(effect) else 0.0)
-        for test, effect in zip(tests, effects, strict=True)
+        for test, effect in zip(tests, pool.effects(), strict=True)
     ]
 
 

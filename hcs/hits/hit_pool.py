@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.control_pool import ControlPool, pool_for
+from hcs.hits.effect import deviations
+from hcs.statistics.permutation import DesignTest, design_tests
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,13 @@ class HitPool:
         """Return some of the hits."""
         return HitPool(self.replicates[hits], self.plates, self.controls, self.control_plates)
 
-    def for_permutation(self) -> tuple[ControlPool, NDArray[np.float64]]:
-        """Return the controls as tests want them, and the replicates in the order that goes with these, (T, R, D).
+    def tests(self, *, seed: int, max_draws: int) -> list[DesignTest]:
+        """Return the joint design permutation of each hit. Every plate must have a replicate and a control."""
+        return design_tests(
+            self.controls, self.control_plates, self.replicates, self.plates, seed=seed, max_draws=max_draws
+        )
 
-        Every plate must have a replicate and a control.
-        """
-        pool, order = pool_for(self.controls, self.control_plates, self.plates)
-        return pool, self.replicates[:, order]
+    def effects(self) -> list[float]:
+        """Return how far each hit lies from the controls; NaN where these have no variance."""
+        found = deviations(self.controls, self.control_plates, self.replicates, self.plates)
+        return [item.effect for item in found]

@@ -6,7 +6,7 @@ that every sum runs over the same numbers in the same order whatever the plates 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
@@ -70,6 +70,17 @@ class ScreenWells:
             if treatment.control_type == "treatment":
                 numbers[treatment.wells] = number
         return numbers
+
+    def within(self, strata: NDArray[np.integer] | None) -> ScreenWells:
+        """Return the same wells with what is of one stratum on a plate as a plate of its own: these are compared.
+
+        Args:
+            strata: (N,), a number a cell line and time point; None where the screen has one.
+        """
+        if strata is None:
+            return self
+        both = pl.DataFrame({"plate": self.plates, "stratum": strata})
+        return replace(self, plates=_numbers(both.select(pl.struct(pl.all())).to_series()))
 
     def negcons_of(self, plates: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return the rows of the negative controls on these plates, from the first."""
@@ -183,7 +194,7 @@ def _treatments(wells: pl.DataFrame) -> tuple[Treatment, ...]:
         .sort(pl.col("control_type") == "poscon", "perturbation", *DOSES)
     )
     ends = groups["row"].list.len().cum_sum().to_list()
-    members = np.split(groups["row"].explode(empty_as_null=False).to_numpy().astype(np.intp), ends)[:-1]
+    members = np.split(groups["row"].explode().to_numpy().astype(np.intp), ends)[:-1]
     columns = groups.select("control_type", "perturbation", *DOSES).iter_rows()
     return tuple(
         Treatment(control_type, perturbation, micromolar, step, rows)

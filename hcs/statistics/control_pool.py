@@ -122,17 +122,28 @@ def _slices(sizes: tuple[int, ...]) -> tuple[slice, ...]:
 
 
 def _order(products: NDArray[np.float64], plates: NDArray[np.intp], drawn: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Order plates, and the controls in them, by length and then by a skewed sum of cosines.
-
-    Both survive a rotation and a common factor up to rounding, which the tolerance of the ranks absorbs. Cubes tell a
-    well from its mirror image. What is still tied is interchangeable, or nearly so, and keeps its order.
-    """
     squares = products.diagonal().copy()
     lengths = np.sqrt(squares)
     inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     cosines = products * inverse[:, None] * inverse
     # Not a power of 3, for which numpy calls a function for each.
-    cubes = (cosines * cosines * cosines).sum(axis=1)
+    return order_of_controls(squares, (cosines * cosines * cosines).sum(axis=1), plates, drawn)
+
+
+def order_of_controls(
+    squares: NDArray[np.float64], cubes: NDArray[np.float64], plates: NDArray[np.intp], drawn: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Order plates, and the controls in them, by length and then by a skewed sum of cosines.
+
+    Both survive a rotation and a common factor up to rounding, which the tolerance of the ranks absorbs. Cubes tell a
+    well from its mirror image. What is still tied is interchangeable, or nearly so, and keeps its order.
+
+    Args:
+        squares: (C,), squared lengths.
+        cubes: (C,), of each control, the sum of the cubes of its cosines with others.
+        plates: (C,), 0, 1, ...
+        drawn: (A,), how many wells of a treatment each plate holds.
+    """
     plate_order = np.lexsort(
         (
             _ranks(np.bincount(plates, weights=cubes**2).astype(np.float64)),

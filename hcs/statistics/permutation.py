@@ -23,6 +23,14 @@ from hcs.statistics.control_pool import ControlPool, pool_for
 from hcs.statistics.design_scores import Blocks, score_tables, scores
 from hcs.statistics.designs import Layout, all_designs
 from hcs.statistics.draws import MAX_DRAWS, Undecided, first_draws, further_draws
+from hcs.statistics.many_replicates import (
+    ManyReplicates,
+    count_exactly,
+    draw_many,
+    is_tested_alone,
+    many_replicates,
+    most_draws,
+)
 from hcs.statistics.pool import Pools, centred_pools
 from hcs.statistics.similarity import TIE_TOLERANCE
 
@@ -74,9 +82,58 @@ def permutation_test(
         ValueError: If a plate lacks a replicate or a control, or there are fewer than two replicates.
     """
     _check_pool(plates, is_replicate)
-    controls, order = pool_for(profiles[~is_replicate], plates[~is_replicate], plates[is_replicate])
-    replicates = profiles[is_replicate][order]
-    return permutation_tests(controls, replicates[None], seed=seed, max_draws=max_draws)[0]
+    return design_tests(
+        profiles[~is_replicate],
+        plates[~is_replicate],
+        profiles[is_replicate][None],
+        plates[is_replicate],
+        seed=seed,
+        max_draws=max_draws,
+    )[0]
+
+
+def design_tests(
+    controls: NDArray[np.floating],
+    control_plates: NDArray[np.integer],
+    replicates: NDArray[np.floating],
+    replicate_plates: NDArray[np.integer],
+    *,
+    seed: int,
+    max_draws: int = MAX_DRAWS,
+) -> list[DesignTest]:
+    """Return what `permutation_tests` does; of many replicates as `hcs.statistics.many_replicates` has it.
+
+    With more than 25 replicates fewer random draws may be made than `max_draws`: as many as a quarter of a minute
+    allows, at least 9,999. `smallest_possible_p` says so.
+
+    Args:
+        controls: (C, D), finite.
+        control_plates: (C,), any integers, one a plate; each is one of the replicates'.
+        replicates: (T, R, D), R at least two.
+        replicate_plates: (R,), each of them one of the controls'.
+        seed: Of the run.
+        max_draws: Upper limit of random draws.
+    """
+    names, counts = np.unique(replicate_plates, return_counts=True)
+    n_controls = np.array([np.count_nonzero(control_plates == name) for name in names])
+    layout = Layout(tuple((n_controls + counts).tolist()), tuple(counts.tolist()))
+    if is_tested_alone(layout, n_features=controls.shape[1]):
+        many = many_replicates(controls, control_plates, replicate_plates)
+        return _tested_alone(many, replicates, seed=seed, max_draws=max_draws)
+    pool, order = pool_for(controls, control_plates, replicate_plates)
+    return permutation_tests(pool, replicates[:, order], seed=seed, max_draws=max_draws)
+
+
+def _tested_alone(
+    pool: ManyReplicates, replicates: NDArray[np.floating], *, seed: int, max_draws: int
+) -> list[DesignTest]:
+    layout = pool.layout
+    if layout.n_designs <= MAX_EXACT_DESIGNS:
+        designs = all_designs(layout)
+        n = len(designs)
+        return [DesignTest(count_exactly(pool, own, designs) / n, 1 / n, n, is_exact=True) for own in replicates]
+    most = most_draws(layout, n_features=replicates.shape[2], max_draws=max_draws)
+    return [_test(draw_many(pool, own, seed=seed, max_draws=most), layout, max_draws=most) for own in replicates]
 
 
 def permutation_tests(
@@ -169,12 +226,14 @@ def _drawn(all_pools: Iterable[Pools], blocks: Blocks, *, seed: int, max_draws: 
         if sum(len(item.table) for item in waiting) > _WAITING_TABLES:
             _go_on(waiting, blocks, seed=seed, max_draws=max_draws)
     _go_on(waiting, blocks, seed=seed, max_draws=max_draws)
-    smallest = smallest_possible_p(blocks.layout, max_draws=max_draws)
-    return [
-        # By chance no draw may be the observed design itself; the exact p-value could still not be smaller than this.
-        DesignTest(max((1 + item.n_at_least) / (1 + item.n_drawn), smallest), smallest, 1 + item.n_drawn, False)
-        for item in drawn
-    ]
+    return [_test(item, blocks.layout, max_draws=max_draws) for item in drawn]
+
+
+def _test(found: Undecided, layout: Layout, *, max_draws: int) -> DesignTest:
+    smallest = smallest_possible_p(layout, max_draws=max_draws)
+    # By chance no draw may be the observed design itself; the exact p-value could still not be smaller than this.
+    p_value = max((1 + found.n_at_least) / (1 + found.n_drawn), smallest)
+    return DesignTest(p_value, smallest, 1 + found.n_drawn, is_exact=False)
 
 
 def _go_on(waiting: list[Undecided], blocks: Blocks, *, seed: int, max_draws: int) -> None:

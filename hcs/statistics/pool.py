@@ -26,7 +26,7 @@ _SHORTEST = 0.1
 """A well nearer to the middle of its plate's pool than this, in median distances, pulls at it in proportion."""
 _STEPS = 8
 """Towards the middle of a pool; with D features each leaves about one Dth of the distance."""
-_ROUNDING = 1e-13
+ROUNDING = 1e-13
 """A squared length below this share of the plate's median one is what products of floats leave over."""
 _FEATURES_AT_ONCE = 250_000
 """Features of replicates that are read together: 2 MB."""
@@ -100,9 +100,10 @@ def _in_order(own: NDArray[np.float64], controls: ControlPool) -> NDArray[np.flo
     """Put the replicates of a plate in an order of their geometry, so that rows may come in any order."""
     n = len(controls.centred)
     squares = np.einsum("trr->tr", own[:, :, n:])
-    scale = np.maximum(squares.max(axis=1, keepdims=True), np.finfo(float).tiny)
+    largest = squares.max(axis=1, keepdims=True)
+    scale = np.where(largest > 0, largest, 1.0)
     first = np.round(squares / scale, 9)
-    second = np.round((own[:, :, :n] ** 3).sum(axis=2) / (scale**1.5 * max(n, 1)), 9)
+    second = np.round(((own[:, :, :n] / scale[:, :, None]) ** 3).sum(axis=2) / max(n, 1), 9)
     plate_of = np.broadcast_to(np.repeat(np.arange(len(controls.plates)), controls.layout.n_drawn), first.shape)
     order = np.lexsort((second, first, plate_of), axis=1)
     rows = np.take_along_axis(own, order[:, :, None], axis=1)
@@ -119,13 +120,13 @@ def _middle_weights(controls: ControlPool, own: NDArray[np.float64]) -> NDArray[
     weights = np.empty((len(own), own.shape[2]))
     for place, mine in zip(controls.controls, controls.replicates, strict=True):
         theirs = slice(n + mine.start, n + mine.stop)
-        weights[:, place], weights[:, theirs] = _plate_weights(
+        weights[:, place], weights[:, theirs] = plate_weights(
             controls.products[place, place], own[:, mine, place], own[:, mine, theirs]
         )
     return weights
 
 
-def _plate_weights(
+def plate_weights(
     among: NDArray[np.float64], across: NDArray[np.float64], own: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the weights of a plate's controls (T, n) and replicates (T, r).
@@ -137,7 +138,7 @@ def _plate_weights(
     """
     n_treatments, r, n = across.shape
     squares = np.hstack([np.broadcast_to(among.diagonal(), (n_treatments, n)), np.einsum("trr->tr", own)])
-    rounding = _ROUNDING * _typical(squares)
+    rounding = ROUNDING * typical_square(squares)
     weights = np.full((n_treatments, n + r), 1 / (n + r))
     for _ in range(_STEPS):
         lengths = _distances(squares, _times(weights, among, across, own), weights, rounding)
@@ -181,7 +182,8 @@ def _distances(
     return np.asarray(distances)
 
 
-def _typical(squares: NDArray[np.float64]) -> NDArray[np.float64]:
+def typical_square(squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each plate's squared lengths (T, n), or the largest where most are zero: (T, 1)."""
     median = _medians(squares)
     return np.asarray(np.where(median > 0, median, squares.max(axis=1, keepdims=True)))
 
@@ -211,7 +213,7 @@ def _centred(controls: ControlPool, own: NDArray[np.float64], weights: NDArray[n
     inverse = np.zeros_like(squares)
     for plate in range(n_plates):
         on = is_on[plate]
-        rounding = _ROUNDING * _typical(squares[:, on])
+        rounding = ROUNDING * typical_square(squares[:, on])
         distances = _distances(squares[:, on], middles[:, plate, on], weights[:, on], rounding)
         inverse[:, on] = np.divide(1.0, np.sqrt(distances), out=np.zeros_like(distances), where=distances > 0)
     return Pools(controls, own, middles, between, inverse)

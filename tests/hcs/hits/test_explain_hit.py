@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 
 from hcs.errors import InputRejectedError
+from hcs.hits import explain_hit
 from hcs.hits.batches import batch_supports
 from hcs.hits.count import count_ratios, explained_by_count
 from hcs.hits.explain import sentences_of_call
 from hcs.hits.explain_hit import Explanation, ScaledProfiles, WellFacts, explain_hits
-from hcs.hits.fluorescence import channels_of_effects
+from hcs.hits.fluorescence import ChannelEffect, channels_of_effects
 from hcs.hits.hit_pool import HitPool
 from hcs.hits.treatments import ScreenWells, screen_wells
 from tests.support.hit_pools import pool_of_one
@@ -102,3 +103,47 @@ def test_flags_are_those_of_the_wells_whatever_order_they_come_in(screen: Screen
     assert (found.quality.n_flagged, found.quality.n_wells) == (8, 8)
     assert found.columns["quality_verdict"] == "flagged_more"
     assert found.columns["flagged_share_of_controls"] == 0
+
+
+def test_each_hit_has_its_own_batches_also_where_a_plate_holds_several(make_screen) -> None:
+    profiles, wells = make_screen({"x": 3.0, "y": 3.0}, n_plates=6, n_controls=10)
+    place = pl.int_range(pl.len()).over("plate")
+    plate = pl.col("plate").str.tail(1).cast(pl.Int64)
+    halves = pl.when(pl.col("perturbation") == "DMSO").then(place % 2)
+    mixed = wells.with_columns(
+        batch=halves.when(pl.col("perturbation") == "x").then(0).otherwise(plate // 3).cast(pl.String)
+    )
+    found = {}
+    for names in ({"x": "x", "y": "y"}, {"x": "z", "y": "y"}):
+        made = screen_wells(profiles, mixed.with_columns(pl.col("perturbation").replace(names)))
+        ratios = count_ratios(made.cell_counts, made.plates, made.is_negcon)
+        hits = [treatment.wells for treatment in made.treatments]
+        explained = explain_hits(made, ratios, hits, facts=WellFacts().of(made), seed=0)
+        for treatment, one in zip(made.treatments, explained, strict=True):
+            found[treatment.perturbation, names["x"]] = (one.batches.n_batches, one.batches.verdict)
+
+    assert found["x", "x"] == found["z", "z"] == (1, "one_batch")
+    assert found["y", "x"] == found["y", "z"] == (2, "every_batch")
+
+
+def test_hits_are_cut_by_the_widest_of_their_profiles(screen: ScreenWells, monkeypatch: pytest.MonkeyPatch) -> None:
+    hits = [treatment.wells for treatment in screen.treatments]
+    ratios = count_ratios(screen.cell_counts, screen.plates, screen.is_negcon)
+    wide = np.tile(screen.profiles[np.argsort(screen.rows)], (1, 5))
+    scaled = ScaledProfiles((wide,), {"DNA": range(30), "ER": range(30, 60)})
+    facts = WellFacts(flags=np.zeros(len(wide)), scaled=scaled).of(screen)
+    sizes = []
+    inner = explain_hit.channels_of_effects
+    monkeypatch.setattr(
+        explain_hit,
+        "channels_of_effects",
+        lambda pool, **more: sizes.append(pool.replicates.size) or inner(pool, **more),
+    )
+    monkeypatch.setattr(explain_hit, "_VALUES_AT_ONCE", 8 * 60)
+
+    cut = explain_hits(screen, ratios, hits, facts=facts, seed=0)
+
+    assert sizes == [8 * 60] * 2
+    monkeypatch.setattr(explain_hit, "_VALUES_AT_ONCE", 10**6)
+    assert explain_hits(screen, ratios, hits, facts=facts, seed=0) == cut
+    assert sizes[2:] == [2 * 8 * 60]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from hcs.errors import InputRejectedError
+from hcs.hits.activity import evaluate
 from hcs.hits.count import count_ratios, explained_by_count
+from hcs.hits.explain_hit import WellFacts
 from hcs.hits.strata import in_stratum_of
 from hcs.hits.treatments import screen_wells
 
@@ -38,3 +42,20 @@ def test_what_a_count_does_is_learned_in_the_stratum_of_the_treatment(make_scree
 
     assert explained_by_count(screen, counts, replicates, strata=strata, seed=0) == "cannot_tell"
     assert explained_by_count(screen, counts, replicates, seed=0) == "not_explained"
+
+
+def test_two_cell_lines_of_one_plate_are_called_as_on_plates_of_their_own(make_screen) -> None:
+    made = [make_screen({f"{line}{i}": 0.0 for i in range(6)}, n_plates=4, n_controls=8, seed=seed)
+            for seed, line in enumerate("ab")]  # fmt: skip
+    profiles = np.concatenate([made[0][0], made[1][0] + 3.0 * np.random.default_rng(9).standard_normal(12)])
+    first, second = (wells for _, wells in made)
+    moved = pl.concat([first, second.with_columns(well=pl.format("x{}", "well"))])
+    apart = pl.concat([first, second.with_columns(plate=pl.format("other {}", "plate"))])
+    strata = np.repeat([0, 1], [first.height, second.height])
+
+    together = evaluate(screen_wells(profiles, moved), q_max=0.05, seed=0, facts=WellFacts(strata=strata)).calls
+
+    expected = evaluate(screen_wells(profiles, apart), q_max=0.05, seed=0, facts=WellFacts(strata=strata)).calls
+    assert_frame_equal(together, expected)
+    mixed = evaluate(screen_wells(profiles, moved), q_max=0.05, seed=0).calls
+    assert mixed["p_value"].max() < together["p_value"].max()

@@ -217,8 +217,9 @@ def test_the_smallest_possible_p_is_that_of_the_layout(
     assert smallest_possible_p(Layout(n_wells, n_drawn)) == pytest.approx(expected)
 
 
-def test_wells_that_are_all_alike_are_no_evidence() -> None:
-    _, plates, is_replicate = make_pool([1, 1, 1], [4, 4, 4], seed=0)
+@pytest.mark.parametrize("n_replicates", [1, 2])
+def test_wells_that_are_all_alike_are_no_evidence(n_replicates: int) -> None:
+    _, plates, is_replicate = make_pool([n_replicates] * 3, [4, 4, 4], seed=0)
 
     assert permutation_test(np.full((len(plates), 5), 3.7), plates, is_replicate, seed=0).p_value == 1.0
 
