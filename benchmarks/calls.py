@@ -9,6 +9,7 @@ tenth of the compounds shifts every feature by N(0, .60 squared). Cases:
 - any-plate: the same with the controls of all plates (20 plates alone: copairs needs hours and a dozen GB for 100).
 - joint: the default null, up to 999,999 draws a compound; beside what copairs needs for its own p-values.
 - joint-null: the same where nothing is active.
+- positive-control: the default null of one active treatment in four wells of every plate, and no other.
 
 Every side has a process of its own, which imports, makes the profiles, and is then timed: ours from the arrays to the
 finished table of calls, copairs from its frame to corrected p-values, with an empty cache. Mean average precision, the
@@ -36,7 +37,10 @@ from profiles import peak_bytes, resident_bytes
 
 COMPOUNDS, CONTROLS, REPLICATES, FEATURES = 320, 64, 5, 1500
 EFFECT, ACTIVE_SHARE, NULL_SIZE = 0.6, 0.1, 10_000
-CASES = ("same-plate", "any-plate", "joint", "joint-null")
+CASES = ("same-plate", "any-plate", "joint", "joint-null", "positive-control")
+DEFAULT_NULL = ("joint", "joint-null", "positive-control")
+IN_EVERY_PLATE = 4
+"""Wells of the positive control."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,16 @@ def make_screen(n_plates: int, *, active_share: float) -> Screen:
     return Screen(values, plates, compounds)
 
 
+def with_positive_control(screen: Screen) -> Screen:
+    """Return the controls, and the first wells of every plate as one active treatment."""
+    place = np.arange(len(screen.plates)) % (COMPOUNDS + CONTROLS)
+    is_own = place < IN_EVERY_PLATE
+    shift = EFFECT * np.random.default_rng(11).standard_normal(FEATURES, dtype=np.float32)
+    kept = is_own | (screen.compounds < 0)
+    values = screen.values[kept] + shift * is_own[kept, None]
+    return Screen(values, screen.plates[kept], np.where(is_own[kept], 0, -1))
+
+
 def ours(screen: Screen, case: str) -> pl.DataFrame:
     """Return `compound, mean_average_precision, p_value`."""
     from threadpoolctl import threadpool_limits
@@ -95,7 +109,7 @@ def ours(screen: Screen, case: str) -> pl.DataFrame:
     # As the command does: one thread a matrix product, and pieces of work side by side.
     with threadpool_limits(limits=1):
         screen_of_calls = screen_wells(screen.values, wells)
-        if case.startswith("joint"):
+        if case in DEFAULT_NULL:
             calls = evaluate(screen_of_calls, q_max=0.05, seed=0).calls
         else:
             calls = call_as_copairs(screen_of_calls, same_plate=case == "same-plate", q_max=0.05, seed=0)
@@ -149,7 +163,9 @@ def measure(side: str, case: str, n_plates: int, *, rounds: int, peer_compounds:
     import hcs.hits.copairs  # noqa: F401
 
     before = resident_bytes()
-    screen = make_screen(n_plates, active_share=0.0 if case == "joint-null" else ACTIVE_SHARE)
+    screen = make_screen(n_plates, active_share=ACTIVE_SHARE if case in {"same-plate", "any-plate", "joint"} else 0.0)
+    if case == "positive-control":
+        screen = with_positive_control(screen)
     perform = ours if side == "ours" else theirs
     if side == "peer" and peer_compounds < COMPOUNDS:
         kept = (screen.compounds < 0) | (screen.compounds % COMPOUNDS < peer_compounds)
@@ -182,7 +198,7 @@ def compare(case: str, folder: Path) -> str:
     apart = float((both["mean_average_precision"] - both["mean_average_precision_right"]).abs().max())
     if both.is_empty() or not apart <= 1e-6:
         sys.exit(f"{case}: mean average precisions {apart:.2g} apart")
-    if case.startswith("joint"):
+    if case in DEFAULT_NULL:
         return f"mAP {apart:.0e}"
     if case == "same-plate" and not (both["n_controls"] == both["n_negatives"]).all():
         sys.exit(f"{case}: other numbers of negatives")

@@ -12,7 +12,7 @@ from hcs.hits.batches import batch_supports
 from hcs.hits.count import count_ratios, explained_by_count
 from hcs.hits.explain import sentences_of_call
 from hcs.hits.explain_hit import Explanation, ScaledProfiles, WellFacts, explain_hits
-from hcs.hits.fluorescence import ChannelEffect, channels_of_effects
+from hcs.hits.fluorescence import channels_of_effects
 from hcs.hits.hit_pool import HitPool
 from hcs.hits.treatments import ScreenWells, screen_wells
 from tests.support.hit_pools import pool_of_one
@@ -132,18 +132,10 @@ def test_hits_are_cut_by_the_widest_of_their_profiles(screen: ScreenWells, monke
     wide = np.tile(screen.profiles[np.argsort(screen.rows)], (1, 5))
     scaled = ScaledProfiles((wide,), {"DNA": range(30), "ER": range(30, 60)})
     facts = WellFacts(flags=np.zeros(len(wide)), scaled=scaled).of(screen)
-    sizes = []
-    inner = explain_hit.channels_of_effects
-    monkeypatch.setattr(
-        explain_hit,
-        "channels_of_effects",
-        lambda pool, **more: sizes.append(pool.replicates.size) or inner(pool, **more),
-    )
+    whole = explain_hits(screen, ratios, hits, facts=facts, seed=0)
+    assert [len(group.numbers) for group in explain_hit._groups(screen, hits, facts=facts)] == [2]
+
     monkeypatch.setattr(explain_hit, "_VALUES_AT_ONCE", 8 * 60)
 
-    cut = explain_hits(screen, ratios, hits, facts=facts, seed=0)
-
-    assert sizes == [8 * 60] * 2
-    monkeypatch.setattr(explain_hit, "_VALUES_AT_ONCE", 10**6)
-    assert explain_hits(screen, ratios, hits, facts=facts, seed=0) == cut
-    assert sizes[2:] == [2 * 8 * 60]
+    assert [len(group.numbers) for group in explain_hit._groups(screen, hits, facts=facts)] == [1, 1]
+    assert explain_hits(screen, ratios, hits, facts=facts, seed=0) == whole

@@ -134,3 +134,48 @@ def test_wells_in_the_middle_of_their_plate_have_no_direction() -> None:
     is_replicate = np.tile(np.arange(14) < 6, 5)
 
     assert permutation_test(np.full((70, 4), 2.5), plates, is_replicate, seed=0, max_draws=999).p_value == 1.0
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    layout=st.sampled_from([*LAYOUTS, MANY]),
+    n_features=st.sampled_from([1, 2, 5, 300]),
+    effect=st.sampled_from([0.0, 0.5, 3.0]),
+    seed=st.integers(0, 10_000),
+)
+def test_no_design_scores_more_than_its_bound(
+    layout: tuple[list[int], list[int]], n_features: int, effect: float, seed: int
+) -> None:
+    controls, plates, replicates, own = taken_apart(make_pool(*layout, seed=seed, effect=effect, n_features=n_features))
+    many = many_replicates(controls, plates, own)
+    scorer = Scorer(many.layout, many.directions(replicates[0]))
+    designs = np.vstack([alone._observed(many.layout), draw_designs(many.layout, 50, np.random.default_rng(seed))])
+    spectrum, scores = scorer._spectrum, scorer.scores(designs)
+    assert spectrum is not None
+
+    for wanted in (0.0, 5.0, 100.0, 1e9):
+        bounds = spectrum.bounds(wanted)
+        if bounds is not None:
+            assert (bounds.of_designs(designs) >= scores - 1e-9).all()
+    threshold = float(scores[0])
+    likely = scorer.most_likely(designs, threshold - 1e-9)
+    assert set(np.flatnonzero(scores >= threshold - 1e-9)) <= set(likely.tolist())
+
+
+def test_what_is_not_scored_for_its_bound_changes_no_p(monkeypatch: pytest.MonkeyPatch) -> None:
+    pools = [make_pool(*MANY, seed=seed, effect=effect) for seed in range(3) for effect in (0.1, 0.3, 2.0)]
+
+    bounded = [permutation_test(*pool, seed=0, max_draws=9_999) for pool in pools]
+
+    monkeypatch.setattr(alone, "_LARGEST_GRAM", 0)
+    assert [permutation_test(*pool, seed=0, max_draws=9_999) for pool in pools] == bounded
+    assert len({test.n_scored for test in bounded}) > 2
+
+
+def test_of_a_strong_treatment_nearly_no_design_is_scored() -> None:
+    controls, plates, replicates, own = taken_apart(make_pool(*MANY, seed=0, effect=2.0, n_features=60))
+    many = many_replicates(controls, plates, own)
+    scorer = Scorer(many.layout, many.directions(replicates[0]))
+    observed = float(scorer.scores(alone._observed(many.layout))[0])
+
+    assert len(scorer.most_likely(draw_designs(many.layout, 5_000, np.random.default_rng(0)), observed)) == 0
