@@ -136,7 +136,8 @@ def order_of_controls(
     """Order plates, and the controls in them, by length and then by a skewed sum of cosines.
 
     Both survive a rotation and a common factor up to rounding, which the tolerance of the ranks absorbs. Cubes tell a
-    well from its mirror image. What is still tied is interchangeable, or nearly so, and keeps its order.
+    well from its mirror image, unless all wells have one, as where every plate has two controls. What is still tied
+    keeps the order in which it came.
 
     Args:
         squares: (C,), squared lengths.

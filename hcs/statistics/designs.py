@@ -14,6 +14,10 @@ from math import comb, prod
 import numpy as np
 from numpy.typing import NDArray
 
+_KEYS = 8
+"""Where the square of the drawn wells is more than so many times all wells, random keys are faster."""
+_KEYS_AT_ONCE = 100_000
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -60,8 +64,23 @@ def draw_designs(layout: Layout, n_draws: int, rng: np.random.Generator) -> NDAr
     return np.hstack(per_plate)
 
 
+def _smallest_of_keys(n_wells: int, n_drawn: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    drawn = np.empty((n_draws, n_drawn), dtype=np.int32)
+    step = max(1, _KEYS_AT_ONCE // n_wells)
+    for start in range(0, n_draws, step):
+        keys = rng.random((min(step, n_draws - start), n_wells))
+        drawn[start : start + step] = np.argpartition(keys, n_drawn - 1, axis=1)[:, :n_drawn]
+    return drawn
+
+
 def _draw_wells(n_wells: int, n_drawn: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Return `n_drawn` distinct wells a draw, by Floyd's algorithm (Bentley and Floyd 1987, CACM 30:754)."""
+    """Return `n_drawn` distinct wells a draw, (n_draws, n_drawn).
+
+    Few by Floyd's algorithm (Bentley and Floyd 1987, CACM 30:754), whose time grows with the square of their number;
+    many as those of the smallest random keys.
+    """
+    if n_drawn**2 > _KEYS * n_wells:
+        return _smallest_of_keys(n_wells, n_drawn, n_draws, rng)
     drawn = np.empty((n_draws, n_drawn), dtype=np.int32)
     for column, last in enumerate(range(n_wells - n_drawn, n_wells)):
         wells = rng.integers(0, last + 1, size=n_draws, dtype=np.int32)

@@ -144,7 +144,8 @@ def permutation_tests(
     Layouts with at most 20,000 designs are enumerated; p is then the exact share. Others are drawn: at least 999 times,
     until 20 draws score at least as high as the treatment or `max_draws` is reached, and p = (1 + k) / (1 + n). Draws
     follow from the seed and the number of replicates and controls of each plate alone, applied to wells in the order of
-    their geometry: neither names nor the order of rows or calls, nor other treatments, can change a p-value.
+    their geometry: neither names nor the order of rows or calls, nor other treatments, can change a p-value. Controls
+    that mirror one another, as two on a plate do, are dealt as they came.
 
     Args:
         controls: Of the plates that all of these treatments lie on.

@@ -10,7 +10,13 @@ from scipy.stats import chisquare
 
 from hcs.statistics.designs import Layout, all_designs, draw_designs
 
-LAYOUTS = [Layout((5,), (2,)), Layout((3, 4), (1, 2)), Layout((2, 2, 3), (1, 1, 1)), Layout((6,), (5,))]
+LAYOUTS = [
+    Layout((5,), (2,)),
+    Layout((3, 4), (1, 2)),
+    Layout((2, 2, 3), (1, 1, 1)),
+    Layout((6,), (5,)),
+    Layout((10, 3), (9, 1)),  # by random keys
+]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
