@@ -24,13 +24,12 @@ from hcs.statistics.design_scores import Blocks, score_tables, scores
 from hcs.statistics.designs import Layout, all_designs
 from hcs.statistics.draws import MAX_DRAWS, Undecided, first_draws, further_draws
 from hcs.statistics.many_replicates import (
-    ManyReplicates,
     count_exactly,
     draw_many,
     is_tested_alone,
-    many_replicates,
     most_draws,
 )
+from hcs.statistics.plate_directions import PlateDirections, plate_directions
 from hcs.statistics.pool import Pools, centred_pools
 from hcs.statistics.similarity import TIE_TOLERANCE
 
@@ -118,22 +117,22 @@ def design_tests(
     n_controls = np.array([np.count_nonzero(control_plates == name) for name in names])
     layout = Layout(tuple((n_controls + counts).tolist()), tuple(counts.tolist()))
     if is_tested_alone(layout, n_features=controls.shape[1]):
-        many = many_replicates(controls, control_plates, replicate_plates)
-        return _tested_alone(many, replicates, seed=seed, max_draws=max_draws)
+        plates = plate_directions(controls, control_plates, replicate_plates)
+        return _tested_alone(plates, replicates, seed=seed, max_draws=max_draws)
     pool, order = pool_for(controls, control_plates, replicate_plates)
     return permutation_tests(pool, replicates[:, order], seed=seed, max_draws=max_draws)
 
 
 def _tested_alone(
-    pool: ManyReplicates, replicates: NDArray[np.floating], *, seed: int, max_draws: int
+    plates: PlateDirections, replicates: NDArray[np.floating], *, seed: int, max_draws: int
 ) -> list[DesignTest]:
-    layout = pool.layout
+    layout = plates.layout
     if layout.n_designs <= MAX_EXACT_DESIGNS:
         designs = all_designs(layout)
         n = len(designs)
-        return [DesignTest(count_exactly(pool, own, designs) / n, 1 / n, n, is_exact=True) for own in replicates]
+        return [DesignTest(count_exactly(plates, own, designs) / n, 1 / n, n, is_exact=True) for own in replicates]
     most = most_draws(layout, n_features=replicates.shape[2], max_draws=max_draws)
-    return [_test(draw_many(pool, own, seed=seed, max_draws=most), layout, max_draws=most) for own in replicates]
+    return [_test(draw_many(plates, own, seed=seed, max_draws=most), layout, max_draws=most) for own in replicates]
 
 
 def permutation_tests(

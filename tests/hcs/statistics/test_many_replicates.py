@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
+from hcs.statistics import direction_scores
 from hcs.statistics import many_replicates as alone
 from hcs.statistics.control_pool import pool_for
 from hcs.statistics.designs import Layout, all_designs, draw_designs
-from hcs.statistics.many_replicates import Scorer, count_exactly, many_replicates, most_draws
+from hcs.statistics.direction_scores import DirectionScores
+from hcs.statistics.many_replicates import count_exactly, most_draws
 from hcs.statistics.permutation import design_tests, permutation_test, permutation_tests
+from hcs.statistics.plate_directions import plate_directions
 from tests.hcs.statistics.test_permutation import make_pool, naive_p, naive_score, naive_vectors
 
 MANY = ([6] * 5, [8] * 5)
@@ -30,17 +33,17 @@ def taken_apart(pool: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.nda
 def test_designs_score_as_the_definition_says(layout: tuple[list[int], list[int]], n_features: int) -> None:
     profiles, plates, is_replicate = pool = make_pool(*layout, seed=3, effect=0.5, n_features=n_features)
     controls, control_plates, replicates, replicate_plates = taken_apart(pool)
-    many = many_replicates(controls, control_plates, replicate_plates)
+    many = plate_directions(controls, control_plates, replicate_plates)
     directions = many.directions(replicates[0])
     designs = draw_designs(many.layout, 12, np.random.default_rng(0))
     number = np.repeat(np.arange(len(many.plates)), many.layout.n_wells)
 
-    found = Scorer(many.layout, directions).scores(designs)
+    found = DirectionScores(many.layout, directions).scores(designs)
 
     vectors = np.vstack(directions)
     np.testing.assert_allclose(found, [naive_score(vectors, number, list(one)) for one in designs], atol=1e-12)
     expected = naive_vectors(profiles, plates) if n_features > 1 else np.sign(naive_vectors(profiles, plates))
-    observed = Scorer(many.layout, directions).scores(alone._observed(many.layout))[0]
+    observed = DirectionScores(many.layout, directions).scores(alone._observed(many.layout))[0]
     assert observed == pytest.approx(naive_score(expected, plates, np.flatnonzero(is_replicate).tolist()), abs=1e-9)
 
 
@@ -51,7 +54,7 @@ def test_all_designs_of_a_small_layout_count_as_they_do_by_tables(
 ) -> None:
     for seed in range(4):
         controls, plates, replicates, own = taken_apart(make_pool(n_replicates, n_controls, seed=seed, effect=effect))
-        many = many_replicates(controls, plates, own)
+        many = plate_directions(controls, plates, own)
         designs = all_designs(many.layout)
         pool, order = pool_for(controls, plates, own)
 
@@ -147,8 +150,8 @@ def test_no_design_scores_more_than_its_bound(
     layout: tuple[list[int], list[int]], n_features: int, effect: float, seed: int
 ) -> None:
     controls, plates, replicates, own = taken_apart(make_pool(*layout, seed=seed, effect=effect, n_features=n_features))
-    many = many_replicates(controls, plates, own)
-    scorer = Scorer(many.layout, many.directions(replicates[0]))
+    many = plate_directions(controls, plates, own)
+    scorer = DirectionScores(many.layout, many.directions(replicates[0]))
     designs = np.vstack([alone._observed(many.layout), draw_designs(many.layout, 50, np.random.default_rng(seed))])
     spectrum, scores = scorer._spectrum, scorer.scores(designs)
     assert spectrum is not None
@@ -167,15 +170,15 @@ def test_what_is_not_scored_for_its_bound_changes_no_p(monkeypatch: pytest.Monke
 
     bounded = [permutation_test(*pool, seed=0, max_draws=9_999) for pool in pools]
 
-    monkeypatch.setattr(alone, "_LARGEST_GRAM", 0)
+    monkeypatch.setattr(direction_scores, "_LARGEST_GRAM", 0)
     assert [permutation_test(*pool, seed=0, max_draws=9_999) for pool in pools] == bounded
     assert len({test.n_scored for test in bounded}) > 2
 
 
 def test_of_a_strong_treatment_nearly_no_design_is_scored() -> None:
     controls, plates, replicates, own = taken_apart(make_pool(*MANY, seed=0, effect=2.0, n_features=60))
-    many = many_replicates(controls, plates, own)
-    scorer = Scorer(many.layout, many.directions(replicates[0]))
+    many = plate_directions(controls, plates, own)
+    scorer = DirectionScores(many.layout, many.directions(replicates[0]))
     observed = float(scorer.scores(alone._observed(many.layout))[0])
 
     assert len(scorer.most_likely(draw_designs(many.layout, 5_000, np.random.default_rng(0)), observed)) == 0
