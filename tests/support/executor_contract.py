@@ -35,6 +35,14 @@ def collect(executor: Executor, n_outcomes: int) -> dict[str, UnitOutcome]:
     return came
 
 
+def await_room(executor: Executor, n_units: int) -> None:
+    """Wait until so many units more are taken: workers of a pool join one by one."""
+    give_up = time.monotonic() + PATIENCE
+    while executor.capacity() < n_units:
+        assert time.monotonic() < give_up, f"there is room for {executor.capacity()} units, not for {n_units}"
+        assert executor.wait(0.2) == []
+
+
 def perform(executor: Executor, units: Iterable[UnitSpec]) -> dict[str, UnitOutcome]:
     """Perform units as a coordinator does: never more at once than the executor takes."""
     todo, came, n_out = list(units), {}, 0
@@ -137,6 +145,7 @@ class ExecutorContract:
         with HeldImage(tmp_path / "plate" / "A01-DNA.tif") as held:
             executor.submit(work.units[0])
             held.wait_until_read()
+            await_room(executor, 2)  # of one worker there is room for one, behind the first
             for _ in range(3):
                 executor.wait(0.2)
                 assert executor.steps()[work.units[0].key].done == 0
