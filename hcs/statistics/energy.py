@@ -101,9 +101,13 @@ class _Scores:
 
     def __init__(self, centred: NDArray[np.float64]) -> None:
         squares = np.einsum("nd,nd->n", centred, centred)
-        squared = squares[:, None] + squares[None, :] - 2 * (centred @ centred.T)
-        np.fill_diagonal(squared, 0.0)
-        self._distances = np.sqrt(np.maximum(squared, 0.0))
+        distances = centred @ centred.T  # in place from here on: a control on 100 plates lies in a pool of 7,000 wells
+        distances *= -2.0
+        distances += squares[:, None]
+        distances += squares
+        np.fill_diagonal(distances, 0.0)
+        np.maximum(distances, 0.0, out=distances)
+        self._distances = np.sqrt(distances, out=distances)
         self._sums = self._distances.sum(axis=1)
         self._total = float(self._sums.sum())
         self.scale = self._total / max(len(centred) ** 2, 1)
