@@ -417,3 +417,19 @@ def test_what_was_read_is_said_and_so_are_copies_and_names_that_are_nearly_one(t
     assert "warning: 'C00 ' and 'c00' of Metadata_compound differ in case or spaces alone" in spelled
     assert "(12 names like this)" in spelled
     assert "warning: 22 rows with exactly the features of an earlier one, first row 111" in copied
+
+
+def test_several_wells_of_a_plate_beside_few_controls_are_warned_of_unless_the_scale_is_of_others(
+    tmp_path: Path,
+) -> None:
+    pairs = pl.col("Metadata_compound").replace({f"c{2 * i + 1:02d}": f"c{2 * i:02d}" for i in range(6)})
+    crowded = written(make_table(n_controls=14).with_columns(pairs), tmp_path)
+    roomy = written(make_table(n_controls=16).with_columns(pairs), tmp_path, "roomy.parquet")
+    alone = written(make_table(), tmp_path, "alone.parquet")
+
+    said = score(crowded).err
+
+    assert "6 of 6 treatments have several wells on a plate and fewer than 8 controls for each" in said
+    assert "several wells on a plate" not in score(crowded, "--fitted", "Metadata_Well in ['B03', 'B04']").err
+    assert "several wells on a plate" not in score(crowded, "--null", "copairs").err
+    assert "several wells on a plate" not in score(roomy).err + score(alone).err
