@@ -106,7 +106,7 @@ def _check_kinds(wells: pl.DataFrame, columns: WellColumns) -> None:
             "--controls or by --positives"
         )
     nameless = wells.filter(pl.col("well").is_null() & (is_control | pl.col("perturbation").is_not_null())).height
-    if 0 < nameless < wells.height:
+    if nameless and wells["well"].null_count() < wells.height:
         raise InputRejectedError(
             f"every row needs its well, but {columns.well} is empty in {nameless} of {wells.height} rows; fill it in, "
             "or leave the column out where no place is known"

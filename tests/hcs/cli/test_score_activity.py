@@ -361,6 +361,9 @@ def test_without_a_column_of_wells_nobody_knows_what_places_do(tmp_path: Path) -
     assert ended.table["p_position"].equals(ended.table["p_value"])
     assert "no column Metadata_Well: which wells share a place is not known" in ended.err
     assert "other positions" not in ended.err
+    unused = table[:1].with_columns(Metadata_compound=pl.lit(None, dtype=pl.String), Metadata_type=pl.lit("none"))
+    with_empty = score(written(pl.concat([table, unused]).drop("Metadata_Well"), tmp_path))
+    assert_frame_equal(with_empty.table, ended.table)
     named = score(written(table.rename({"Metadata_Well": "Metadata_place"}), tmp_path), "--well", "Metadata_place")
     assert_frame_equal(named.table, score(written(table, tmp_path)).table)
     assert set(named.table["position_verdict"]) == {"corrected"}

@@ -133,7 +133,8 @@ def test_who_waits_for_a_run_is_told_how_it_ended_and_gets_its_exit_code(catalog
     screen = tmp_path / "SCREEN.yaml"
     screen.write_text("screen: pilot\nplates: [{uri: nowhere}]\n")
     name = give("submit", screen).stdout.strip()
-    ender = Timer(0.3, set_run_state, (catalog, 1, state), {"notes": ["because"]})
+    # Late enough: a run that has ended before it is waited for would be submitted anew, and waited for in vain.
+    ender = Timer(3.0, set_run_state, (catalog, 1, state), {"notes": ["because"]})
     ender.start()
 
     waited = give("submit", screen, "--wait")
