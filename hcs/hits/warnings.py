@@ -15,8 +15,6 @@ FEW_INACTIVE = 0.3
 SURPRISING = 0.001
 MIN_TESTS = 20
 """Fewer p-values tell nothing of their distribution."""
-CONTROLS_A_REPLICATE = 8
-"""Of each replicate on a plate, from which on several of them do no harm."""
 _NAMED = 5
 _MOSTLY_CONTROLS = 0.5
 """Of the effect from the controls, less than this from the middle of the plate: the controls lie apart."""
@@ -51,27 +49,6 @@ def edge_warnings(edge_plates: Sequence[str]) -> Iterator[str]:
             "columns alone: what the edge does to a well is taken for what treatments do; compare the effect from the "
             "controls with that from the middle of the plate, take out what rows and columns add, or put controls "
             "inside"
-        )
-
-
-def crowded_warnings(calls: pl.DataFrame) -> Iterator[str]:
-    """Yield a sentence if treatments have several wells on a plate beside few controls.
-
-    Where profiles were scaled on these controls, p is too small then (`benchmarks/calibration.py replicates`).
-
-    Args:
-        calls: `control_type, n_replicates, n_plates, n_controls`.
-    """
-    treated = calls.filter(pl.col("control_type").cast(pl.String) == "treatment")
-    crowded = treated.filter(
-        (pl.col("n_replicates") > pl.col("n_plates"))
-        & (pl.col("n_controls") < CONTROLS_A_REPLICATE * pl.col("n_replicates"))
-    ).height
-    if crowded:
-        yield (
-            f"{crowded} of {treated.height} treatments have several wells on a plate and fewer than "
-            f"{CONTROLS_A_REPLICATE} controls for each: if profiles were scaled on these controls, p is too small; "
-            "scale on one half of them and name it by --fitted, or put replicates on plates of their own"
         )
 
 

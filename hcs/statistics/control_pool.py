@@ -6,7 +6,8 @@ lie on the same plates; a treatment adds the few of its own wells.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,6 +30,8 @@ class ControlPool:
 
     plates: tuple[int, ...]
     """(A,), the plates' numbers as they came, in this order."""
+    rows: NDArray[np.intp]
+    """(C,), where each control stood when it came."""
     layout: Layout
     origins: NDArray[np.float64]
     """(A, D), the mean of each plate's controls: all profiles are taken from there, which keeps products precise."""
@@ -67,15 +70,7 @@ def control_pool(
     """
     names = sorted(n_replicates)
     members = [np.flatnonzero(plates == name) for name in names]
-    values = [np.asarray(controls[rows], dtype=np.float64) for rows in members]
-    origins = np.stack([plate.mean(axis=0) for plate in values])
-    negligible = np.array([NEGLIGIBLE_LENGTH * np.sqrt(np.einsum("nd,nd->n", plate, plate).max()) for plate in values])
-    centred = np.vstack(
-        [
-            without_rounding(plate - origin, least)
-            for plate, origin, least in zip(values, origins, negligible, strict=True)
-        ]
-    )
+    origins, negligible, centred = _centred([np.asarray(controls[rows], dtype=np.float64) for rows in members])
     products = centred @ centred.T
     number = np.repeat(np.arange(len(names)), [len(rows) for rows in members])
     drawn = np.array([n_replicates[name] for name in names])
@@ -86,12 +81,19 @@ def control_pool(
     sizes = np.bincount(number, minlength=len(names))[ranked]
     return ControlPool(
         plates=tuple(names[plate] for plate in ranked),
+        rows=np.concatenate(members)[order],
         layout=Layout(tuple((sizes + drawn[ranked]).tolist()), tuple(drawn[ranked].tolist())),
         origins=origins[ranked],
         negligible=negligible[ranked],
         centred=centred[order],
         products=products[np.ix_(order, order)],
     )
+
+
+def with_profiles(pool: ControlPool, profiles: NDArray[np.float64]) -> ControlPool:
+    """Return the same plates and controls in the same order, with other profiles of them, (C, D) in that order."""
+    origins, negligible, centred = _centred([profiles[place] for place in pool.controls])
+    return replace(pool, origins=origins, negligible=negligible, centred=centred, products=centred @ centred.T)
 
 
 def pool_for(
@@ -107,6 +109,19 @@ def pool_for(
     names, counts = np.unique(replicate_plates, return_counts=True)
     pool = control_pool(controls, plates, dict(zip(names.tolist(), counts.tolist(), strict=True)))
     return pool, np.concatenate([np.flatnonzero(replicate_plates == plate) for plate in pool.plates])
+
+
+def _centred(
+    values: Sequence[NDArray[np.float64]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean of each plate, what is rounding there, and all wells less their plate's mean."""
+    origins = np.stack([plate.mean(axis=0) for plate in values])
+    negligible = np.array([NEGLIGIBLE_LENGTH * np.sqrt(np.einsum("nd,nd->n", plate, plate).max()) for plate in values])
+    centred = [
+        without_rounding(plate - origin, least)
+        for plate, origin, least in zip(values, origins, negligible, strict=True)
+    ]
+    return origins, negligible, np.vstack(centred)
 
 
 def without_rounding(vectors: NDArray[np.float64], negligible: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hcs.statistics.control_pool import ControlPool, pool_for
+from hcs.statistics.control_pool import ControlPool, pool_for, with_profiles
 from hcs.statistics.design_scores import Blocks, score_tables, scores
 from hcs.statistics.designs import Layout, all_designs
 from hcs.statistics.draws import MAX_DRAWS, Undecided, first_draws, further_draws
@@ -31,6 +31,7 @@ from hcs.statistics.many_replicates import (
 )
 from hcs.statistics.plate_directions import PlateDirections, plate_directions
 from hcs.statistics.pool import Pools, centred_pools
+from hcs.statistics.pool_scale import needs_one_scale, on_one_scale, on_own_scale
 from hcs.statistics.similarity import TIE_TOLERANCE
 
 MAX_EXACT_DESIGNS = 20_000
@@ -68,7 +69,7 @@ def permutation_test(
     seed: int,
     max_draws: int = MAX_DRAWS,
 ) -> DesignTest:
-    """Return how surprising the agreement of one treatment's replicates is, as `permutation_tests` does of many.
+    """Return how surprising the agreement of one treatment's replicates is, as `design_tests` does of many.
 
     Args:
         profiles: (P, D), finite; the treatment's replicates and the negative controls of their plates.
@@ -100,6 +101,47 @@ def design_tests(
     seed: int,
     max_draws: int = MAX_DRAWS,
 ) -> list[DesignTest]:
+    """Return how surprising the agreement of each treatment's replicates is, in any layout.
+
+    Where a plate has several replicates and fewer than 16 controls for each, every feature is divided by its spread
+    among controls and replicates of its plate first (`hcs.statistics.pool_scale`); else profiles are tested as they
+    come.
+
+    Args:
+        controls: (C, D), finite.
+        control_plates: (C,), any integers, one a plate; each is one of the replicates'.
+        replicates: (T, R, D), R at least two.
+        replicate_plates: (R,), each of them one of the controls'.
+        seed: Of the run.
+        max_draws: Upper limit of random draws.
+    """
+    layout = _layout(control_plates, replicate_plates)
+    if not needs_one_scale(layout):
+        return design_tests_as_scaled(
+            controls, control_plates, replicates, replicate_plates, seed=seed, max_draws=max_draws
+        )
+    if is_tested_alone(layout, n_features=controls.shape[1]):
+        return [
+            design_tests_as_scaled(
+                beside, control_plates, scaled[None], replicate_plates, seed=seed, max_draws=max_draws
+            )[0]
+            for own in replicates
+            for beside, scaled in [on_one_scale(controls, control_plates, own, replicate_plates)]
+        ]
+    pool, order = pool_for(on_own_scale(controls, control_plates), control_plates, replicate_plates)
+    pools = _scaled_pools(pool, controls, control_plates, replicates[:, order], replicate_plates[order])
+    return _tests(pools, pool.layout, seed=seed, max_draws=max_draws)
+
+
+def design_tests_as_scaled(
+    controls: NDArray[np.floating],
+    control_plates: NDArray[np.integer],
+    replicates: NDArray[np.floating],
+    replicate_plates: NDArray[np.integer],
+    *,
+    seed: int,
+    max_draws: int = MAX_DRAWS,
+) -> list[DesignTest]:
     """Return what `permutation_tests` does; of many replicates as `hcs.statistics.many_replicates` has it.
 
     With more than 25 replicates fewer random draws may be made than `max_draws`: as many as a quarter of a minute
@@ -113,14 +155,18 @@ def design_tests(
         seed: Of the run.
         max_draws: Upper limit of random draws.
     """
-    names, counts = np.unique(replicate_plates, return_counts=True)
-    n_controls = np.array([np.count_nonzero(control_plates == name) for name in names])
-    layout = Layout(tuple((n_controls + counts).tolist()), tuple(counts.tolist()))
+    layout = _layout(control_plates, replicate_plates)
     if is_tested_alone(layout, n_features=controls.shape[1]):
         plates = plate_directions(controls, control_plates, replicate_plates)
         return _tested_alone(plates, replicates, seed=seed, max_draws=max_draws)
     pool, order = pool_for(controls, control_plates, replicate_plates)
     return permutation_tests(pool, replicates[:, order], seed=seed, max_draws=max_draws)
+
+
+def _layout(control_plates: NDArray[np.integer], replicate_plates: NDArray[np.integer]) -> Layout:
+    names, counts = np.unique(replicate_plates, return_counts=True)
+    n_controls = np.array([np.count_nonzero(control_plates == name) for name in names])
+    return Layout(tuple((n_controls + counts).tolist()), tuple(counts.tolist()))
 
 
 def _tested_alone(
@@ -153,11 +199,7 @@ def permutation_tests(
         seed: Of the run.
         max_draws: Upper limit of random draws.
     """
-    blocks = Blocks(controls.layout)
-    pools = _pools(controls, replicates)
-    if controls.layout.n_designs <= MAX_EXACT_DESIGNS:
-        return [test for some in pools for tables in _tables(some, blocks) for test in _enumerated(tables, blocks)]
-    return _drawn(pools, blocks, seed=seed, max_draws=max_draws)
+    return _tests(_pools(controls, replicates), controls.layout, seed=seed, max_draws=max_draws)
 
 
 def smallest_possible_p(layout: Layout, *, max_draws: int = MAX_DRAWS) -> float:
@@ -181,6 +223,27 @@ def _pools(controls: ControlPool, replicates: NDArray[np.floating]) -> Iterator[
     together = max(1, _PRODUCTS_AT_ONCE // (n_own * (len(controls.centred) + n_own)))
     for start in range(0, len(replicates), together):
         yield centred_pools(controls, replicates[start : start + together])
+
+
+def _scaled_pools(
+    pool: ControlPool,
+    controls: NDArray[np.floating],
+    control_plates: NDArray[np.integer],
+    replicates: NDArray[np.floating],
+    replicate_plates: NDArray[np.integer],
+) -> Iterator[Pools]:
+    """Yield the pool of each treatment on its own scale, controls in one order for all, so that draws are shared."""
+    beside, plates = controls[pool.rows], control_plates[pool.rows]
+    for own in replicates:
+        scaled_controls, scaled = on_one_scale(beside, plates, own, replicate_plates)
+        yield centred_pools(with_profiles(pool, scaled_controls), scaled[None])
+
+
+def _tests(pools: Iterable[Pools], layout: Layout, *, seed: int, max_draws: int) -> list[DesignTest]:
+    blocks = Blocks(layout)
+    if layout.n_designs <= MAX_EXACT_DESIGNS:
+        return [test for some in pools for tables in _tables(some, blocks) for test in _enumerated(tables, blocks)]
+    return _drawn(pools, blocks, seed=seed, max_draws=max_draws)
 
 
 def _tables(pools: Pools, blocks: Blocks) -> Iterator[NDArray[np.float64]]:

@@ -155,8 +155,6 @@ def activity(
     kept = [name for name in COLUMNS if name in shown.columns and not unknown.get(name)]
     print_table(shown.select(kept), form=form, output=output)
     _say_what_they_are_like(calls, sentences, q_max=q_max, edge_plates=edge_plates)
-    if fitted is None and null is Null.JOINT:
-        _say_crowding(calls)
 
 
 def _wells(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str, str | None]) -> pl.DataFrame:
@@ -225,13 +223,6 @@ def _calls(
     if needs_plate_centre(p_value_summary(calls), edge_plates=edge_plates):
         calls = calls.with_columns(effect_from_plate_centre=pl.Series(effects_from_plate_centre(screen)).fill_nan(None))
     return calls, found.sentences
-
-
-def _say_crowding(calls: pl.DataFrame) -> None:
-    from hcs.hits.warnings import crowded_warnings
-
-    for warning in crowded_warnings(calls):
-        say(f"warning: {warning}")
 
 
 def _say_what_they_are_like(

@@ -422,17 +422,23 @@ def test_what_was_read_is_said_and_so_are_copies_and_names_that_are_nearly_one(t
     assert "warning: 22 rows with exactly the features of an earlier one, first row 111" in copied
 
 
-def test_several_wells_of_a_plate_beside_few_controls_are_warned_of_unless_the_scale_is_of_others(
+def test_several_wells_of_a_plate_beside_few_controls_get_the_p_of_raw_features_from_scaled_ones(
     tmp_path: Path,
 ) -> None:
     pairs = pl.col("Metadata_compound").replace({f"c{2 * i + 1:02d}": f"c{2 * i:02d}" for i in range(6)})
-    crowded = written(make_table(n_controls=14).with_columns(pairs), tmp_path)
-    roomy = written(make_table(n_controls=16).with_columns(pairs), tmp_path, "roomy.parquet")
-    alone = written(make_table(), tmp_path, "alone.parquet")
+    raw = make_table(n_controls=14).with_columns(pairs)
+    features = [f"F{i}" for i in range(8)]
+    controls = [pl.col(name).filter(pl.col("Metadata_type") == "negcon") for name in features]
+    scaled = raw.with_columns(
+        ((pl.col(name) - own.median()) / own.std()).over("Metadata_Plate").alias(name)
+        for name, own in zip(features, controls, strict=True)
+    )
+    columns = ["perturbation", "p_value", "smallest_possible_p"]
 
-    said = score(crowded).err
+    found, expected = (
+        score(written(table, tmp_path, f"{name}.parquet")).table.sort("perturbation")
+        for name, table in (("scaled", scaled), ("raw", raw))
+    )
 
-    assert "6 of 6 treatments have several wells on a plate and fewer than 8 controls for each" in said
-    assert "several wells on a plate" not in score(crowded, "--fitted", "Metadata_Well in ['B03', 'B04']").err
-    assert "several wells on a plate" not in score(crowded, "--null", "copairs").err
-    assert "several wells on a plate" not in score(roomy).err + score(alone).err
+    assert_frame_equal(found.select(columns), expected.select(columns), check_exact=True)
+    assert not found["effect"].equals(expected["effect"])
