@@ -156,8 +156,14 @@ def said_of(sets: ScoredPositions) -> Iterator[str]:
     inflation = sets.inflation()
     yield say_inflation(inflation)
     layout = Layout((N_CONTROLS + 1,) * N_PLATES, (1,) * N_PLATES)
-    smallest = inflation.corrected(np.array([smallest_possible_p(layout, max_draws=MAX_DRAWS)]))
-    left = say_what_is_left(float(smallest[0]), q_max=Q_MAX, n_tested=N_TREATMENTS)
+    plain = smallest_possible_p(layout, max_draws=MAX_DRAWS)
+    left = say_what_is_left(
+        float(inflation.corrected(np.array([plain]))[0]),
+        smallest_of_layout=plain,
+        q_max=Q_MAX,
+        n_tested=N_TREATMENTS,
+        n_corrected=N_TREATMENTS,
+    )
     if left:
         yield left
 

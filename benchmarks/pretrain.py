@@ -61,7 +61,7 @@ def our_loop(recipe: Recipe, fields: Fields, judge: Judge) -> tuple[Learner, flo
     ended: list[float] = []
 
     with tempfile.TemporaryDirectory() as folder:
-        training.score = lambda judge: ended.append(time.perf_counter()) or 0.0  # type: ignore[method-assign]
+        training.score = lambda judge: ended.append(time.perf_counter()) or 0.0
         started = time.perf_counter()
         clock = training.run(fields, judge=judge, folder=Path(folder), watch=None, checkpoint_seconds=1e9)
     return training.learner, ended[-1] - started, clock.waited

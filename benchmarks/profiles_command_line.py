@@ -60,7 +60,7 @@ def measure(name: str, source: str, target: str) -> None:
     """Run a command twice in this process, and print what it took as JSON."""
     from hcs.cli.main import app
 
-    module = import_module(f"hcs.cli.profiles.{name}")
+    module: Any = import_module(f"hcs.cli.profiles.{name}")
     read: list[float] = []
     written: list[float] = []
     module.read_profiles = timed(module.read_profiles, read)

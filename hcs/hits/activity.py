@@ -180,6 +180,7 @@ def _sentences(calls: pl.DataFrame, inflation: Inflation, *, q_max: float) -> It
         return
     left = say_what_is_left(
         corrected["smallest_possible_p_position"].to_numpy().min(),
+        smallest_of_layout=corrected["smallest_possible_p"].to_numpy().min(),
         q_max=q_max,
         n_tested=treated["perturbation"].n_unique(),
         n_corrected=corrected["perturbation"].n_unique(),

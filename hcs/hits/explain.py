@@ -100,28 +100,35 @@ def say_inflation(inflation: Inflation) -> str:
     )
 
 
-def say_what_is_left(smallest_p: float, *, q_max: float, n_tested: int, n_corrected: int) -> str | None:
+def say_what_is_left(
+    smallest_p: float, *, smallest_of_layout: float, q_max: float, n_tested: int, n_corrected: int
+) -> str | None:
     """Return what the positions leave to be called, or nothing where a single treatment still can be.
 
     Args:
         smallest_p: The smallest corrected p-value that a treatment can reach.
+        smallest_of_layout: The smallest that its wells and controls allow, before positions have a say.
         q_max: Largest false discovery rate of a hit.
         n_tested: Perturbations that are tested.
         n_corrected: Those whose wells share positions, so that their p-values are corrected.
     """
-    is_all = n_corrected == n_tested
-    of_these = f"of the {n_corrected} of {n_tested} perturbations whose wells share positions"
+    some = f"none of the {n_corrected} of {n_tested} perturbations whose wells share positions"
+    none = "no treatment" if n_corrected == n_tested else some
+    if smallest_of_layout > q_max:
+        return (
+            f"{none} can be called: the smallest p-value that the layout allows is {smallest_of_layout:.2g}, where at "
+            f"most {q_max:g} is needed. More replicates, or more controls beside them, help"
+        )
     if smallest_p > q_max:
         return (
-            f"{'nothing' if is_all else f'none {of_these}'} can be called: the smallest p-value that the positions "
-            f"leave is {smallest_p:.2g}, where at most {q_max:g} is needed; the place of a well decides more than what "
-            "is in it. Replicates in other positions, or profiles without the effects of rows and columns, may help"
+            f"{none} can be called: the smallest p-value that the positions leave is {smallest_p:.2g}, where at most "
+            f"{q_max:g} is needed; the place of a well decides more than what is in it. Replicates in other positions, "
+            "or profiles without the effects of rows and columns, may help"
         )
     if smallest_p > q_max / n_tested:
         return (
-            f"{'no treatment' if is_all else f'none {of_these}'} can be called by itself: the smallest p-value that "
-            f"the positions leave is {smallest_p:.2g}, where one of {n_tested} needs {q_max / n_tested:.2g}; several "
-            "that reach it can"
+            f"{none} can be called by itself: the smallest p-value that the positions leave is {smallest_p:.2g}, where "
+            f"one of {n_tested} needs {q_max / n_tested:.2g}; several that reach it can"
         )
     return None
 

@@ -95,7 +95,7 @@ def test_positions_that_are_alike_for_nothing_leave_nothing_to_be_called(make_sc
     assert set(found.calls["call"]) == {"underpowered"}
     assert (found.calls["p_position"] > found.calls["p_value"]).all()
     assert "16 of 16 positions" in found.sentences[0]
-    assert "nothing can be called" in found.sentences[1]
+    assert "no treatment can be called: the smallest p-value that the positions leave" in found.sentences[1]
 
 
 def test_hits_alone_carry_what_else_could_explain_them(make_screen: Callable) -> None:

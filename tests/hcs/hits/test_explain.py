@@ -78,23 +78,37 @@ def test_it_is_said_whether_replicates_ever_change_their_position() -> None:
     )
 
 
+def left(smallest_p: float, *, of_layout: float = 0.0001, n_tested: int = 60, n_corrected: int = 60) -> str | None:
+    return say_what_is_left(
+        smallest_p, smallest_of_layout=of_layout, q_max=0.05, n_tested=n_tested, n_corrected=n_corrected
+    )
+
+
 def test_what_positions_leave_is_nothing_or_many_together_or_as_before() -> None:
-    nothing, together = (say_what_is_left(p, q_max=0.05, n_tested=60, n_corrected=60) for p in (0.21, 0.0022))
+    nothing, together = left(0.21), left(0.0022)
 
     assert nothing is not None
-    assert nothing.startswith("nothing can be called: the smallest p-value that the positions leave is 0.21")
+    assert nothing.startswith("no treatment can be called: the smallest p-value that the positions leave is 0.21")
     assert together is not None
     assert "one of 60 needs 0.00083; several that reach it can" in together
-    assert say_what_is_left(0.0008, q_max=0.05, n_tested=60, n_corrected=60) is None
+    assert left(0.0008) is None
 
 
 def test_what_positions_leave_is_said_of_those_alone_that_share_them() -> None:
-    nothing, together = (say_what_is_left(p, q_max=0.05, n_tested=20, n_corrected=2) for p in (0.21, 0.01))
+    nothing, together = (left(p, n_tested=20, n_corrected=2) for p in (0.21, 0.01))
 
     assert nothing is not None
     assert nothing.startswith("none of the 2 of 20 perturbations whose wells share positions can be called: ")
     assert together is not None
     assert "one of 20 needs 0.0025" in together
+
+
+def test_positions_are_not_blamed_for_what_the_layout_does_not_allow() -> None:
+    said = left(0.12, of_layout=1 / 9, n_tested=2, n_corrected=2)
+
+    assert said is not None
+    assert said.startswith("no treatment can be called: the smallest p-value that the layout allows is 0.11, where at")
+    assert "position" not in said
 
 
 def test_the_columns_of_a_hit_are_said_a_question_after_the_other_with_their_numbers() -> None:

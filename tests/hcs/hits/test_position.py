@@ -237,9 +237,9 @@ def test_a_weak_effect_of_places_is_taken_out_and_a_strong_one_lets_nothing_be_c
     assert np.mean(corrected) <= 0.09
     smallest = float(strong.corrected(np.array([0.001]))[0])
     assert smallest > 0.1
-    said = say_what_is_left(smallest, q_max=0.05, n_tested=1, n_corrected=1)
+    said = say_what_is_left(smallest, smallest_of_layout=0.001, q_max=0.05, n_tested=1, n_corrected=1)
     assert said is not None
-    assert said.startswith("nothing can be called")
+    assert said.startswith("no treatment can be called")
 
 
 def test_precision_in_other_positions_is_that_of_copairs_with_pos_diffby() -> None:
