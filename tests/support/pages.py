@@ -95,14 +95,15 @@ class Reader:
     _namespace: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Take a free port, and make `hcs` what this checkout holds."""
+        """Take a free port, and make `hcs` and `python` those of this checkout."""
         if not self.port:
             with socket.create_server((HOST, 0)) as free:
                 self.port = free.getsockname()[1]
         tools = self.folder / ".tools"
         tools.mkdir()
-        (tools / "hcs").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m hcs.cli "$@"\n')
-        (tools / "hcs").chmod(0o755)
+        for name, arguments in {"hcs": "-m hcs.cli", "python": ""}.items():
+            (tools / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments} "$@"\n')
+            (tools / name).chmod(0o755)
         (tools / ".curlrc").write_text("silent\nfail-with-body\n")
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HCS_")},
