@@ -1,6 +1,6 @@
 """Do p-values keep their promise, and what do calls find? Prints the tables of the documentation.
 
-    python benchmarks/calibration.py [rates] [replicates] [power] [discoveries] [doses] [singlicates] [auto] [primary]
+    python benchmarks/calibration.py [rates] [power] [discoveries] [doses] [singlicates] [auto] [primary]
         [statistic] [--seeds 200] [--layouts 8x32 ...]
 
 Simulated wells of 64 correlated features whose spectrum falls by e over 20 components, normal or with Student's t of
@@ -8,9 +8,6 @@ Simulated wells of 64 correlated features whose spectrum falls by e over 20 comp
 
 - rates: treatments that do nothing, 200 to a set of controls. `clean` compares wells as they were drawn, `robust z`
   normalizes each plate on the controls that are scored, `split z` on one half of them and scores against the other.
-- replicates: the same of treatments in several wells of each plate, 20 to a set. Wells as they were drawn, with robust
-  z and with the scale of stop 5, which is shrunk where controls are few, are tested as they are; the last also as calls
-  do it, on one scale where controls are few. Of as many that are active at .30, `found` has the share with p <= .01.
 - power: 30 % of 100 treatments active, beside copairs' null on the same wells.
 - discoveries: 10 % of 200 treatments active at .60, after robust z on the scored controls.
 - doses: the same where four of them are doses of a compound, by compounds and by doses.
@@ -38,21 +35,18 @@ from hcs.hits.copairs import call_as_copairs
 from hcs.hits.singlicates import call_singlicates
 from hcs.hits.treatments import ScreenWells, screen_wells
 from hcs.profiling.batches import WITHOUT_LABELS
-from hcs.profiling.normalize import robust_z
 from hcs.profiling.profiles import build_profiles
 from hcs.simulation.deliver_profiles import BATCH_EFFECTS
 from hcs.simulation.profiles import ProfileDesign, simulate_profiles
 from hcs.statistics.control_pool import control_pool
 from hcs.statistics.designs import Layout, draw_designs
 from hcs.statistics.multiple_testing import benjamini_hochberg
-from hcs.statistics.permutation import design_tests, design_tests_as_scaled, permutation_tests
+from hcs.statistics.permutation import permutation_tests
 from hcs.statistics.robust import median_and_mad, spatial_median
 from schemas.screen import ProfileConfig
 
 N_FEATURES = 64
 LAYOUTS = ((2, 16), (2, 64), (3, 16), (5, 16), (8, 16), (8, 32), (5, 64))
-SEVERAL = ((5, 8, 2), (5, 8, 4), (5, 8, 8), (5, 16, 2), (5, 16, 4), (5, 16, 8), (5, 32, 2), (5, 64, 4), (5, 64, 8))
-"""Plates, controls on each, replicates on each."""
 LEVELS = (0.001, 0.01, 0.05, 0.1)
 MAX_DRAWS = 99_999
 
@@ -121,53 +115,6 @@ def rates(n_sets: int, layouts: Iterable[tuple[int, int]]) -> Iterator[str]:
                     f"| {n_plates}x{n_controls} | {how} | {'t4' if tails else 'normal'} | {' | '.join(cells)} | "
                     f"{(p > 0.95).mean():.3f} | {', '.join(broken) or 'none'} |"
                 )
-
-
-def replicates(n_sets: int) -> Iterator[str]:
-    """Yield the table of rates among treatments that do nothing in several wells of each plate, and what is found."""
-    ways = (("clean", False), ("robust z", False), ("run's z", False), ("run's z", True))
-    yield "| plates x controls, replicates a plate | as drawn | robust z | run's z | as called | found | as called |"
-    yield "| --- |" + " ---: |" * 6
-    for n_plates, n_controls, n_own in SEVERAL:
-        null, found = [], []
-        for how, is_evened in ways:
-            rng = np.random.default_rng([n_plates, n_controls, n_own])
-            layout = {"n_plates": n_plates, "n_controls": n_controls, "n_own": n_own}
-            p = np.stack([_of_several(rng, **layout, how=how, is_evened=is_evened) for _ in range(n_sets)])
-            by_set = (p[:, :20] <= 0.05).mean(axis=1)
-            null.append(f"{by_set.mean():.3f} ± {by_set.std(ddof=1) / np.sqrt(n_sets):.3f}")
-            found.append(f"{(p[:, 20:] <= 0.01).mean():.2f}")
-        yield f"| {n_plates}x{n_controls}, {n_own} | {' | '.join(null)} | {found[0]} | {found[-1]} |"
-
-
-def _of_several(
-    rng: np.random.Generator, *, n_plates: int, n_controls: int, n_own: int, how: str, is_evened: bool
-) -> NDArray[np.float64]:
-    """Return the p-values of 20 treatments that do nothing, and of 20 that are active at .30."""
-    n_treatments = 40
-    shifts = 0.3 * rng.standard_normal((n_treatments, N_FEATURES)) * (np.arange(n_treatments) >= 20)[:, None]
-    n_treated = n_treatments * n_own
-    plate = np.repeat(np.arange(n_plates), n_treated + n_controls)
-    is_control = np.tile(np.arange(n_treated + n_controls) >= n_treated, n_plates)
-    wells = noise(rng, len(plate), tails=False)
-    wells[~is_control] += np.tile(np.repeat(shifts, n_own, axis=0), (n_plates, 1))
-    if how == "run's z":
-        wells = robust_z(wells, plates=[str(number) for number in plate.tolist()], is_negcon=is_control).values
-    elif how == "robust z":
-        for number in range(n_plates):
-            median, scale = median_and_mad(wells[(plate == number) & is_control])
-            wells[plate == number] = (wells[plate == number] - median) / scale
-    treated = wells[~is_control].reshape(n_plates, n_treatments, n_own, -1).swapaxes(0, 1)
-    test = design_tests if is_evened else design_tests_as_scaled
-    tests = test(
-        wells[is_control],
-        plate[is_control],
-        treated.reshape(n_treatments, n_plates * n_own, -1),
-        np.repeat(np.arange(n_plates), n_own),
-        seed=0,
-        max_draws=9_999,
-    )
-    return np.array([test.p_value for test in tests])
 
 
 def screen_of(treated: Wells, controls: Wells, *, n_doses: int = 1) -> ScreenWells:
@@ -444,7 +391,6 @@ def main() -> None:
     options = parser.parse_args()
     tables = {
         "rates": lambda: rates(options.sets, options.layouts),
-        "replicates": lambda: replicates(options.sets),
         "power": lambda: power(options.screens),
         "discoveries": lambda: discoveries(options.seeds),
         "doses": lambda: doses(options.seeds),
