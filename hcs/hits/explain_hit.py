@@ -56,6 +56,16 @@ class WellFacts:
     scaled: ScaledProfiles | None = None
     """None where it is not known which column is of which channel."""
 
+    def chosen(self, rows: NDArray[np.bool_]) -> WellFacts:
+        """Return the same facts of some of the wells (W,)."""
+        return WellFacts(
+            flags=None if self.flags is None else self.flags[rows],
+            strata=None if self.strata is None else self.strata[rows],
+            scaled=None
+            if self.scaled is None
+            else ScaledProfiles(tuple(block[rows] for block in self.scaled.blocks), self.scaled.channels),
+        )
+
     def of(self, screen: ScreenWells) -> WellFacts:
         """Return the same facts with flags and strata in the order of the screen's wells.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hcs.statistics.designs import Layout
 
 CONTROLS_A_REPLICATE = 16
-"""From so many controls of each replicate on, the scale that they gave does no harm (`benchmarks/several_replicates.py`)."""
+"""Of each replicate: from so many on their scale does no harm (`benchmarks/several_replicates.py`)."""
 _ROUNDING = 1e-12
 """A spread below this share of the largest value of a feature comes from adding floats, not from wells."""
 

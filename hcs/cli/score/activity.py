@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +22,7 @@ from hcs.cli.score.reading import (
     say_spellings,
     say_unnamed,
 )
+from hcs.cli.score.within import Stratum, WithinOption, in_front, strata_of
 from hcs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +57,25 @@ COLUMNS = (
     "quality_verdict",
     "reason",
 )
+
+
+@dataclass(frozen=True)
+class _Screen:
+    """The wells that may be compared."""
+
+    wells: ScreenWells
+    edge_plates: tuple[str, ...]
+    """Those whose negative controls stand at the edge alone."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is said of them."""
+
+    calls: pl.DataFrame
+    sentences: tuple[str, ...]
+    """What control positions show."""
+    edge_plates: tuple[str, ...]
 
 
 class Null(StrEnum):
@@ -100,6 +120,7 @@ def activity(
     ] = "Metadata_Batch",
     plate: PlateOption = "Metadata_Plate",
     well: WellOption = "Metadata_Well",
+    within: WithinOption = None,
     same_plate: Annotated[
         bool,
         typer.Option("--same-plate/--any-plate", help="Compare with controls of the well's own plate, or of all."),
@@ -120,10 +141,10 @@ def activity(
 
     Example: hcs score activity selected.parquet --perturbation Metadata_compound --controls "Metadata_type == 'negcon'"
     """
+    import polars as pl
     from threadpoolctl import threadpool_limits
 
     from hcs.hits.profile_table import WellColumns
-    from hcs.hits.treatments import screen_wells
 
     if null is Null.JOINT and not same_plate:
         raise UsageError(
@@ -141,20 +162,29 @@ def activity(
         "quality_verdict": flagged is None,
         "batch_verdict": batch not in profiles.metadata.columns,
     }
-    sentences: tuple[str, ...] = ()
     with threadpool_limits(limits=1):
+        strata = strata_of(profiles, within, taken=COLUMNS)
         wells = _wells(profiles, columns, {"is_negcon": controls, "is_poscon": positives, "is_fitted": fitted})
-        edge_plates = _edge_plates(wells)
-        screen = screen_wells(profiles.values, wells)
         if null is Null.COPAIRS:
-            calls = _as_copairs(screen, same_plate=same_plate, q_max=q_max, seed=seed)
+            found = [
+                _as_copairs(_screen(profiles, wells, stratum), same_plate=same_plate, q_max=q_max, seed=seed)
+                for stratum in strata
+            ]
         else:
             facts = _facts(profiles, channels=channels, flagged=flagged)
-            calls, sentences = _calls(screen, facts, q_max=q_max, seed=seed, edge_plates=edge_plates)
-    shown = calls.rename({"concentration_micromolar": "concentration"})  # in whatever unit the table has
-    kept = [name for name in COLUMNS if name in shown.columns and not unknown.get(name)]
+            found = [
+                _calls(_screen(profiles, wells, stratum), facts.chosen(stratum.rows), q_max=q_max, seed=seed)
+                for stratum in strata
+            ]
+    shown = pl.concat(
+        [in_front(stratum, part.calls) for stratum, part in zip(strata, found, strict=True)], how="diagonal"
+    ).rename({"concentration_micromolar": "concentration"})  # in whatever unit the table has
+    labels = tuple(strata[0].labels)
+    kept = [name for name in (*labels, *COLUMNS) if name in shown.columns and not unknown.get(name)]
     print_table(shown.select(kept), form=form, output=output)
-    _say_what_they_are_like(calls, sentences, q_max=q_max, edge_plates=edge_plates)
+    for stratum, part in zip(strata, found, strict=True):
+        stratum.say()
+        _say_what_they_are_like(part, q_max=q_max)
 
 
 def _wells(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str, str | None]) -> pl.DataFrame:
@@ -173,17 +203,22 @@ def _wells(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str, 
     return wells
 
 
-def _edge_plates(wells: pl.DataFrame) -> tuple[str, ...]:
+def _screen(profiles: ProfileMatrix, wells: pl.DataFrame, stratum: Stratum) -> _Screen:
     from hcs.hits.edge import plates_with_controls_at_edge
+    from hcs.hits.treatments import screen_wells
     from hcs.io.well_places import with_places
 
-    return plates_with_controls_at_edge(with_places(wells))
+    own = wells.filter(stratum.rows)
+    return _Screen(
+        screen_wells(profiles.values[stratum.rows], own), edge_plates=plates_with_controls_at_edge(with_places(own))
+    )
 
 
-def _as_copairs(screen: ScreenWells, *, same_plate: bool, q_max: float, seed: int) -> pl.DataFrame:
+def _as_copairs(screen: _Screen, *, same_plate: bool, q_max: float, seed: int) -> _Found:
     from hcs.hits.copairs import call_as_copairs
 
-    return call_as_copairs(screen, same_plate=same_plate, q_max=q_max, seed=seed)
+    calls = call_as_copairs(screen.wells, same_plate=same_plate, q_max=q_max, seed=seed)
+    return _Found(calls, (), screen.edge_plates)
 
 
 def _facts(profiles: ProfileMatrix, *, channels: str | None, flagged: str | None) -> WellFacts:
@@ -208,28 +243,25 @@ def _facts(profiles: ProfileMatrix, *, channels: str | None, flagged: str | None
     return WellFacts(flags=flags, scaled=scaled)
 
 
-def _calls(
-    screen: ScreenWells, facts: WellFacts, *, q_max: float, seed: int, edge_plates: tuple[str, ...]
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Return the calls, and sentences about what control positions show."""
+def _calls(screen: _Screen, facts: WellFacts, *, q_max: float, seed: int) -> _Found:
     import polars as pl
 
     from hcs.hits.activity import evaluate
     from hcs.hits.plate_centre import effects_from_plate_centre
     from hcs.hits.warnings import needs_plate_centre, p_value_summary
 
-    found = evaluate(screen, q_max=q_max, seed=seed, facts=facts)
+    found = evaluate(screen.wells, q_max=q_max, seed=seed, facts=facts)
     calls = found.calls
-    if needs_plate_centre(p_value_summary(calls), edge_plates=edge_plates):
-        calls = calls.with_columns(effect_from_plate_centre=pl.Series(effects_from_plate_centre(screen)).fill_nan(None))
-    return calls, found.sentences
+    if needs_plate_centre(p_value_summary(calls), edge_plates=screen.edge_plates):
+        effects = pl.Series(effects_from_plate_centre(screen.wells)).fill_nan(None)
+        calls = calls.with_columns(effect_from_plate_centre=effects)
+    return _Found(calls, found.sentences, screen.edge_plates)
 
 
-def _say_what_they_are_like(
-    calls: pl.DataFrame, sentences: Sequence[str], *, q_max: float, edge_plates: tuple[str, ...]
-) -> None:
+def _say_what_they_are_like(found: _Found, *, q_max: float) -> None:
     from hcs.hits.warnings import activity_warnings, p_value_summary
 
+    calls = found.calls
     tested = calls.drop_nulls("p_value")
     if tested.is_empty():
         say(
@@ -248,7 +280,7 @@ def _say_what_they_are_like(
             f"p-values in twentieths: {' '.join(map(str, summary.histogram))}; share that does nothing, estimated from "
             f"the large ones: {summary.share_inactive:.0%}"
         )
-    for sentence in sentences:
+    for sentence in found.sentences:
         say(sentence)
-    for warning in activity_warnings(calls, edge_plates=edge_plates):
+    for warning in activity_warnings(calls, edge_plates=found.edge_plates):
         say(f"warning: {warning}")

@@ -19,6 +19,9 @@ from hcs.cli.score.reading import (
     named_wells,
     read_scored,
 )
+from hcs.cli.score.within import WithinOption, in_front, strata_of
+
+COLUMNS = ("distance", "p_value", "smallest_possible_p", "q_value", "is_hit", "call", "reason", "n_controls")
 
 
 def singlicates(
@@ -27,6 +30,7 @@ def singlicates(
     controls: ControlsOption,
     plate: PlateOption = "Metadata_Plate",
     well: WellOption = "Metadata_Well",
+    within: WithinOption = None,
     q_max: QMaxOption = 0.05,
     features: FeaturesOption = None,
     metadata: MetadataOption = None,
@@ -45,17 +49,23 @@ def singlicates(
         "plate": filled_column_of(profiles, plate, option="--plate"),
         "well": filled_column_of(profiles, well, option="--well"),
     }
-    calls = call_singlicates(
-        profiles.values,
-        plates=places["plate"],
-        wells=places["well"],
-        is_control=is_control,
-        q_max=q_max,
-    )
-    rows = calls["row"].to_numpy()
-    names = pl.DataFrame({"perturbation": column_of(profiles, perturbation), **places})[rows]
-    _say_what_is_attainable(calls, q_max=q_max)
-    print_table(pl.concat([names, calls.drop("row")], how="horizontal"), form=form, output=output)
+    names = pl.DataFrame({"perturbation": column_of(profiles, perturbation), **places})
+    strata = strata_of(profiles, within, taken=(*names.columns, *COLUMNS))
+    found = []
+    for stratum in strata:
+        stratum.say()
+        own = names.filter(stratum.rows)
+        calls = call_singlicates(
+            profiles.values[stratum.rows],
+            plates=own["plate"].to_list(),
+            wells=own["well"].to_list(),
+            is_control=is_control[stratum.rows],
+            q_max=q_max,
+        )
+        _say_what_is_attainable(calls, q_max=q_max)
+        named = pl.concat([own[calls["row"].to_numpy()], calls.drop("row")], how="horizontal")
+        found.append(in_front(stratum, named))
+    print_table(pl.concat(found), form=form, output=output)
 
 
 def _say_what_is_attainable(calls: pl.DataFrame, *, q_max: float) -> None:
