@@ -15,8 +15,10 @@ from scipy.sparse.csgraph import connected_components
 from hcs.hits.hit_pool import HitPool
 from hcs.hits.treatments import UNKNOWN
 from hcs.statistics.average_precision import negatives_above, precisions_of_counts
+from hcs.statistics.designs import layout_of
 from hcs.statistics.draws import MAX_DRAWS
 from hcs.statistics.permutation import DesignTest, permutation_test
+from hcs.statistics.pool_scale import needs_one_scale
 from hcs.statistics.position_inflation import Inflation, estimate_inflation
 from hcs.statistics.similarity import cosines, unit_rows
 from hcs.statistics.threads import on_threads
@@ -37,6 +39,8 @@ class PositionSet:
     rows: NDArray[np.intp]
     """One a plate, in the caller's order of wells."""
     family: int
+    is_scaled: bool
+    """Whether it was tested on one scale with the controls beside it, as some treatments are."""
     test: DesignTest
 
 
@@ -58,9 +62,17 @@ class ScoredPositions:
     families: NDArray[np.intp]
     """(N,), a number for all plates that treatments connect, within one stratum."""
     plates: NDArray[np.integer]
-    """(N,)."""
+    """(N,), a number a plate, another one in each stratum."""
     positions: NDArray[np.str_]
     """(N,), names of wells."""
+    controls: NDArray[np.integer]
+    """(C,), the plates of the negative controls."""
+    is_mostly_scaled: bool
+    """Whether most treatments are tested on one scale with the controls beside them."""
+
+    def are_scaled(self, rows: NDArray[np.intp]) -> bool:
+        """Return whether a treatment with these wells is tested on one scale with the controls beside them."""
+        return needs_one_scale(layout_of(self.controls, self.plates[rows]))
 
     def are_elsewhere(self, rows: NDArray[np.intp]) -> bool:
         """Return whether these wells are known to lie on several plates, hardly any two of them in one position."""
@@ -72,12 +84,15 @@ class ScoredPositions:
     def inflation(self, rows: NDArray[np.intp] | None = None) -> Inflation:
         """Return what positions do on the plates of a treatment's wells, and on those that treatments connect to them.
 
-        Plates that share no treatment with them have no say, so that adding some leaves every p-value as it is.
+        Plates that share no treatment with them have no say, so that adding some leaves every p-value as it is. Sets
+        are tested as the treatment is: on one scale with the controls beside them, or as profiles came.
 
         Args:
-            rows: The treatment's wells; None for all plates, as a run prints it.
+            rows: The treatment's wells; None for all plates, as a run prints it, and the test that most treatments get.
         """
-        sets = [item for item in self.sets if rows is None or item.family in set(self.families[rows].tolist())]
+        is_scaled = self.is_mostly_scaled if rows is None else self.are_scaled(rows)
+        own = None if rows is None else set(self.families[rows].tolist())
+        sets = [item for item in self.sets if item.is_scaled == is_scaled and (own is None or item.family in own)]
         p_values = np.array([item.test.p_value for item in sets], dtype=np.float64)
         return estimate_inflation(p_values, steps=np.array([1 / item.test.n_scored for item in sets], dtype=np.float64))
 
@@ -133,16 +148,20 @@ def score_positions(
     pools = [
         pool for group in groups for pool in _pools(cells, positions, np.flatnonzero(is_negcon & np.isin(cells, group)))
     ]
+    controls = cells[is_negcon]
+    scaled = _are_scaled(cells[is_treated], owners[is_treated], controls)
 
-    def score(of: tuple[str, NDArray[np.intp], NDArray[np.intp]]) -> PositionSet:
-        position, members, pool = of
-        is_member = np.isin(pool, members)
+    def score(of: tuple[tuple[str, NDArray[np.intp], NDArray[np.intp]], bool]) -> PositionSet:
+        (position, members, pool), is_scaled = of
         test = permutation_test(
-            profiles[pool].astype(np.float64), cells[pool], is_member, seed=seed, max_draws=max_draws
-        )
-        return PositionSet(position, members, int(families[members[0]]), test)
+            profiles[pool].astype(np.float64), cells[pool], np.isin(pool, members),
+            seed=seed, max_draws=max_draws, is_scaled=is_scaled,
+        )  # fmt: skip
+        return PositionSet(position, members, int(families[members[0]]), is_scaled, test)
 
-    return ScoredPositions(tuple(on_threads(score, pools, n_threads=None)), families, plates, positions)
+    asked = [(pool, is_scaled) for is_scaled in sorted(set(scaled)) for pool in pools]
+    sets = tuple(on_threads(score, asked, n_threads=None))
+    return ScoredPositions(sets, families, cells, positions, controls, 2 * sum(scaled) > len(scaled))
 
 
 def correct_by_position(
@@ -175,7 +194,7 @@ def correct_by_position(
             inflations.append(Inflation())
             verdicts.append("not_testable" if is_single else "not_shared")
             continue
-        key = tuple(np.unique(scored.families[rows]).tolist())
+        key = (scored.are_scaled(rows), *np.unique(scored.families[rows]).tolist())
         if key not in by_families:
             by_families[key] = scored.inflation(rows)
         inflations.append(by_families[key])
@@ -243,6 +262,14 @@ def _families(cells: NDArray[np.intp], owners: NDArray[np.intp], is_treated: NDA
     links = (np.ones(int(is_treated.sum())), (cells[is_treated], n_cells + owners[is_treated]))
     graph = coo_array(links, shape=(n_cells + n_owners, n_cells + n_owners))
     return np.asarray(connected_components(graph, directed=False)[1][cells], dtype=np.intp)
+
+
+def _are_scaled(cells: NDArray[np.intp], owners: NDArray[np.intp], controls: NDArray[np.intp]) -> list[bool]:
+    """Return of each treatment of two wells or more whether it is tested on one scale with the controls beside it."""
+    order = np.lexsort((cells, owners))
+    ends = np.flatnonzero(np.diff(owners[order])) + 1
+    counts = Counter(tuple(part.tolist()) for part in np.split(cells[order], ends) if len(part) > 1)
+    return [needs_one_scale(layout_of(controls, np.array(plates))) for plates, n in counts.items() for _ in range(n)]
 
 
 def _plate_groups(cells: NDArray[np.intp], owners: NDArray[np.intp]) -> list[tuple[int, ...]]:

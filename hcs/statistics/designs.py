@@ -42,6 +42,13 @@ class Layout:
         return tuple(int(first) for first in np.cumsum((0, *self.n_wells))[:-1])
 
 
+def layout_of(control_plates: NDArray[np.integer], replicate_plates: NDArray[np.integer]) -> Layout:
+    """Return the layout of a treatment's replicates (R,) and the controls beside them (C,); others do not count."""
+    names, counts = np.unique(replicate_plates, return_counts=True)
+    n_controls = np.array([np.count_nonzero(control_plates == name) for name in names])
+    return Layout(tuple((n_controls + counts).tolist()), tuple(counts.tolist()))
+
+
 def all_designs(layout: Layout) -> NDArray[np.int32]:
     """Return every design once: (n_designs, R) int32."""
     per_plate = [

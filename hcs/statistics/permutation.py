@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hcs.statistics.control_pool import ControlPool, pool_for, with_profiles
 from hcs.statistics.design_scores import Blocks, score_tables, scores
-from hcs.statistics.designs import Layout, all_designs
+from hcs.statistics.designs import Layout, all_designs, layout_of
 from hcs.statistics.draws import MAX_DRAWS, Undecided, first_draws, further_draws
 from hcs.statistics.many_replicates import (
     count_exactly,
@@ -68,6 +68,7 @@ def permutation_test(
     *,
     seed: int,
     max_draws: int = MAX_DRAWS,
+    is_scaled: bool | None = None,
 ) -> DesignTest:
     """Return how surprising the agreement of one treatment's replicates is, as `design_tests` does of many.
 
@@ -77,6 +78,7 @@ def permutation_test(
         is_replicate: (P,), at least two.
         seed: Of the run.
         max_draws: Upper limit of random draws.
+        is_scaled: As for `design_tests`.
 
     Raises:
         ValueError: If a plate lacks a replicate or a control, or there are fewer than two replicates.
@@ -89,6 +91,7 @@ def permutation_test(
         plates[is_replicate],
         seed=seed,
         max_draws=max_draws,
+        is_scaled=is_scaled,
     )[0]
 
 
@@ -100,12 +103,12 @@ def design_tests(
     *,
     seed: int,
     max_draws: int = MAX_DRAWS,
+    is_scaled: bool | None = None,
 ) -> list[DesignTest]:
     """Return how surprising the agreement of each treatment's replicates is, in any layout.
 
-    Where a plate has several replicates and fewer than 16 controls for each, every feature is divided by its spread
-    among controls and replicates of its plate first (`hcs.statistics.pool_scale`); else profiles are tested as they
-    come.
+    Where a plate has fewer than 16 controls for each of its replicates, every feature is divided by its spread among
+    controls and replicates of its plate first (`hcs.statistics.pool_scale`); else profiles are tested as they come.
 
     Args:
         controls: (C, D), finite.
@@ -114,9 +117,10 @@ def design_tests(
         replicate_plates: (R,), each of them one of the controls'.
         seed: Of the run.
         max_draws: Upper limit of random draws.
+        is_scaled: Whether features are divided by their spread in the pool; None where the layout says it.
     """
-    layout = _layout(control_plates, replicate_plates)
-    if not needs_one_scale(layout):
+    layout = layout_of(control_plates, replicate_plates)
+    if not (needs_one_scale(layout) if is_scaled is None else is_scaled):
         return design_tests_as_scaled(
             controls, control_plates, replicates, replicate_plates, seed=seed, max_draws=max_draws
         )
@@ -155,18 +159,12 @@ def design_tests_as_scaled(
         seed: Of the run.
         max_draws: Upper limit of random draws.
     """
-    layout = _layout(control_plates, replicate_plates)
+    layout = layout_of(control_plates, replicate_plates)
     if is_tested_alone(layout, n_features=controls.shape[1]):
         plates = plate_directions(controls, control_plates, replicate_plates)
         return _tested_alone(plates, replicates, seed=seed, max_draws=max_draws)
     pool, order = pool_for(controls, control_plates, replicate_plates)
     return permutation_tests(pool, replicates[:, order], seed=seed, max_draws=max_draws)
-
-
-def _layout(control_plates: NDArray[np.integer], replicate_plates: NDArray[np.integer]) -> Layout:
-    names, counts = np.unique(replicate_plates, return_counts=True)
-    n_controls = np.array([np.count_nonzero(control_plates == name) for name in names])
-    return Layout(tuple((n_controls + counts).tolist()), tuple(counts.tolist()))
 
 
 def _tested_alone(

@@ -110,7 +110,7 @@ def test_p_values_of_inactive_ones_with_many_replicates_are_uniform() -> None:
 
 
 def test_a_strong_treatment_gets_the_smallest_p_and_no_other_has_a_say() -> None:
-    controls, plates, strong, own = taken_apart(make_pool(*MANY, seed=0, effect=2.0))
+    controls, plates, strong, own = taken_apart(make_pool(*MANY, seed=0, effect=4.0))
     weak = np.random.default_rng(5).standard_normal(strong.shape)
 
     together = design_tests(controls, plates, np.concatenate([weak, strong]), own, seed=0, max_draws=20_000)

@@ -75,15 +75,17 @@ def own_table(pool: Pool) -> tuple[np.ndarray, Blocks]:
 
 
 def naive_scaled(profiles: np.ndarray, plates: np.ndarray, is_replicate: np.ndarray) -> np.ndarray:
-    """Divide features by their spread on every plate, if a plate has several replicates beside few controls."""
-    of_plates = [is_replicate[plates == plate] for plate in np.unique(plates)]
-    if not any(own.sum() > 1 and (~own).sum() / own.sum() < 16 for own in of_plates):
+    """Divide features by how far the nearest wells of a plate lie from its median, if a plate has few controls."""
+    if all(16 * is_replicate[plates == p].sum() <= (~is_replicate[plates == p]).sum() for p in np.unique(plates)):
         return profiles
     scaled = np.empty_like(profiles)
     for plate, feature in product(np.unique(plates), range(profiles.shape[1])):
         wells = profiles[plates == plate, feature].tolist()
-        spread = statistics.pstdev(wells)
-        scaled[plates == plate, feature] = [(well - statistics.fmean(wells)) / spread for well in wells]
+        distances = sorted(abs(well - statistics.median(wells)) for well in wells)
+        n_controls = int((~is_replicate[plates == plate]).sum())
+        nearest = distances[: max(n_controls, (len(wells) + 1) // 2)]
+        spread = max(statistics.fmean(nearest), statistics.fmean(distances) / 10)
+        scaled[plates == plate, feature] = [(well - statistics.median(wells)) / spread for well in wells]
     return scaled
 
 

@@ -13,22 +13,23 @@ from hcs.statistics.pool_scale import needs_one_scale, on_one_scale
 from hcs.statistics.robust import median_and_mad
 from tests.hcs.statistics.test_permutation import make_pool
 
-CROWDED = [([2, 2], [8, 8]), ([4], [13]), ([3, 1, 2], [5, 40, 6]), ([6] * 5, [8] * 5)]
+CROWDED = [([1] * 6, [4] * 6), ([2, 2], [8, 8]), ([4], [13]), ([3, 1, 2], [5, 40, 6]), ([6] * 5, [8] * 5)]
 
 
 @pytest.mark.parametrize(
     ("n_replicates", "n_controls", "expected"),
     [
-        ((1, 1, 1), (4, 4, 4), False),
+        ((1, 1, 1), (16, 40, 16), False),
+        ((1, 1, 1), (16, 40, 15), True),
         ((2,), (32,), False),
         ((2,), (31,), True),
         ((1, 2), (3, 31), True),
-        ((1, 4), (3, 64), False),
+        ((1, 4), (16, 64), False),
         ((4, 4), (64, 63), True),
     ],
     ids=str,
 )
-def test_pools_with_several_replicates_beside_few_controls_need_one_scale(
+def test_pools_with_few_controls_for_each_replicate_need_one_scale(
     n_replicates: tuple[int, ...], n_controls: tuple[int, ...], expected: bool
 ) -> None:
     layout = Layout(tuple(np.add(n_replicates, n_controls).tolist()), n_replicates)
@@ -52,17 +53,38 @@ def test_what_a_plates_features_were_multiplied_by_changes_no_bit(
     assert permutation_test(moved, plates, is_replicate, seed=1, max_draws=3_999) == expected
 
 
-def test_every_feature_has_mean_0_and_standard_deviation_1_on_every_plate() -> None:
+@pytest.mark.parametrize("shift", [0.0, 5.0, 1e6])
+def test_every_feature_has_median_0_and_the_wells_nearest_to_it_spread_1_on_every_plate(shift: float) -> None:
     profiles, plates, is_replicate = make_pool([3, 1, 2], [5, 40, 6], seed=1)
+    profiles[is_replicate] += shift
     scaled = np.empty_like(profiles)
 
     scaled[~is_replicate], scaled[is_replicate] = on_one_scale(
         profiles[~is_replicate], plates[~is_replicate], profiles[is_replicate], plates[is_replicate]
     )
 
-    for plate in range(3):
-        np.testing.assert_allclose(scaled[plates == plate].mean(axis=0), 0, atol=1e-12)
-        np.testing.assert_allclose(scaled[plates == plate].std(axis=0), 1, rtol=1e-12)
+    for plate, n_controls in enumerate([5, 40, 6]):
+        own = np.sort(np.abs(scaled[plates == plate]), axis=0)
+        np.testing.assert_allclose(np.median(scaled[plates == plate], axis=0), 0, atol=1e-12)
+        assert np.abs(scaled[plates == plate]).mean(axis=0).max() <= 10 + 1e-9
+        if shift < 10:
+            np.testing.assert_allclose(own[:n_controls].mean(axis=0), 1, rtol=1e-12)
+
+
+def test_a_treatment_that_shifts_two_of_many_features_far_is_found_beside_few_controls() -> None:
+    profiles, plates, is_replicate = make_pool([4], [16], seed=2, effect=0.0, n_features=300)
+    profiles[is_replicate, :2] += 12
+
+    assert permutation_test(profiles, plates, is_replicate, seed=0).p_value < 0.01
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-30, 1e30, 1e300])
+def test_a_factor_as_small_or_large_as_floats_allow_changes_no_bit(factor: float) -> None:
+    profiles, plates, is_replicate = make_pool([2, 2], [8, 8], seed=3, effect=0.5)
+
+    found, expected = (permutation_test(x, plates, is_replicate, seed=0) for x in (profiles * factor, profiles))
+
+    assert found == expected
 
 
 @pytest.mark.parametrize("value", [0.1, 0.0, -7e30])

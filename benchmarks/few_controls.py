@@ -1,13 +1,13 @@
-"""Several replicates of a plate beside few controls: does p keep its promise? Prints the tables of the documentation.
+"""Few controls for each replicate on a plate: does p keep its promise? Prints the tables of the documentation.
 
-    python benchmarks/several_replicates.py simulated [--sets 120]
-    python benchmarks/several_replicates.py jump ../shared/data/profiles_jump_moa [--sets 300]
+    python benchmarks/few_controls.py simulated [--sets 120]
+    python benchmarks/few_controls.py jump ../shared/data/profiles_jump_moa [--sets 300]
 
 Treatments are tested on profiles as they were scaled, and as calls do it: on one scale with the controls beside them,
 where these are few.
 
-- simulated: wells of 64 correlated features, five plates, 20 treatments that do nothing and 20 active at .30 to a set
-  of controls, with wells as they were drawn, with robust z on the controls that are compared with, and by the scale of
+- simulated: wells of 64 correlated features, normal or skewed (lognormal), 20 treatments that do nothing and 20 active
+  at .30 to a set of controls, with wells as they were drawn, with robust z on the controls that are compared with, and by the scale of
   stop 5, which is shrunk where controls are few. `found` is the share of the active with p <= .01.
 - jump: real profiles of 90 compounds on 4 plates of 24 controls, of which some are dealt to be controls and others to
   be a treatment that does nothing; robust z as stop 5 has it is fitted again on those that stay controls. Feature
@@ -30,7 +30,8 @@ from hcs.profiling.normalize import robust_z
 from hcs.statistics.permutation import design_tests, design_tests_as_scaled
 from hcs.statistics.robust import median_and_mad
 
-SIMULATED = ((5, 8, 2), (5, 8, 4), (5, 8, 8), (5, 16, 2), (5, 16, 4), (5, 16, 8), (5, 32, 2), (5, 64, 4), (5, 64, 8))
+NORMAL = ((5, 8, 1), (5, 8, 2), (5, 8, 4), (5, 8, 8), (5, 16, 2), (5, 16, 4), (5, 16, 8), (5, 32, 2), (5, 64, 4))
+SKEWED = ((10, 4, 1), (10, 8, 1), (5, 8, 2), (5, 8, 4))
 """Plates, controls on each, replicates on each."""
 DEALT = ((8, 1), (8, 2), (8, 4), (12, 4), (16, 4))
 """Controls on each plate, replicates on each."""
@@ -42,18 +43,20 @@ Rows = NDArray[np.integer]
 
 def simulated(n_sets: int) -> Iterator[str]:
     """Yield the table of simulated treatments that do nothing, and of what is found."""
-    yield "| plates x controls, replicates a plate | as drawn | robust z | run's z | as called | found | as called |"
+    yield "| plates x controls, replicates a plate | as drawn | robust z | run's z | called | found, as drawn | called |"
     yield "| --- |" + " ---: |" * 6
-    ways = (("clean", False), ("robust z", False), ("run's z", False), ("run's z", True))
-    for n_plates, n_controls, n_own in SIMULATED:
-        null, found = [], []
-        for how, as_called in ways:
-            rng = np.random.default_rng([n_plates, n_controls, n_own])
-            layout = {"n_plates": n_plates, "n_controls": n_controls, "n_own": n_own}
-            p = np.stack([_of_a_set(rng, **layout, how=how, as_called=as_called) for _ in range(n_sets)])
-            null.append(_share((p[:, :20] <= 0.05).mean(axis=1)))
-            found.append(f"{(p[:, 20:] <= 0.01).mean():.2f}")
-        yield f"| {n_plates}x{n_controls}, {n_own} | {' | '.join(null)} | {found[0]} | {found[-1]} |"
+    ways = (("clean", False), ("robust z", False), ("run's z", False), ("robust z", True))
+    for is_skewed, layouts in ((False, NORMAL), (True, SKEWED)):
+        for n_plates, n_controls, n_own in layouts:
+            null, found = [], []
+            for how, as_called in ways:
+                rng = np.random.default_rng([n_plates, n_controls, n_own])
+                layout = {"n_plates": n_plates, "n_controls": n_controls, "n_own": n_own, "is_skewed": is_skewed}
+                p = np.stack([_of_a_set(rng, **layout, how=how, as_called=as_called) for _ in range(n_sets)])
+                null.append(_share((p[:, :20] <= 0.05).mean(axis=1)))
+                found.append(f"{(p[:, 20:] <= 0.01).mean():.2f}")
+            name = f"{n_plates}x{n_controls}, {n_own}{', skewed' * is_skewed}"
+            yield f"| {name} | {' | '.join(null)} | {found[0]} | {found[-1]} |"
 
 
 def _share(by_set: NDArray[np.float64]) -> str:
@@ -61,7 +64,7 @@ def _share(by_set: NDArray[np.float64]) -> str:
 
 
 def _of_a_set(
-    rng: np.random.Generator, *, n_plates: int, n_controls: int, n_own: int, how: str, as_called: bool
+    rng: np.random.Generator, *, n_plates: int, n_controls: int, n_own: int, is_skewed: bool, how: str, as_called: bool
 ) -> NDArray[np.float64]:
     """Return the p-values of 20 treatments that do nothing, and of 20 that are active at .30."""
     n_treatments = 40
@@ -70,6 +73,7 @@ def _of_a_set(
     plates = np.repeat(np.arange(n_plates), n_treated + n_controls)
     is_control = np.tile(np.arange(n_treated + n_controls) >= n_treated, n_plates)
     wells = noise(rng, len(plates), tails=False)
+    wells = np.exp(wells) if is_skewed else wells
     wells[~is_control] += np.tile(np.repeat(shifts, n_own, axis=0), (n_plates, 1))
     if how == "run's z":
         wells = robust_z(wells, plates=[str(number) for number in plates.tolist()], is_negcon=is_control).values
@@ -99,7 +103,7 @@ def jump(folder: Path, n_sets: int) -> Iterator[str]:
     treated = (metadata["control_type"] == "treatment").to_numpy()
     compounds = metadata["compound"].to_numpy().astype(str)
     wells_of = [_by_plate(treated & (compounds == name), plates) for name in np.unique(compounds[treated])]
-    yield "| controls a plate, replicates a plate | as scaled | as called | found | as called |"
+    yield "| controls a plate, replicates a plate | as scaled | called | found, as scaled | called |"
     yield "| --- |" + " ---: |" * 4
     for n_controls, n_own in DEALT:
         null, found = np.empty((2, n_sets)), np.zeros(2)
