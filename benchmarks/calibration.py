@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import polars as pl
@@ -389,7 +389,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=200, help="screens a row of the discoveries")
     parser.add_argument("--screens", type=int, default=20, help="screens a row of the others")
     options = parser.parse_args()
-    tables = {
+    tables: dict[str, Callable[[], Iterator[str]]] = {
         "rates": lambda: rates(options.sets, options.layouts),
         "power": lambda: power(options.screens),
         "discoveries": lambda: discoveries(options.seeds),
@@ -399,6 +399,9 @@ def main() -> None:
         "primary": lambda: primary(options.seeds),
         "statistic": lambda: statistic(options.screens),
     }
+    unknown = sorted(set(options.parts) - set(tables))
+    if unknown:
+        parser.error(f"parts are {', '.join(tables)}, but {unknown[0]} came")
     with threadpool_limits(limits=1):
         for part in options.parts or tables:
             for row in tables[part]():

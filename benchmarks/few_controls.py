@@ -7,8 +7,8 @@ Treatments are tested on profiles as they were scaled, and as calls do it: on on
 where these are few.
 
 - simulated: wells of 64 correlated features, normal or skewed (lognormal), 20 treatments that do nothing and 20 active
-  at .30 to a set of controls, with wells as they were drawn, with robust z on the controls that are compared with, and by the scale of
-  stop 5, which is shrunk where controls are few. `found` is the share of the active with p <= .01.
+  at .30 to a set of controls, as they were drawn, with robust z on the controls that are compared with, and by the
+  scale of stop 5, which is shrunk where controls are few. `found` is the share of the active with p <= .01.
 - jump: real profiles of 90 compounds on 4 plates of 24 controls, of which some are dealt to be controls and others to
   be a treatment that does nothing; robust z as stop 5 has it is fitted again on those that stay controls. Feature
   selection is the delivered one, which has seen all of them. `found` is the share of compounds with p <= .01.
@@ -43,7 +43,7 @@ Rows = NDArray[np.integer]
 
 def simulated(n_sets: int) -> Iterator[str]:
     """Yield the table of simulated treatments that do nothing, and of what is found."""
-    yield "| plates x controls, replicates a plate | as drawn | robust z | run's z | called | found, as drawn | called |"
+    yield "| plates x controls, replicates a plate | as drawn | robust z | run's z | called | found, drawn | called |"
     yield "| --- |" + " ---: |" * 6
     ways = (("clean", False), ("robust z", False), ("run's z", False), ("robust z", True))
     for is_skewed, layouts in ((False, NORMAL), (True, SKEWED)):

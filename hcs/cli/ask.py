@@ -122,7 +122,8 @@ def _with_doubts(calls: pl.DataFrame) -> pl.DataFrame:
     from hcs.hits.explain import doubts_of_call
 
     said = ["; ".join(doubts_of_call(call)) or None for call in calls.iter_rows(named=True)]
-    return calls.with_columns(doubts=pl.Series(said, dtype=pl.String))
+    holding = pl.when(pl.col("n_batches_testable") > 0).then("n_batches_holding")  # else it was not asked of any
+    return calls.with_columns(doubts=pl.Series(said, dtype=pl.String), n_batches_holding=holding)
 
 
 def _with_sentences(calls: pl.DataFrame, form: Format, output: str | None) -> pl.DataFrame:

@@ -43,7 +43,7 @@ RootsOption = Annotated[
 FormatOption = Annotated[Format, typer.Option("--format", help="How the table is printed.")]
 OutputOption = Annotated[
     str | None,
-    typer.Option("--output", help="Write the table to this file; the ending decides: csv, csv.gz, parquet, json."),
+    typer.Option("--output", help="Write the table to this file; the ending decides: csv, tsv, txt, parquet, json."),
 ]
 RunOption = Annotated[str, typer.Option("--run", help="A run's name, or latest.")]
 MOST_THREADS = 1024

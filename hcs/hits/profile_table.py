@@ -98,6 +98,12 @@ def wells_of(
 
 
 def _check_kinds(wells: pl.DataFrame, columns: WellColumns) -> None:
+    n_negative = wells["is_negcon"].sum()
+    if n_negative and wells.filter("is_negcon")["is_fitted"].all():
+        raise InputRejectedError(
+            f"negative controls that nothing was fitted on are expected, but all {n_negative} of them are said to be "
+            "fitted on; leave some of each plate to compare with"
+        )
     is_control = pl.col("is_negcon") | pl.col("is_poscon")
     n_both = wells.filter(pl.col("is_negcon") & pl.col("is_poscon")).height
     if n_both:

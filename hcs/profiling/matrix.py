@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from hcs.errors import InputRejectedError, UsageError
 
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: 0")
+"""Columns in which pandas keeps the numbers of rows: they measure nothing."""
 METADATA_PREFIX = "Metadata_"
 """What names of metadata begin with, by the convention of CellProfiler and pycytominer."""
 
@@ -63,7 +66,8 @@ def profile_matrix(
 ) -> ProfileMatrix:
     """Return a table of profiles as a matrix and its metadata.
 
-    Columns that begin with `Metadata_` or are named are metadata; all others are features, which must be numbers.
+    Columns that begin with `Metadata_` or are named are metadata; all others are features, which must be numbers. The
+    numbers of rows that pandas writes are neither.
 
     Args:
         table: One row a profile.
@@ -82,7 +86,7 @@ def profile_matrix(
     if missing:
         raise UsageError(f"the table has no column {', '.join(missing)}; it has {', '.join(table.columns[:10])}, ...")
     about = [name for name in table.columns if name.startswith(METADATA_PREFIX) or name in metadata]
-    others = [name for name in table.columns if name not in set(about)]
+    others = [name for name in table.columns if name not in set(about) and not _INDEX.fullmatch(name)]
     names = others if features is None else matching_names(others, features)
     if features is not None and others and not names:
         raise UsageError(

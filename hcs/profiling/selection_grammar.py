@@ -190,7 +190,8 @@ class _Parser:
             return Membership(column, self._values(), token.place)
         sign = self._token
         if sign.text not in _OPERATORS or sign.kind != "sign":
-            raise self._unexpected(f"one of {' '.join(_OPERATORS)} in, after {column}")
+            advice = f"a name with blanks stands between backticks: `{column} ...`"
+            raise self._unexpected(f"one of {' '.join(_OPERATORS)} in, after {column}", advice)
         self._next += 1
         return Comparison(column, cast("Operator", sign.text), self._value(), token.place)
 

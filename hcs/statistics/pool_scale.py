@@ -16,8 +16,8 @@ from hcs.statistics.designs import Layout
 
 CONTROLS_A_REPLICATE = 16
 """Of each replicate: from so many on their scale does little harm (`benchmarks/few_controls.py`)."""
-_LEAST_SPREAD = 0.1
-"""Of the mean deviation: where most wells hold one and the same value, the others are not divided by nearly nothing."""
+_LEAST_SPREAD = 2 / 3
+"""Of the mean distance of all wells: that of the nearest alone is a noisy scale, and may be 0."""
 _ROUNDING = 1e-12
 """A spread below this share of the largest value of a feature comes from adding floats, not from wells."""
 
@@ -39,8 +39,9 @@ def on_one_scale(
     """Return controls (C, D) and replicates (R, D), each feature with median 0 and spread 1 on every plate.
 
     The spread is the mean distance from the median, of as many wells of a plate as there are controls, those that lie
-    nearest: a treatment that shifts few features far keeps them far out. A feature that does not vary on a plate is 0
-    there. Adding a number to a feature of a plate, or multiplying it by one above 0, changes nothing but rounding.
+    nearest, and at least two thirds of that of all: a treatment that shifts few features far keeps them far out. A
+    feature that does not vary on a plate is 0 there. Adding a number to a feature of a plate, or multiplying it by one
+    above 0, changes nothing but rounding.
 
     Args:
         controls: (C, D), finite.

@@ -26,7 +26,8 @@ def read_profiles(source: str, *, metadata: Sequence[str] | None, features: str 
     made = profile_matrix(table, metadata=metadata or (), features=features)
     n_left_out = table.width - made.metadata.width - len(made.features)
     if n_left_out:
-        say(f"{counted(n_left_out, 'column')} left out, in whose name --features finds nothing")
+        why = "that number rows" if features is None else "in whose name --features finds nothing"
+        say(f"{counted(n_left_out, 'column')} left out, {why}")
     return made
 
 
@@ -43,11 +44,18 @@ def read_finite_profiles(source: str, *, metadata: Sequence[str] | None, feature
     profiles = read_profiles(source, metadata=metadata, features=features)
     lacking = not_finite(profiles.values)
     if len(lacking):
-        n_missing = int((~np.isfinite(profiles.values[:, lacking[0]])).sum())
+        is_bad = ~np.isfinite(profiles.values)
+        empty = np.flatnonzero(is_bad.all(axis=1))
+        if len(empty) and not is_bad[~is_bad.all(axis=1)].any():
+            raise InputRejectedError(
+                f"every value of a profile must be finite, but {counted(len(empty), 'row')} of {len(profiles.values)} "
+                f"hold none, the first is row {empty[0] + 1}: nothing was measured there; take them out of the table"
+            )
+        n_missing = int(is_bad[:, lacking[0]].sum())
         raise InputRejectedError(
             f"every value of a profile must be finite, but {profiles.features[lacking[0]]} is missing or infinite in "
-            f"{n_missing} of {counted(len(profiles.values), 'row')} ({counted(len(lacking), 'feature')} like it); `hcs "
-            "profiles select --operation drop_na_columns --missing 0` leaves such features out, and "
+            f"{n_missing} of {counted(len(profiles.values), 'row')} ({counted(len(lacking), 'feature')} in all); "
+            "`hcs profiles select --operation drop_na_columns --missing 0` leaves such features out, and "
             "--features chooses others"
         )
     return profiles

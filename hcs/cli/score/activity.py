@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -76,6 +77,19 @@ class _Found:
     sentences: tuple[str, ...]
     """What control positions show."""
     edge_plates: tuple[str, ...]
+
+
+FURTHER_COLUMNS = (
+    "smallest_possible_p_position",
+    "n_other_positions",
+    "other_positions_precision",
+    "n_batches_testable",
+    "n_batches_holding",
+    "n_judged",
+    "n_flagged",
+    "flagged_share_of_controls",
+)
+"""What a file, csv and json have beside them: a terminal has no room for it."""
 
 
 class Null(StrEnum):
@@ -160,10 +174,18 @@ def activity(
         "channel_verdict": channels is None,
         "channel": channels is None,
         "quality_verdict": flagged is None,
+        "n_judged": flagged is None,
+        "n_flagged": flagged is None,
+        "flagged_share_of_controls": flagged is None,
         "batch_verdict": batch not in profiles.metadata.columns,
+        "n_batches_testable": batch not in profiles.metadata.columns,
+        "n_batches_holding": batch not in profiles.metadata.columns,
+        "cell_count_ratio": cells is None,
+        "explained_by_count": cells is None,
     }
+    _say_batches(batch, profiles.metadata.columns)
     with threadpool_limits(limits=1):
-        strata = strata_of(profiles, within, taken=COLUMNS)
+        strata = strata_of(profiles, within, taken=(*COLUMNS, *FURTHER_COLUMNS))
         wells = _wells(profiles, columns, {"is_negcon": controls, "is_poscon": positives, "is_fitted": fitted})
         if null is Null.COPAIRS:
             found = [
@@ -180,11 +202,19 @@ def activity(
         [in_front(stratum, part.calls) for stratum, part in zip(strata, found, strict=True)], how="diagonal"
     ).rename({"concentration_micromolar": "concentration"})  # in whatever unit the table has
     labels = tuple(strata[0].labels)
-    kept = [name for name in (*labels, *COLUMNS) if name in shown.columns and not unknown.get(name)]
+    wanted = (*labels, *COLUMNS, *(FURTHER_COLUMNS if output is not None or form is not Format.TABLE else ()))
+    kept = [name for name in wanted if name in shown.columns and not unknown.get(name)]
     print_table(shown.select(kept), form=form, output=output)
     for stratum, part in zip(strata, found, strict=True):
         stratum.say()
         _say_what_they_are_like(part, q_max=q_max)
+
+
+def _say_batches(batch: str, names: Sequence[str]) -> None:
+    """Say where a column of batches is missed by the case of its name."""
+    alike = [name for name in names if name.casefold() == batch.casefold()]
+    if batch not in names and alike:
+        say(f"no column {batch}: all wells count as one batch; --batch {alike[0]} names one that is like it")
 
 
 def _wells(profiles: ProfileMatrix, columns: WellColumns, selections: dict[str, str | None]) -> pl.DataFrame:

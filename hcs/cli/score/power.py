@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from hcs.statistics.designs import Layout
 
 
+MOST_POOLS = 6
+"""Of one platemap: each is simulated by itself."""
+
+
 def power(
     treatments: Annotated[int, typer.Option("--treatments", min=1, help="Treatments that are called together.")],
     effect: Annotated[
@@ -90,7 +94,7 @@ def _pools(replicates: list[int], controls: list[int], layouts: list[str]) -> It
 
 
 def _read_layout(source: str) -> Iterator[tuple[str, Layout]]:
-    """Yield the most frequent pool of a platemap; others are told of."""
+    """Yield every pool of a platemap, with the number of treatments that have it if they differ."""
     from hcs.hits.power import layouts_of
     from hcs.io.tables import read_table
 
@@ -110,8 +114,15 @@ def _read_layout(source: str) -> Iterator[tuple[str, Layout]]:
         wells[names["perturbation"]].fill_null("").to_list(),
         (wells[names["control_type"]] == "negcon").fill_null(value=False).to_numpy(),
     )
-    first = next(iter(pools))
-    if len(pools) > 1:
-        others = sum(pools.values()) - pools[first]
-        say(f"{source}: {others} of {sum(pools.values())} treatments have other numbers of wells or controls")
-    yield source, first
+    n_treatments = wells.filter(wells[names["control_type"]].fill_null("") != "negcon")[
+        names["perturbation"]
+    ].n_unique()
+    n_tested = sum(pools.values())
+    if n_tested < n_treatments:
+        say(f"{source}: {n_treatments - n_tested} of {n_treatments} treatments have no two wells beside controls")
+    for number, (pool, n) in enumerate(pools.items()):
+        if number == MOST_POOLS:
+            left = n_tested - sum(list(pools.values())[:MOST_POOLS])
+            say(f"{source}: {left} treatments have yet other numbers of wells or controls, and no row")
+            break
+        yield (source if len(pools) == 1 else f"{source}: {n} of {n_tested}"), pool

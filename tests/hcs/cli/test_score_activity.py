@@ -73,8 +73,9 @@ def test_strong_compounds_are_hits_and_the_columns_are_those_of_the_contract(sou
     assert calls.columns[:2] == ["perturbation", "control_type"]
     assert {
         "n_replicates", "n_controls", "mean_average_precision", "p_value", "smallest_possible_p", "q_value", "is_hit",
-        "call", "effect", "cell_count_ratio", "explained_by_count",
+        "call", "effect", "p_position", "smallest_possible_p_position", "n_other_positions",
     } <= set(calls.columns)  # fmt: skip
+    assert not {"cell_count_ratio", "explained_by_count", "channel", "batch_verdict", "n_flagged"} & set(calls.columns)
     assert calls.filter("is_hit")["perturbation"].to_list()[:3] == ["c00", "c01", "c02"]
     assert set(calls["n_controls"]) == {50}
     assert "smallest p" in ended.err
@@ -349,7 +350,6 @@ def test_with_cell_counts_it_is_said_of_hits_whether_the_count_explains_them(tmp
     assert killers["cell_count_ratio"].max() < 0.6 < others["cell_count_ratio"].min()
     assert (killers["explained_by_count"] == "explained").mean() >= 0.7
     assert others["explained_by_count"].to_list() == ["not_explained"] * 3
-    assert set(score(source).table.filter("is_hit")["explained_by_count"]) == {"cannot_tell"}
 
 
 def test_without_a_column_of_wells_nobody_knows_what_places_do(tmp_path: Path) -> None:
@@ -442,3 +442,51 @@ def test_several_wells_of_a_plate_beside_few_controls_get_the_p_of_raw_features_
 
     assert_frame_equal(found.select(columns), expected.select(columns), check_exact=True)
     assert not found["effect"].equals(expected["effect"])
+
+
+def test_what_was_asked_has_its_columns_in_files_and_on_a_terminal_there_is_room_for_fewer(tmp_path: Path) -> None:
+    table = make_table().with_columns(Metadata_Batch=pl.col("Metadata_Plate").str.slice(0, 1), Metadata_bad=False)
+    source = written(table.with_columns(Metadata_bad=pl.col("Metadata_Well") == "A05"), tmp_path)
+    further = {"n_batches_testable", "n_batches_holding", "n_judged", "n_flagged", "flagged_share_of_controls"}
+    given = ["--perturbation", "Metadata_compound", "--controls", CONTROLS]
+
+    shown = CliRunner().invoke(app, ["score", "activity", str(source), *given], env={"COLUMNS": "400"})
+
+    assert further <= set(score(source, "--flagged", "Metadata_bad == true").table.columns)
+    assert "n batches holding" not in shown.stdout
+    assert "batch verdict" in shown.stdout
+
+
+def test_a_column_of_batches_that_differs_by_case_is_named(tmp_path: Path) -> None:
+    table = make_table().with_columns(Metadata_batch=pl.lit("b1"))
+
+    said = score(written(table, tmp_path)).err
+
+    assert "no column Metadata_Batch: all wells count as one batch; --batch Metadata_batch names one" in said
+    assert "no column Metadata_Batch" not in score(written(make_table(), tmp_path, "none.parquet")).err
+
+
+def test_numbers_of_rows_that_pandas_keeps_are_no_feature(tmp_path: Path) -> None:
+    table = make_table()
+    rows = pl.int_range(pl.len(), dtype=pl.Int64)
+    indexed = table.with_columns(rows.alias("__index_level_0__"), rows.alias("Unnamed: 0"))
+
+    found, expected = (
+        score(written(one, tmp_path, name)) for one, name in ((indexed, "a.parquet"), (table, "b.parquet"))
+    )
+
+    assert "110 profiles of 8 features, F0 to F7" in found.err
+    assert_frame_equal(found.table, expected.table)
+
+
+def test_controls_that_were_all_fitted_on_are_refused(source: Path) -> None:
+    with pytest.raises(HcsError, match="all 50 of them are said to be fitted on; leave some of each plate"):
+        _ = score(source, "--fitted", CONTROLS).table
+
+
+def test_a_row_without_any_value_is_named_and_a_name_with_blanks_gets_advice(source: Path) -> None:
+    empty = [pl.when(pl.int_range(pl.len()) != 6).then(name).alias(name) for name in (f"F{i}" for i in range(8))]
+    with pytest.raises(HcsError, match=r"1 row of 110 hold none, the first is row 7: .* take them out of the table"):
+        _ = score(written(make_table().with_columns(empty), source.parent, "empty.parquet")).table
+    with pytest.raises(HcsError, match=r"a name with blanks stands between backticks: `Metadata_Common ...`"):
+        _ = score(source, controls="Metadata_Common Name == 'x'").table

@@ -126,16 +126,20 @@ def test_power_compares_layouts_and_says_which_can_find_nothing(tmp_path: Path) 
     platemap = tmp_path / "map.csv"
     wells = [(plate, "DMSO", "negcon") for plate in "AB" for _ in range(10)]
     wells += [(plate, f"c{i}", "trt") for plate in "AB" for i in range(4)] + [("A", "c9", "trt"), ("A", "c9", "trt")]
+    wells += [("B", "c10", "trt")]
     pl.DataFrame(wells, orient="row", schema=["plate", "perturbation", "control_type"]).write_csv(platemap)
     planned = ("--treatments", 100, "--effect", 1.5, "--simulated", 10, "--replicates", 2, "--controls", 3)
 
     ended = score("power", *planned, "--controls", 20, "--layout", platemap, "--format", "json")
 
-    assert [row["layout"] for row in ended.rows()] == ["2 x 3", "2 x 20", str(platemap)]
-    assert [row["n_controls"] for row in ended.rows()] == [6, 40, 20]
+    assert [row["layout"] for row in ended.rows()] == [
+        "2 x 3", "2 x 20", f"{platemap}: 4 of 5", f"{platemap}: 1 of 5",
+    ]  # fmt: skip
+    assert [row["n_controls"] for row in ended.rows()] == [6, 40, 20, 10]
+    assert [row["n_plates"] for row in ended.rows()] == [2, 2, 2, 1]
     assert ended.rows()[0]["expected_discoveries"] == 0
     assert "2 x 3: cannot call anything" in ended.err
-    assert "1 of 5 treatments have other numbers" in ended.err
+    assert "1 of 6 treatments have no two wells beside controls" in ended.err
 
 
 def test_what_a_layout_can_attain_does_not_depend_on_how_much_is_asked_of_it() -> None:

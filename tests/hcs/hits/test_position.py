@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
+from hcs.hits.activity import evaluate
 from hcs.hits.explain import say_inflation, say_what_is_left
 from hcs.hits.position import (
     OtherPositions,
@@ -15,6 +17,7 @@ from hcs.hits.position import (
     precisions_in_other_positions,
     score_positions,
 )
+from hcs.hits.treatments import screen_wells
 from hcs.statistics.permutation import permutation_test
 from tests.support.hit_pools import pool_of_one
 
@@ -313,3 +316,68 @@ def test_a_replicate_on_a_plate_without_controls_is_no_query() -> None:
 
     assert found.n_replicates == 2
     assert found.mean_average_precision is not None
+
+
+def screen_with_places(seed: int, *, n_replicates: int, n_controls: int = 12) -> tuple[np.ndarray, pl.DataFrame]:
+    """Return inactive treatments in the same places of five plates; places tell in features of small spread.
+
+    Eight features have a spread of 1, and 32 one of .1.
+    """
+    rng = np.random.default_rng(seed)
+    names = [f"c{number}" for number in range(12) for _ in range(n_replicates)] + ["DMSO"] * n_controls
+    spread = np.r_[np.ones(8), np.full(32, 0.1)]
+    of_places = np.where(spread < 1, 0.7 * spread, 0) * rng.standard_normal((len(names), 40))
+    values = spread * rng.standard_normal((5, len(names), 40)) + of_places
+    wells = pl.DataFrame(
+        {
+            "plate": np.repeat([f"P{plate}" for plate in range(5)], len(names)),
+            "well": [f"A{place:02d}" for place in range(len(names))] * 5,
+            "batch": "b",
+            "perturbation": names * 5,
+            "concentration_micromolar": pl.Series([None] * 5 * len(names), dtype=pl.Float64),
+            "dose_step": pl.Series([None] * 5 * len(names), dtype=pl.Float64),
+            "control_type": ["negcon" if name == "DMSO" else "treatment" for name in names] * 5,
+            "cell_count": 100.0,
+        }
+    )
+    return values.reshape(-1, 40), wells
+
+
+@pytest.mark.parametrize(("n_replicates", "n_controls"), [(2, 12), (1, 18)], ids=["on one scale", "as they came"])
+def test_control_positions_are_tested_as_the_treatments_are_that_they_correct(
+    n_replicates: int, n_controls: int
+) -> None:
+    p_values, hits = [], 0
+    for seed in range(4):
+        profiles, wells = screen_with_places(seed, n_replicates=n_replicates, n_controls=n_controls)
+        calls = evaluate(screen_wells(profiles, wells), q_max=0.05, seed=0).calls
+        p_values += calls["p_position"].to_list()
+        hits += int(calls["is_hit"].sum())
+
+    # 48 treatments, and the spread of positions is known from few of them.
+    assert np.mean(np.array(p_values) <= 0.05) <= 0.15
+    assert hits == 0
+
+
+def test_treatments_of_both_kinds_meet_the_positions_of_their_own() -> None:
+    profiles, wells = screen_with_places(0, n_replicates=2, n_controls=18)
+    one_a_plate = ~pl.col("well").is_in([f"A{place:02d}" for place in range(1, 12, 2)])
+    kept = wells.with_row_index().filter(one_a_plate)
+    screen = screen_wells(profiles[kept["index"].to_numpy()], kept.drop("index"))
+
+    scored = score_positions(
+        screen.profiles, screen.plates, screen.positions, is_negcon=screen.is_negcon, treatments=screen.numbers, seed=0,
+        max_draws=999,
+    )  # fmt: skip
+
+    kinds = {item.is_scaled for item in scored.sets}
+    assert kinds == {False, True}
+    assert len(scored.sets) == 2 * 18
+    several, single = (np.flatnonzero(screen.numbers == number) for number in (11, 0))
+    assert scored.are_scaled(several) != scored.are_scaled(single)
+    of_kind = [
+        sum(item.test.p_value < 0.05 for item in scored.sets if item.is_scaled == kind) for kind in (True, False)
+    ]
+    found = [scored.inflation(rows).n_below for rows in (several, single)]
+    assert found == (of_kind if scored.are_scaled(several) else of_kind[::-1])
+    assert found[0] != found[1]

@@ -84,7 +84,7 @@ def naive_scaled(profiles: np.ndarray, plates: np.ndarray, is_replicate: np.ndar
         distances = sorted(abs(well - statistics.median(wells)) for well in wells)
         n_controls = int((~is_replicate[plates == plate]).sum())
         nearest = distances[: max(n_controls, (len(wells) + 1) // 2)]
-        spread = max(statistics.fmean(nearest), statistics.fmean(distances) / 10)
+        spread = max(statistics.fmean(nearest), statistics.fmean(distances) * 2 / 3)
         scaled[plates == plate, feature] = [(well - statistics.median(wells)) / spread for well in wells]
     return scaled
 

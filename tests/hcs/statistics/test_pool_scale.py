@@ -54,7 +54,7 @@ def test_what_a_plates_features_were_multiplied_by_changes_no_bit(
 
 
 @pytest.mark.parametrize("shift", [0.0, 5.0, 1e6])
-def test_every_feature_has_median_0_and_the_wells_nearest_to_it_spread_1_on_every_plate(shift: float) -> None:
+def test_every_feature_has_median_0_and_a_spread_of_1_to_a_half_more_on_every_plate(shift: float) -> None:
     profiles, plates, is_replicate = make_pool([3, 1, 2], [5, 40, 6], seed=1)
     profiles[is_replicate] += shift
     scaled = np.empty_like(profiles)
@@ -63,12 +63,10 @@ def test_every_feature_has_median_0_and_the_wells_nearest_to_it_spread_1_on_ever
         profiles[~is_replicate], plates[~is_replicate], profiles[is_replicate], plates[is_replicate]
     )
 
-    for plate, n_controls in enumerate([5, 40, 6]):
-        own = np.sort(np.abs(scaled[plates == plate]), axis=0)
+    for plate in range(3):
+        distances = np.abs(scaled[plates == plate]).mean(axis=0)
         np.testing.assert_allclose(np.median(scaled[plates == plate], axis=0), 0, atol=1e-12)
-        assert np.abs(scaled[plates == plate]).mean(axis=0).max() <= 10 + 1e-9
-        if shift < 10:
-            np.testing.assert_allclose(own[:n_controls].mean(axis=0), 1, rtol=1e-12)
+        assert 1 - 1e-9 <= distances.min() <= distances.max() <= 1.5 + 1e-9
 
 
 def test_a_treatment_that_shifts_two_of_many_features_far_is_found_beside_few_controls() -> None:
