@@ -11,7 +11,8 @@ square root of the noise spectrum; 70 % of it is shared by its mechanism, of whi
 says so. `jump` uses real profiles of 90 compounds on 4 plates of 24 controls, delivered as robust z.
 
 Columns: power and null are the shares of active and inactive treatments with p < .05 (p < .005) by the joint design
-permutation on all controls; mechanism is the share of actives whose nearest other treatment has their mechanism.
+permutation on all controls, of profiles as they were scaled; mechanism is the share of actives whose nearest other
+treatment has their mechanism.
 """
 
 from __future__ import annotations
@@ -152,7 +153,8 @@ def p_values(profiles: Matrix, screen: Screen, treatments: NDArray[np.intp], *, 
     for treatment in treatments[:MOST_TESTED]:
         pool = np.flatnonzero((screen.treatments == treatment) | screen.is_negcon)
         is_replicate = screen.treatments[pool] == treatment
-        test = permutation_test(profiles[pool], screen.plates[pool], is_replicate, seed=seed, max_draws=999)
+        wells = (profiles[pool], screen.plates[pool], is_replicate)
+        test = permutation_test(*wells, seed=seed, max_draws=999, is_scaled=False)
         found.append(test.p_value)
     return np.array(found)
 
