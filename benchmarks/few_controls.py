@@ -27,7 +27,7 @@ from profile_choices import read_jump
 from threadpoolctl import threadpool_limits
 
 from hcs.profiling.normalize import robust_z
-from hcs.statistics.permutation import design_tests, design_tests_as_scaled
+from hcs.statistics.permutation import design_tests, design_tests_as_given
 from hcs.statistics.robust import median_and_mad
 
 NORMAL = ((5, 8, 1), (5, 8, 2), (5, 8, 4), (5, 8, 8), (5, 16, 2), (5, 16, 4), (5, 16, 8), (5, 32, 2), (5, 64, 4))
@@ -88,7 +88,7 @@ def _of_a_set(
 
 def _p_values(wells: Wells, plates: Rows, controls: Rows, replicates: Rows, *, as_called: bool) -> NDArray[np.float64]:
     """Return the p-values of treatments with these rows (T, R)."""
-    test = design_tests if as_called else design_tests_as_scaled
+    test = design_tests if as_called else design_tests_as_given
     beside = controls[np.isin(plates[controls], plates[replicates[0]])]
     of_controls, of_own = (wells[beside], plates[beside]), (wells[replicates], plates[replicates[0]])
     return np.array([one.p_value for one in test(*of_controls, *of_own, seed=0, max_draws=MAX_DRAWS)])

@@ -154,7 +154,7 @@ def p_values(profiles: Matrix, screen: Screen, treatments: NDArray[np.intp], *, 
         pool = np.flatnonzero((screen.treatments == treatment) | screen.is_negcon)
         is_replicate = screen.treatments[pool] == treatment
         wells = (profiles[pool], screen.plates[pool], is_replicate)
-        test = permutation_test(*wells, seed=seed, max_draws=999, is_scaled=False)
+        test = permutation_test(*wells, seed=seed, max_draws=999, is_rescaled=False)
         found.append(test.p_value)
     return np.array(found)
 

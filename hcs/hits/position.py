@@ -39,8 +39,8 @@ class PositionSet:
     rows: NDArray[np.intp]
     """One a plate, in the caller's order of wells."""
     family: int
-    is_scaled: bool
-    """Whether it was tested on one scale with the controls beside it, as some treatments are."""
+    is_rescaled: bool
+    """Whether it was brought to one scale with the controls beside it, as some treatments are."""
     test: DesignTest
 
 
@@ -67,10 +67,10 @@ class ScoredPositions:
     """(N,), names of wells."""
     controls: NDArray[np.integer]
     """(C,), the plates of the negative controls."""
-    is_mostly_scaled: bool
+    is_mostly_rescaled: bool
     """Whether most treatments are tested on one scale with the controls beside them."""
 
-    def are_scaled(self, rows: NDArray[np.intp]) -> bool:
+    def are_rescaled(self, rows: NDArray[np.intp]) -> bool:
         """Return whether a treatment with these wells is tested on one scale with the controls beside them."""
         return needs_one_scale(layout_of(self.controls, self.plates[rows]))
 
@@ -90,9 +90,9 @@ class ScoredPositions:
         Args:
             rows: The treatment's wells; None for all plates, as a run prints it, and the test that most treatments get.
         """
-        is_scaled = self.is_mostly_scaled if rows is None else self.are_scaled(rows)
+        is_rescaled = self.is_mostly_rescaled if rows is None else self.are_rescaled(rows)
         own = None if rows is None else set(self.families[rows].tolist())
-        sets = [item for item in self.sets if item.is_scaled == is_scaled and (own is None or item.family in own)]
+        sets = [item for item in self.sets if item.is_rescaled == is_rescaled and (own is None or item.family in own)]
         p_values = np.array([item.test.p_value for item in sets], dtype=np.float64)
         return estimate_inflation(p_values, steps=np.array([1 / item.test.n_scored for item in sets], dtype=np.float64))
 
@@ -149,17 +149,17 @@ def score_positions(
         pool for group in groups for pool in _pools(cells, positions, np.flatnonzero(is_negcon & np.isin(cells, group)))
     ]
     controls = cells[is_negcon]
-    scaled = _are_scaled(cells[is_treated], owners[is_treated], controls)
+    scaled = _are_rescaled(cells[is_treated], owners[is_treated], controls)
 
     def score(of: tuple[tuple[str, NDArray[np.intp], NDArray[np.intp]], bool]) -> PositionSet:
-        (position, members, pool), is_scaled = of
+        (position, members, pool), is_rescaled = of
         test = permutation_test(
             profiles[pool].astype(np.float64), cells[pool], np.isin(pool, members),
-            seed=seed, max_draws=max_draws, is_scaled=is_scaled,
+            seed=seed, max_draws=max_draws, is_rescaled=is_rescaled,
         )  # fmt: skip
-        return PositionSet(position, members, int(families[members[0]]), is_scaled, test)
+        return PositionSet(position, members, int(families[members[0]]), is_rescaled, test)
 
-    asked = [(pool, is_scaled) for is_scaled in sorted(set(scaled)) for pool in pools]
+    asked = [(pool, is_rescaled) for is_rescaled in sorted(set(scaled)) for pool in pools]
     sets = tuple(on_threads(score, asked, n_threads=None))
     return ScoredPositions(sets, families, cells, positions, controls, 2 * sum(scaled) > len(scaled))
 
@@ -194,7 +194,7 @@ def correct_by_position(
             inflations.append(Inflation())
             verdicts.append("not_testable" if is_single else "not_shared")
             continue
-        key = (scored.are_scaled(rows), *np.unique(scored.families[rows]).tolist())
+        key = (scored.are_rescaled(rows), *np.unique(scored.families[rows]).tolist())
         if key not in by_families:
             by_families[key] = scored.inflation(rows)
         inflations.append(by_families[key])
@@ -264,7 +264,7 @@ def _families(cells: NDArray[np.intp], owners: NDArray[np.intp], is_treated: NDA
     return np.asarray(connected_components(graph, directed=False)[1][cells], dtype=np.intp)
 
 
-def _are_scaled(cells: NDArray[np.intp], owners: NDArray[np.intp], controls: NDArray[np.intp]) -> list[bool]:
+def _are_rescaled(cells: NDArray[np.intp], owners: NDArray[np.intp], controls: NDArray[np.intp]) -> list[bool]:
     """Return of each treatment of two wells or more whether it is tested on one scale with the controls beside it."""
     order = np.lexsort((cells, owners))
     ends = np.flatnonzero(np.diff(owners[order])) + 1

@@ -68,7 +68,7 @@ def permutation_test(
     *,
     seed: int,
     max_draws: int = MAX_DRAWS,
-    is_scaled: bool | None = None,
+    is_rescaled: bool | None = None,
 ) -> DesignTest:
     """Return how surprising the agreement of one treatment's replicates is, as `design_tests` does of many.
 
@@ -78,7 +78,7 @@ def permutation_test(
         is_replicate: (P,), at least two.
         seed: Of the run.
         max_draws: Upper limit of random draws.
-        is_scaled: As for `design_tests`.
+        is_rescaled: As for `design_tests`.
 
     Raises:
         ValueError: If a plate lacks a replicate or a control, or there are fewer than two replicates.
@@ -91,7 +91,7 @@ def permutation_test(
         plates[is_replicate],
         seed=seed,
         max_draws=max_draws,
-        is_scaled=is_scaled,
+        is_rescaled=is_rescaled,
     )[0]
 
 
@@ -103,7 +103,7 @@ def design_tests(
     *,
     seed: int,
     max_draws: int = MAX_DRAWS,
-    is_scaled: bool | None = None,
+    is_rescaled: bool | None = None,
 ) -> list[DesignTest]:
     """Return how surprising the agreement of each treatment's replicates is, in any layout.
 
@@ -117,16 +117,16 @@ def design_tests(
         replicate_plates: (R,), each of them one of the controls'.
         seed: Of the run.
         max_draws: Upper limit of random draws.
-        is_scaled: Whether features are divided by their spread in the pool; None where the layout says it.
+        is_rescaled: Whether features are divided by their spread in the pool; None where the layout decides.
     """
     layout = layout_of(control_plates, replicate_plates)
-    if not (needs_one_scale(layout) if is_scaled is None else is_scaled):
-        return design_tests_as_scaled(
+    if not (needs_one_scale(layout) if is_rescaled is None else is_rescaled):
+        return design_tests_as_given(
             controls, control_plates, replicates, replicate_plates, seed=seed, max_draws=max_draws
         )
     if is_tested_alone(layout, n_features=controls.shape[1]):
         return [
-            design_tests_as_scaled(
+            design_tests_as_given(
                 beside, control_plates, scaled[None], replicate_plates, seed=seed, max_draws=max_draws
             )[0]
             for own in replicates
@@ -137,7 +137,7 @@ def design_tests(
     return _tests(pools, pool.layout, seed=seed, max_draws=max_draws)
 
 
-def design_tests_as_scaled(
+def design_tests_as_given(
     controls: NDArray[np.floating],
     control_plates: NDArray[np.integer],
     replicates: NDArray[np.floating],

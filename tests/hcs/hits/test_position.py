@@ -370,14 +370,14 @@ def test_treatments_of_both_kinds_meet_the_positions_of_their_own() -> None:
         max_draws=999,
     )  # fmt: skip
 
-    kinds = {item.is_scaled for item in scored.sets}
+    kinds = {item.is_rescaled for item in scored.sets}
     assert kinds == {False, True}
     assert len(scored.sets) == 2 * 18
     several, single = (np.flatnonzero(screen.numbers == number) for number in (11, 0))
-    assert scored.are_scaled(several) != scored.are_scaled(single)
+    assert scored.are_rescaled(several) != scored.are_rescaled(single)
     of_kind = [
-        sum(item.test.p_value < 0.05 for item in scored.sets if item.is_scaled == kind) for kind in (True, False)
+        sum(item.test.p_value < 0.05 for item in scored.sets if item.is_rescaled == kind) for kind in (True, False)
     ]
     found = [scored.inflation(rows).n_below for rows in (several, single)]
-    assert found == (of_kind if scored.are_scaled(several) else of_kind[::-1])
+    assert found == (of_kind if scored.are_rescaled(several) else of_kind[::-1])
     assert found[0] != found[1]

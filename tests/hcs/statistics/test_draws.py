@@ -83,7 +83,7 @@ def test_a_treatment_has_the_p_value_that_it_has_alone() -> None:
     plates = np.concatenate([np.repeat(np.arange(4), pool.n_controls), np.arange(4)])
 
     is_replicate = np.arange(len(plates)) >= len(pool.centred)
-    alone = permutation_test(profiles, plates, is_replicate, seed=0, max_draws=20_000, is_scaled=False)
+    alone = permutation_test(profiles, plates, is_replicate, seed=0, max_draws=20_000, is_rescaled=False)
 
     assert alone == tests[3]
     assert permutation_tests(pool, replicates[::-1], seed=0, max_draws=20_000)[::-1] == tests

@@ -14,7 +14,7 @@ from hcs.statistics.control_pool import pool_for
 from hcs.statistics.designs import Layout, all_designs, draw_designs
 from hcs.statistics.direction_scores import DirectionScores
 from hcs.statistics.many_replicates import count_exactly, most_draws
-from hcs.statistics.permutation import design_tests, design_tests_as_scaled, permutation_test, permutation_tests
+from hcs.statistics.permutation import design_tests, design_tests_as_given, permutation_test, permutation_tests
 from hcs.statistics.plate_directions import plate_directions
 from tests.hcs.statistics.test_permutation import make_pool, naive_p, naive_score, naive_vectors
 
@@ -84,14 +84,14 @@ def test_order_of_wells_names_of_plates_factor_and_shifts_of_plates_change_no_bi
 
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10_000), effect=st.sampled_from([0.0, 0.2, 2.0]), n_features=st.sampled_from([1, 2, 6]))
-def test_a_rotation_changes_no_bit_where_profiles_are_tested_as_scaled(
+def test_a_rotation_changes_no_bit_where_profiles_are_tested_as_given(
     seed: int, effect: float, n_features: int
 ) -> None:
     profiles, plates, is_replicate = make_pool(*MANY, seed=seed, effect=effect, n_features=n_features)
     rotation = ortho_group.rvs(n_features, random_state=seed) if n_features > 1 else np.array([[-1.0]])
 
     found, expected = (
-        design_tests_as_scaled(*taken_apart((wells, plates, is_replicate)), seed=1, max_draws=3_999)
+        design_tests_as_given(*taken_apart((wells, plates, is_replicate)), seed=1, max_draws=3_999)
         for wells in (profiles @ rotation, profiles)
     )
 

@@ -15,7 +15,7 @@ from scipy.stats import ortho_group
 from hcs.statistics.control_pool import ControlPool, control_pool
 from hcs.statistics.design_scores import Blocks, score_tables, scores
 from hcs.statistics.designs import Layout, all_designs
-from hcs.statistics.permutation import design_tests_as_scaled, permutation_test, smallest_possible_p
+from hcs.statistics.permutation import design_tests_as_given, permutation_test, smallest_possible_p
 from hcs.statistics.pool import centred_pools
 
 Pool = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -158,14 +158,14 @@ def test_order_of_wells_names_of_plates_factor_and_shifts_of_plates_change_no_bi
 
 @settings(deadline=None, max_examples=25)
 @given(layout=st.sampled_from(LAYOUTS), seed=st.integers(0, 10_000), effect=st.sampled_from([0.0, 0.6, 3.0]))
-def test_a_rotation_changes_no_bit_where_profiles_are_tested_as_scaled(
+def test_a_rotation_changes_no_bit_where_profiles_are_tested_as_given(
     layout: tuple[list[int], list[int]], seed: int, effect: float
 ) -> None:
     profiles, plates, is_replicate = make_pool(*layout, seed=seed, effect=effect)
     rotated = profiles @ ortho_group.rvs(profiles.shape[1], random_state=seed)
 
     found, expected = (
-        design_tests_as_scaled(
+        design_tests_as_given(
             wells[~is_replicate], plates[~is_replicate], wells[is_replicate][None], plates[is_replicate],
             seed=1, max_draws=19_999,
         )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcs.statistics.designs import Layout
-from hcs.statistics.permutation import design_tests, design_tests_as_scaled, permutation_test
+from hcs.statistics.permutation import design_tests, design_tests_as_given, permutation_test
 from hcs.statistics.pool_scale import needs_one_scale, on_one_scale
 from hcs.statistics.robust import median_and_mad
 from tests.hcs.statistics.test_permutation import make_pool
@@ -122,7 +122,7 @@ def test_treatments_that_do_nothing_keep_their_rate_though_profiles_were_scaled_
             treated[:, own == plate] = (treated[:, own == plate] - median) / scale
         wells = (controls, plates, treated, own)
         kept += [test.p_value for test in design_tests(*wells, seed=0, max_draws=999)]
-        broken += [test.p_value for test in design_tests_as_scaled(*wells, seed=0, max_draws=999)]
+        broken += [test.p_value for test in design_tests_as_given(*wells, seed=0, max_draws=999)]
 
     # The five treatments of a set share controls, so that 300 of them tell as much as fewer do.
     assert np.mean(np.array(kept) <= 0.05) <= 0.05 + 3.5 * np.sqrt(0.05 * 0.95 / 150)
