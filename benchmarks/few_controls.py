@@ -31,7 +31,7 @@ from hcs.statistics.permutation import design_tests, design_tests_as_given
 from hcs.statistics.robust import median_and_mad
 
 NORMAL = ((5, 8, 1), (5, 8, 2), (5, 8, 4), (5, 8, 8), (5, 16, 2), (5, 16, 4), (5, 16, 8), (5, 32, 2), (5, 64, 4))
-SKEWED = ((10, 4, 1), (10, 8, 1), (5, 8, 2), (5, 8, 4))
+SKEWED = ((10, 4, 1), (10, 8, 1), (10, 16, 1), (5, 8, 2), (5, 8, 4), (5, 32, 2))
 """Plates, controls on each, replicates on each."""
 DEALT = ((8, 1), (8, 2), (8, 4), (12, 4), (16, 4))
 """Controls on each plate, replicates on each."""
