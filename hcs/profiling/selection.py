@@ -47,7 +47,7 @@ def select_rows(metadata: pl.DataFrame, text: str) -> NDArray[np.bool_]:
     _check_columns(condition, metadata, text)
     chosen = _rows_of(condition, metadata, text).fill_null(False).to_numpy()
     if not chosen.any():
-        shown = _values_shown(condition, metadata)
+        shown = _values_shown(condition, metadata, text)
         raise InputRejectedError(f"rows with {text} are expected, but none of {len(chosen)} is such a row; {shown}")
     return np.asarray(chosen, dtype=np.bool_)
 
@@ -132,9 +132,13 @@ def _comparisons(condition: Condition) -> list[Comparison | Membership]:
     return [condition]
 
 
-def _values_shown(condition: Condition, metadata: pl.DataFrame) -> str:
-    """Return what the first column of a selection holds, so that a misspelled value is seen."""
-    column = _comparisons(condition)[0].column
+def _values_shown(condition: Condition, metadata: pl.DataFrame, text: str) -> str:
+    """Return what the first column holds whose comparison no row meets, so that a misspelled value is seen."""
+    parts = _comparisons(condition)
+    unmet = [part for part in parts if not _rows_of(part, metadata, text).fill_null(False).any()]
+    if len(parts) > 1 and not unmet:
+        return "each comparison is met by some row, but not as they are joined"
+    column = (unmet or parts)[0].column
     values = [str(value) for value in metadata[column].unique(maintain_order=True)[:6].to_list()]
     return f"{column} holds {_listed(values)}"
 

@@ -169,3 +169,19 @@ def test_depth_and_length_are_bounded() -> None:
         parse_selection("n == 1 or " * MOST_CHARACTERS)
     many = " or ".join(["n == 1"] * 1_500)
     assert selected(many) == selected("n == 1")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kind == 'negcan'", "kind holds negcon, trt"),
+        ("kind == 'negcon' and well in ['A09', 'B09']", "well holds A01, A02"),
+        ("not (kind == 'negcon') and well == 'A1'", "well holds A01, A02"),
+        ("kind == 'negcon' and well == 'A02'", "each comparison is met by some row, but not as they are joined"),
+    ],
+)
+def test_where_no_row_is_meant_it_is_shown_what_the_column_holds_that_no_row_meets(text: str, said: str) -> None:
+    table = pl.DataFrame({"kind": ["negcon", "trt"], "well": ["A01", "A02"]})
+
+    with pytest.raises(InputRejectedError, match=f"none of 2 is such a row; {said}"):
+        select_rows(table, text)
