@@ -268,10 +268,10 @@ def silent_port() -> Iterator[int]:
 
 
 def refused(*arguments: object, **environment: str) -> tuple[int, str]:
-    """Run a command that must end within 30 seconds, with one paragraph."""
+    """Run a command that must end within two minutes, on a busy machine too, with one paragraph."""
     started = time.monotonic()
     ended = hcs(*arguments, **environment)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
     assert ended.err.count("error: ") == 1, ended.err
     assert "Traceback" not in ended.err
     return ended.code, ended.err
