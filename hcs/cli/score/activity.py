@@ -58,6 +58,25 @@ COLUMNS = (
     "quality_verdict",
     "reason",
 )
+FURTHER_COLUMNS = (
+    "smallest_possible_p_position",
+    "n_other_positions",
+    "other_positions_precision",
+    "n_batches_testable",
+    "n_batches_holding",
+    "n_judged",
+    "n_flagged",
+    "flagged_share_of_controls",
+)
+"""What a file, csv and json have beside them: a terminal has no room for it."""
+OF_OPTIONS = {
+    "concentration": ("concentration",),
+    "cells": ("cell_count_ratio", "explained_by_count"),
+    "channels": ("channel_verdict", "channel"),
+    "flagged": ("quality_verdict", "n_judged", "n_flagged", "flagged_share_of_controls"),
+    "batch": ("batch_verdict", "n_batches_testable", "n_batches_holding"),
+}
+"""Columns that say nothing where the option is not given, or the table has no such column."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +96,6 @@ class _Found:
     sentences: tuple[str, ...]
     """What control positions show."""
     edge_plates: tuple[str, ...]
-
-
-FURTHER_COLUMNS = (
-    "smallest_possible_p_position",
-    "n_other_positions",
-    "other_positions_precision",
-    "n_batches_testable",
-    "n_batches_holding",
-    "n_judged",
-    "n_flagged",
-    "flagged_share_of_controls",
-)
-"""What a file, csv and json have beside them: a terminal has no room for it."""
 
 
 class Null(StrEnum):
@@ -169,20 +175,14 @@ def activity(
     columns = WellColumns(
         perturbation=perturbation, concentration=concentration, cells=cells, plate=plate, well=well, batch=batch
     )
-    unknown = {
-        "concentration": concentration is None,
-        "channel_verdict": channels is None,
-        "channel": channels is None,
-        "quality_verdict": flagged is None,
-        "n_judged": flagged is None,
-        "n_flagged": flagged is None,
-        "flagged_share_of_controls": flagged is None,
-        "batch_verdict": batch not in profiles.metadata.columns,
-        "n_batches_testable": batch not in profiles.metadata.columns,
-        "n_batches_holding": batch not in profiles.metadata.columns,
-        "cell_count_ratio": cells is None,
-        "explained_by_count": cells is None,
+    known = {
+        "concentration": concentration,
+        "cells": cells,
+        "channels": channels,
+        "flagged": flagged,
+        "batch": batch if batch in profiles.metadata.columns else None,
     }
+    unknown = {name for option, names in OF_OPTIONS.items() if known[option] is None for name in names}
     _say_batches(batch, profiles.metadata.columns)
     with threadpool_limits(limits=1):
         strata = strata_of(profiles, within, taken=(*COLUMNS, *FURTHER_COLUMNS))
@@ -203,7 +203,7 @@ def activity(
     ).rename({"concentration_micromolar": "concentration"})  # in whatever unit the table has
     labels = tuple(strata[0].labels)
     wanted = (*labels, *COLUMNS, *(FURTHER_COLUMNS if output is not None or form is not Format.TABLE else ()))
-    kept = [name for name in wanted if name in shown.columns and not unknown.get(name)]
+    kept = [name for name in wanted if name in shown.columns and name not in unknown]
     print_table(shown.select(kept), form=form, output=output)
     for stratum, part in zip(strata, found, strict=True):
         stratum.say()
